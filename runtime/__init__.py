@@ -1,0 +1,105 @@
+"""The actor runtime: Erlang's semantics in plain Python, standard library only, usable alone.
+
+In reading order:
+
+- `actor`: what an actor is: callbacks that never wait.
+- `process`: what an actor can do; the verbs.
+- `messages`, `reasons`, `pid`, `errors`: what it says, hears, names and raises.
+- `runtime`: the way in from outside.
+- `mailbox`, `turns`: how a message gets to a callback; the hot path.
+- `lifetime`, `ties`, `registry`: how processes begin and end, and who hears of it.
+- `scheduler`, `seeded`: who runs next, on an event loop or under a seed.
+- `timers`: any number of them on one alarm.
+- `clock`, `randomness`, `tasks`: the world as ports.
+- `hooks`, `statistics`: looking in.
+
+Invariants: messages from one actor to another keep their order. A Down arrives exactly once for each monitor, and
+after everything that its process had sent. Of Reply and NoReply exactly one arrives for each call, and a late answer
+is dropped and counted. A message to a dead pid is dropped and counted. Mailboxes are bounded for what actors send, and
+only the system's own messages (Down, Exit, Reply, timers, task results) pass a full one; each of those answers
+something the receiver asked for. No callback runs inside another callback of its actor, and none but `init` and
+`terminate` inside any callback at all. A name, a link and a monitor end in the same step as their process.
+"""
+
+from .actor import Actor
+from .clock import Clock, SystemClock, VirtualClock
+from .errors import (
+    CallError,
+    NameTakenError,
+    ProcessEndedError,
+    ReentryError,
+    StartError,
+    TasksFullError,
+    UnhandledError,
+)
+from .hooks import Hooks, print_crash
+from .messages import Down, Exit, From, Message, NoReply, Reply, TaskDone, TaskFailed
+from .pid import Pid, Ref
+from .process import Process
+from .randomness import Randomness, SeededRandomness, SystemRandomness
+from .reasons import (
+    KILLED,
+    MAILBOX_FULL,
+    NAME_TAKEN,
+    NOPROC,
+    NORMAL,
+    SHUTDOWN,
+    TIMEOUT,
+    Crash,
+    Reason,
+    Shutdown,
+)
+from .runtime import Runtime, Scheduled
+from .scheduler import LoopScheduler, Scheduler
+from .seeded import SeededScheduler
+from .statistics import Statistics
+from .tasks import InlineTasks, Tasks, ThreadTasks
+
+__all__ = [
+    "KILLED",
+    "MAILBOX_FULL",
+    "NAME_TAKEN",
+    "NOPROC",
+    "NORMAL",
+    "SHUTDOWN",
+    "TIMEOUT",
+    "Actor",
+    "CallError",
+    "Clock",
+    "Crash",
+    "Down",
+    "Exit",
+    "From",
+    "Hooks",
+    "InlineTasks",
+    "LoopScheduler",
+    "Message",
+    "NameTakenError",
+    "NoReply",
+    "Pid",
+    "Process",
+    "ProcessEndedError",
+    "Randomness",
+    "Reason",
+    "ReentryError",
+    "Ref",
+    "Reply",
+    "Runtime",
+    "Scheduled",
+    "Scheduler",
+    "SeededRandomness",
+    "SeededScheduler",
+    "Shutdown",
+    "StartError",
+    "Statistics",
+    "SystemClock",
+    "SystemRandomness",
+    "TaskDone",
+    "TaskFailed",
+    "Tasks",
+    "TasksFullError",
+    "ThreadTasks",
+    "UnhandledError",
+    "VirtualClock",
+    "print_crash",
+]

@@ -1,0 +1,167 @@
+"""Who runs next: the port, and the scheduler that lives on an asyncio or uvloop event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from .errors import ReentryError
+from .turns import take_deferred_turn, take_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .process import Process
+    from .runtime import Runtime
+
+TURN_MESSAGES_MAX: Final = 64
+"""What one process may handle before the next one's turn."""
+DRAIN_MESSAGES_MAX: Final = 4000
+"""What all may handle before the loop looks at its sockets again: some two milliseconds."""
+
+
+class Scheduler(ABC):
+    """Runs a runtime's processes; every call but `post_threadsafe` comes from the runtime's thread.
+
+    Attributes:
+        ready: Processes with messages; each stands here at most once while it lives.
+        deferred: Processes that asked for `handle_deferred`.
+        asleep: Whether nothing will run before `wake` is called.
+    """
+
+    ready: deque[Process] | list[Process]
+    deferred: list[Process]
+    asleep: bool
+    _runtime: Runtime
+
+    def attach(self, runtime: Runtime) -> None:
+        """Serve this runtime; called once, by its constructor."""
+        self._runtime = runtime
+
+    @abstractmethod
+    def wake(self) -> None:
+        """See to it that what is ready runs soon; called only while `asleep`."""
+
+    def wake_for_signals(self) -> None:
+        """See to it that exit signals are applied soon."""
+        if self.asleep:
+            self.wake()
+
+    @abstractmethod
+    def arm(self, due_s: float) -> None:
+        """See to it that the timers are advanced at this moment of the clock."""
+
+    @abstractmethod
+    def post_threadsafe(self, function: Callable[[], None]) -> None:
+        """Run a function in the runtime's thread, soon; may be called from any thread."""
+
+    @abstractmethod
+    def report(self, error: Exception) -> None:
+        """Make known what a function that belongs to no actor raised."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Run nothing more."""
+
+    def _take_turn(self, process: Process, budget: int) -> int:
+        """A turn that an operator's `handled` hook watches."""
+        hook = self._runtime.hooks.handled
+        actor = process._actor
+        if hook is None or actor is None:
+            return take_turn(process, budget)
+        began_s = self._runtime.clock.now_s()
+        handled = take_turn(process, budget)
+        self._runtime._notify(hook, process.pid, actor, handled, self._runtime.clock.now_s() - began_s)
+        return handled
+
+
+class LoopScheduler(Scheduler):
+    """Runs processes inside one callback of an event loop, a bounded number of messages at a time.
+
+    Args:
+        loop: The loop; the running one if None.
+    """
+
+    ready: deque[Process]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.get_running_loop()
+        self.ready = deque()
+        self.deferred = []
+        self.asleep = True
+        self._draining = False
+        self._closed = False
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def wake(self) -> None:
+        """Drain the run queue in the loop's next round."""
+        if not self._closed:
+            self.asleep = False
+            self._loop.call_soon(self._drain)
+
+    def arm(self, due_s: float) -> None:
+        """Keep the one timer of the loop for the wheel's next slot."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_later(max(0.0, due_s - self._runtime.clock.now_s()), self._advance)
+
+    def post_threadsafe(self, function: Callable[[], None]) -> None:
+        """Run a function in the loop's thread; nothing happens if the loop has closed meanwhile."""
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+
+    def report(self, error: Exception) -> None:
+        """Give the error to the loop's exception handler."""
+        self._loop.call_exception_handler({"message": "a scheduled function raised", "exception": error})
+
+    def close(self) -> None:
+        """Run nothing more and let go of the loop's timer."""
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _advance(self) -> None:
+        self._alarm = None
+        self._runtime._timers.advance()
+
+    def _drain(self) -> None:
+        if self._draining:
+            raise ReentryError("the scheduler is running already")
+        self._draining = True
+        try:
+            if not self._closed:
+                self._runtime._counters.messages += self._run_ready()
+                self._run_deferred()
+        finally:
+            self._draining = False
+            if self.ready or self.deferred or self._runtime._signals:
+                self.wake()
+            else:
+                self.asleep = True
+
+    def _run_ready(self) -> int:
+        ready = self.ready
+        next_process = ready.popleft
+        signals = self._runtime._signals
+        settle = self._runtime._settle
+        turn = take_turn if self._runtime.hooks.handled is None else self._take_turn
+        handled = 0
+        if signals:
+            settle()
+        while ready and handled < DRAIN_MESSAGES_MAX:
+            handled += turn(next_process(), TURN_MESSAGES_MAX)
+            if signals:
+                settle()
+        return handled
+
+    def _run_deferred(self) -> None:
+        deferred, self.deferred = self.deferred, []
+        for process in deferred:
+            take_deferred_turn(process)
+            self._runtime._settle()
