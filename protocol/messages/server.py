@@ -1,0 +1,342 @@
+"""What a server says, in the order of the type numbers 32 to 63, and the alert that precedes any encryption."""
+
+from typing import Annotated, TypeAlias, get_args
+
+from msgspec import Meta, Struct
+
+from protocol.limits import LIST_LENGTH_MAX
+from protocol.messages.shared import (
+    U16,
+    U32,
+    U63,
+    AccountField,
+    ClientIdField,
+    ConversationField,
+    DeviceField,
+    Message,
+    MessageIdField,
+    Retry,
+    SentenceField,
+    SessionField,
+    Text,
+)
+
+__all__ = [
+    "NOTICE_EXPIRED",
+    "NOTICE_OVER_QUOTA",
+    "NOTICE_POISON",
+    "NOTICE_REVOKED",
+    "SERVER_FRAMES",
+    "Alert",
+    "Closing",
+    "CodeSent",
+    "Deliver",
+    "Device",
+    "Devices",
+    "Done",
+    "Drained",
+    "Error",
+    "Heartbeat",
+    "Limit",
+    "Limits",
+    "Notice",
+    "Pong",
+    "Presence",
+    "Profile",
+    "Ready",
+    "Receipt",
+    "Refused",
+    "Registered",
+    "Relations",
+    "Sent",
+    "ServerFrame",
+    "Settings",
+    "TypingBy",
+    "Welcome",
+]
+
+NOTICE_EXPIRED = 1
+"""Reason of a Notice: the time to live ran out before the device fetched it."""
+NOTICE_OVER_QUOTA = 2
+"""Reason of a Notice: the device's store of waiting messages was full."""
+NOTICE_REVOKED = 3
+"""Reason of a Notice: the device was removed from its account."""
+NOTICE_POISON = 4
+"""Reason of a Notice: the device failed again and again while taking it."""
+
+
+class Alert(Struct, array_like=True, frozen=True, gc=False):
+    """Body of an alert record: why there will be no handshake. Not authenticated, so only a hint.
+
+    Attributes:
+        code: A number of `protocol.errors.Code`.
+        sentence: Whose fault it is and what to do.
+        retry_after_ms: When a retry makes sense; -1: not.
+    """
+
+    code: U16
+    sentence: SentenceField
+    retry_after_ms: Retry
+
+
+class Welcome(Struct, array_like=True, tag=32, frozen=True, gc=False):
+    """Answer to Hello: the version spoken from here on, and the server's limits.
+
+    Attributes:
+        version: One of the versions that were offered.
+        software: The server's name and version.
+        time_ms: The server's clock.
+        payload_size_bytes_max: Largest Send payload.
+        window: Sends that may wait for their answer, for each producer.
+        frame_size_bytes_max: Largest frame after Ready.
+    """
+
+    version: U16
+    software: Text
+    time_ms: U63
+    payload_size_bytes_max: U32
+    window: U16
+    frame_size_bytes_max: U32
+
+
+class CodeSent(Struct, array_like=True, tag=33, frozen=True, gc=False):
+    """A verification code is on its way."""
+
+    request: U32
+    via: Text
+    expires_s: U32
+
+
+class Registered(Struct, array_like=True, tag=34, frozen=True, gc=False):
+    """This link's static key is now a device of the account."""
+
+    request: U32
+    account: AccountField
+    device: DeviceField
+
+
+class Ready(Struct, array_like=True, tag=35, frozen=True, gc=False):
+    """The session stands.
+
+    Attributes:
+        account: Whose session.
+        device: Which device, from the static key.
+        session: Token with which a short drop is resumed.
+        resumed: Whether the offered token was taken: nothing that was sent before is lost or sent anew.
+        heartbeat_s: Agreed seconds between signs of life of the client.
+        waiting: Entries of the queue that follow before Drained.
+        time_ms: The server's clock.
+    """
+
+    account: AccountField
+    device: DeviceField
+    session: SessionField
+    resumed: bool
+    heartbeat_s: U32
+    waiting: U63
+    time_ms: U63
+
+
+class Sent(Struct, array_like=True, tag=36, frozen=True, gc=False):
+    """The message is on stable storage: one tick. An ephemeral one has number 0 and seq 0."""
+
+    conversation: ConversationField
+    number: U63
+    seq: U63
+    message_id: MessageIdField
+    time_ms: U63
+
+
+class Refused(Struct, array_like=True, tag=37, frozen=True, gc=False):
+    """A Send was not accepted, and its number not used up.
+
+    Attributes:
+        conversation: Of the Send.
+        number: Of the Send.
+        client_id: Of the Send.
+        code: A number of `protocol.errors.Code`.
+        sentence: Whose fault it is and what to do.
+        retry_after_ms: When a retry of the same makes sense; -1: do not retry.
+        expected: With NUMBER_GAP, the number that the conversation expects; else 0.
+    """
+
+    conversation: ConversationField
+    number: U63
+    client_id: ClientIdField
+    code: U16
+    sentence: SentenceField
+    retry_after_ms: Retry
+    expected: U63
+
+
+class Deliver(Struct, array_like=True, tag=38, frozen=True, gc=False):
+    """A message for this device; position 0 is ephemeral and never acknowledged."""
+
+    position: U63
+    message: Message
+
+
+class Notice(Struct, array_like=True, tag=39, frozen=True, gc=False):
+    """A message that did not reach a device, and why; takes a queue position and is acknowledged like Deliver."""
+
+    position: U63
+    conversation: ConversationField
+    seq: U63
+    account: AccountField
+    device: DeviceField
+    reason: U16
+
+
+class Receipt(Struct, array_like=True, tag=40, frozen=True, gc=False):
+    """How far an account has received and read a conversation; the own account shows what the server knows."""
+
+    conversation: ConversationField
+    account: AccountField
+    delivered: U63
+    read: U63
+
+
+class Presence(Struct, array_like=True, tag=41, frozen=True, gc=False):
+    """Whether an account is there; ``online`` None and ``last_seen_ms`` 0 mean hidden."""
+
+    account: AccountField
+    online: bool | None
+    last_seen_ms: U63
+    devices: U16
+
+
+class TypingBy(Struct, array_like=True, tag=42, frozen=True, gc=False):
+    """An account has begun or stopped typing."""
+
+    conversation: ConversationField
+    account: AccountField
+    active: bool
+
+
+class Drained(Struct, array_like=True, tag=43, frozen=True, gc=False):
+    """Everything that was waiting at the login has been sent, up to this position."""
+
+    position: U63
+
+
+class Pong(Struct, array_like=True, tag=44, frozen=True, gc=False):
+    """Answer to Ping."""
+
+    token: U63
+
+
+class Heartbeat(Struct, array_like=True, tag=45, frozen=True, gc=False):
+    """Answer to SetState: the agreed seconds between signs of life."""
+
+    heartbeat_s: U32
+
+
+class Settings(Struct, array_like=True, tag=46, frozen=True, gc=False):
+    """The account's settings."""
+
+    request: U32
+    read_receipts: bool
+    last_seen: Text
+    online: Text
+    display_name: Text
+
+
+class Profile(Struct, array_like=True, tag=47, frozen=True, gc=False):
+    """An account as others may see it."""
+
+    request: U32
+    account: AccountField
+    display_name: Text
+    devices: U16
+
+
+class Limit(Struct, array_like=True, frozen=True, gc=False):
+    """What is left of one operation's rate limit, and the seconds until it is full again."""
+
+    operation: Text
+    remaining: U63
+    reset_s: U32
+
+
+class Limits(Struct, array_like=True, tag=48, frozen=True):
+    """Answer to GetLimits."""
+
+    request: U32
+    limits: Annotated[list[Limit], Meta(max_length=LIST_LENGTH_MAX)]
+
+
+class Device(Struct, array_like=True, frozen=True, gc=False):
+    """A device of the account."""
+
+    device: DeviceField
+    name: Text
+    created_ms: U63
+    last_login_ms: U63
+    current: bool
+
+
+class Devices(Struct, array_like=True, tag=49, frozen=True):
+    """Answer to ListDevices."""
+
+    request: U32
+    devices: Annotated[list[Device], Meta(max_length=LIST_LENGTH_MAX)]
+
+
+class Relations(Struct, array_like=True, tag=50, frozen=True):
+    """Answer to ListRelations."""
+
+    request: U32
+    contacts: Annotated[list[AccountField], Meta(max_length=LIST_LENGTH_MAX)]
+    blocked: Annotated[list[AccountField], Meta(max_length=LIST_LENGTH_MAX)]
+
+
+class Done(Struct, array_like=True, tag=51, frozen=True, gc=False):
+    """A request that has nothing to say was carried out."""
+
+    request: U32
+
+
+class Error(Struct, array_like=True, tag=52, frozen=True, gc=False):
+    """A request failed, the connection goes on; request 0: it concerns none."""
+
+    request: U32
+    code: U16
+    sentence: SentenceField
+    retry_after_ms: Retry
+
+
+class Closing(Struct, array_like=True, tag=53, frozen=True, gc=False):
+    """Why the server closes the connection now."""
+
+    code: U16
+    sentence: SentenceField
+    retry_after_ms: Retry
+
+
+ServerFrame: TypeAlias = (
+    Welcome
+    | CodeSent
+    | Registered
+    | Ready
+    | Sent
+    | Refused
+    | Deliver
+    | Notice
+    | Receipt
+    | Presence
+    | TypingBy
+    | Drained
+    | Pong
+    | Heartbeat
+    | Settings
+    | Profile
+    | Limits
+    | Devices
+    | Relations
+    | Done
+    | Error
+    | Closing
+)
+
+SERVER_FRAMES: tuple[type[ServerFrame], ...] = get_args(ServerFrame)
+"""Every frame of a server, in the order of their type numbers."""

@@ -1,0 +1,90 @@
+"""The field types of all frames, the message as it travels, and what both directions share.
+
+A frame is an array ``[type, fields...]``. A newer version only appends fields; an older reader skips them, and a
+field that is missing at the end takes its default.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from protocol.ids import AccountId, ClientId, ConversationId, DeviceId, Epoch, MessageId, SessionToken
+from protocol.limits import NUMBER_MAX, SENTENCE_LENGTH_MAX, TEXT_LENGTH_MAX, U32_MAX
+
+__all__ = [
+    "EPHEMERAL",
+    "U16",
+    "U32",
+    "U63",
+    "URGENT",
+    "AccountField",
+    "ClientIdField",
+    "ConversationField",
+    "DeviceField",
+    "EpochField",
+    "Message",
+    "MessageIdField",
+    "Retry",
+    "SentenceField",
+    "SessionField",
+    "Text",
+    "UnknownFrame",
+]
+
+U16 = Annotated[int, Meta(ge=0, le=65_535)]
+U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
+U63 = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
+Retry = Annotated[int, Meta(ge=-1, le=NUMBER_MAX)]
+"""Milliseconds after which a retry makes sense; -1: do not retry."""
+Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
+SentenceField = Annotated[str, Meta(max_length=SENTENCE_LENGTH_MAX)]
+AccountField = Annotated[AccountId, Meta(max_length=TEXT_LENGTH_MAX)]
+ConversationField = Annotated[ConversationId, Meta(max_length=TEXT_LENGTH_MAX)]
+DeviceField = Annotated[DeviceId, Meta(min_length=16, max_length=16)]
+MessageIdField = Annotated[MessageId, Meta(min_length=16, max_length=16)]
+ClientIdField = Annotated[ClientId, Meta(min_length=16, max_length=16)]
+EpochField = Annotated[Epoch, Meta(min_length=8, max_length=8)]
+SessionField = Annotated[SessionToken, Meta(max_length=16)]
+
+URGENT: Final = 1
+"""Flag of a message: wake the recipient's device."""
+EPHEMERAL: Final = 2
+"""Flag of a message: deliver to those who are connected now, store nothing."""
+
+
+class Message(Struct, array_like=True, frozen=True, gc=False):
+    """An accepted message, encoded once by its conversation and then carried as bytes to every device.
+
+    Attributes:
+        conversation: Where it was sent.
+        seq: Place in the conversation, from 1 without gaps in what the server accepts; 0 for an ephemeral one.
+        sender: Account that sent it.
+        device: Device of that account that sent it.
+        message_id: The server's id; a reader shows each once.
+        time_ms: When the server accepted it, milliseconds since 1970; for show, never for order.
+        flags: Sum of `URGENT` and `EPHEMERAL`.
+        payload: The content, opaque to the server.
+    """
+
+    conversation: ConversationField
+    seq: U63
+    sender: AccountField
+    device: DeviceField
+    message_id: MessageIdField
+    time_ms: U63
+    flags: U32
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFrame:
+    """A well-formed frame whose type this version does not know, or which only the other side sends.
+
+    A server answers it with ``Error(0, UNKNOWN_FRAME, ...)`` and goes on, a client skips it.
+
+    Attributes:
+        tag: The frame's type.
+    """
+
+    tag: int
