@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 SEED_VARIABLE = "ROOST_SEED"
 SEED_DEFAULT = 1
+_SEED: pytest.StashKey[int] = pytest.StashKey()
 
 # A busy machine is no reason to fail: time is never what these tests measure.
 _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -51,6 +52,3 @@ def seed(request: pytest.FixtureRequest) -> int:
     value = int.from_bytes(digest[:4], "big")
     print(f"{SEED_VARIABLE}={session} gave this test the seed {value}")
     return value
-
-
-_SEED: pytest.StashKey[int] = pytest.StashKey()

@@ -1,0 +1,45 @@
+"""The settings of a node: cluster.toml in, frozen dataclasses out, once, before anything starts.
+
+Reading order:
+
+- `units`: the unit in a key's name, and what someone who wrote "30s" meant.
+- `setting`: what one setting may be, and the sentence that refuses anything else.
+- `schema`: every setting with its default, limits and meaning; one dataclass a section.
+- `agreement`: settings that must agree with one another.
+- `reader`: `load` and `parse`; all that is wrong in one `ConfigError`.
+- `reference`: cluster.toml and docs/configuration.md, written from the schema.
+
+Invariants: a `ClusterConfig` from `load` is complete, within its limits and in agreement with itself, and never
+changes. A file that does not fit is refused as a whole, and every wrong key in it is named with its fix. A key is
+written once, in the schema: the shipped file, the page and the checks come from there. The package imports nothing of
+ours and reads one file; each actor is given its own section, so only node.py sees all of them.
+"""
+
+from config.errors import ConfigError
+from config.reader import load, parse
+from config.schema import (
+    ClusterConfig,
+    JournalConfig,
+    LimitsConfig,
+    LogConfig,
+    NodeConfig,
+    PresenceConfig,
+    QueueConfig,
+    RatesConfig,
+    RegistrationConfig,
+)
+
+__all__ = [
+    "ClusterConfig",
+    "ConfigError",
+    "JournalConfig",
+    "LimitsConfig",
+    "LogConfig",
+    "NodeConfig",
+    "PresenceConfig",
+    "QueueConfig",
+    "RatesConfig",
+    "RegistrationConfig",
+    "load",
+    "parse",
+]

@@ -1,0 +1,363 @@
+"""Every setting: its key, default, limits and meaning, in the order of cluster.toml.
+
+Each class is one section and holds what one part of the system is given; only node.py sees all of them. Making one by
+hand checks nothing (tests set what they like); `config.reader` checks what comes from a file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from config.setting import Choice, Folder, Number, Switch, Text, Whole
+
+_KIB: Final = 1 << 10
+_MIB: Final = 1 << 20
+_GIB: Final = 1 << 30
+_DAY_S: Final = 86_400
+
+_NODE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+_LISTEN = re.compile(
+    r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)"
+    r":(?P<port>\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])",
+    re.ASCII,
+)
+_CODE_SENDER = re.compile(r"log|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """This host: who it is, where it keeps its data, and where it listens."""
+
+    name: str = field(
+        default="local",
+        metadata=Text(
+            "The name of this node in its logs and pids.",
+            _NODE_NAME,
+            'up to 64 of a-z, 0-9, ".", "_" and "-", such as "local"',
+        ).metadata(),
+    )
+    data_folder: Path = field(
+        default=Path("data"),
+        metadata=Folder(
+            "Where everything durable is kept, one node per folder. A relative path starts at this file's folder.",
+        ).metadata(),
+    )
+    listen: str = field(
+        default="127.0.0.1:7667",
+        metadata=Text(
+            "Where clients connect. Port 0 takes a free one, host 0.0.0.0 lets other machines in.",
+            _LISTEN,
+            'host:port, such as "127.0.0.1:7667" or "[::1]:7667"',
+        ).metadata(),
+    )
+    drain_timeout_s: int = field(
+        default=5,
+        metadata=Whole("How long a stopping node waits for its clients and its disk.", 0, 3600).metadata(),
+    )
+
+    @property
+    def listen_host(self) -> str:
+        """The host part of `listen`, an IPv6 address without its brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def listen_port(self) -> int:
+        """The port part of `listen`; 0 means any free one."""
+        return int(self.listen.rpartition(":")[2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsConfig:
+    """What one client, one account or one network address may take up."""
+
+    connections_max: int = field(
+        default=18_000,
+        metadata=Whole("Open connections; each takes a file descriptor.", 1, 1_000_000).metadata(),
+    )
+    connections_unauthenticated_max: int = field(
+        default=2_000,
+        metadata=Whole("Of these, connections that have not logged in yet.", 1, 1_000_000).metadata(),
+    )
+    connections_per_address_max: int = field(
+        default=1_000,
+        metadata=Whole("Open connections from one network address.", 1, 1_000_000).metadata(),
+    )
+    loopback_exempt: bool = field(
+        default=True,
+        metadata=Switch(
+            "Leaves this host itself, and with it a proxy on it, out of the limits per network address.",
+        ).metadata(),
+    )
+    handshake_timeout_s: int = field(
+        default=10,
+        metadata=Whole("From the connection to the end of its encryption handshake.", 1, 300).metadata(),
+    )
+    login_timeout_s: int = field(
+        default=300,
+        metadata=Whole("From the handshake to the login: the time to type a code.", 1, 3600).metadata(),
+    )
+    payload_size_bytes_max: int = field(
+        default=64 * _KIB,
+        metadata=Whole("The content of one message.", 1, 120 * _KIB).metadata(),
+    )
+    send_window: int = field(
+        default=32,
+        metadata=Whole("Messages that a device may have sent to one chat without their tick.", 1, 32).metadata(),
+    )
+    outbound_buffer_bytes_max: int = field(
+        default=_MIB,
+        metadata=Whole(
+            "What waits for a client to read it; a slower reader is disconnected.", 4 * _KIB, 64 * _MIB
+        ).metadata(),
+    )
+    delivery_window_bytes: int = field(
+        default=256 * _KIB,
+        metadata=Whole("Messages on their way to a device without its ack.", _KIB, 64 * _MIB).metadata(),
+    )
+    heartbeat_s_min: int = field(
+        default=15,
+        metadata=Whole("The shortest heartbeat interval that a device may ask for.", 1, 3600).metadata(),
+    )
+    heartbeat_s_max: int = field(
+        default=900,
+        metadata=Whole("The longest heartbeat interval that a device may ask for.", 1, _DAY_S).metadata(),
+    )
+    devices_per_account_max: int = field(
+        default=5,
+        metadata=Whole("Devices of one account.", 1, 100).metadata(),
+    )
+    open_conversations_max: int = field(
+        default=32,
+        metadata=Whole("Chats that one connection watches for presence and typing.", 1, 1_000).metadata(),
+    )
+    relations_max: int = field(
+        default=10_000,
+        metadata=Whole("Contacts and blocked accounts of one account.", 1, 1_000_000).metadata(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueConfig:
+    """The messages that wait for one device."""
+
+    entries_max: int = field(
+        default=10_000,
+        metadata=Whole("Messages; the sender of one more is told so.", 1, 10_000_000).metadata(),
+    )
+    size_bytes_max: int = field(
+        default=64 * _MIB,
+        metadata=Whole("The same, counted in bytes.", _KIB, 64 * _GIB).metadata(),
+    )
+    ttl_s_default: int = field(
+        default=30 * _DAY_S,
+        metadata=Whole(
+            "How long a message waits before it expires, with a notice to its sender.", 1, 3650 * _DAY_S
+        ).metadata(),
+    )
+    ttl_s_max: int = field(
+        default=90 * _DAY_S,
+        metadata=Whole("The longest wait that a sender may ask for.", 1, 3650 * _DAY_S).metadata(),
+    )
+    delivery_attempts_max: int = field(
+        default=8,
+        metadata=Whole(
+            "Connections that broke over a message before it is set aside, with a notice.", 1, 1_000
+        ).metadata(),
+    )
+    sweep_interval_s: int = field(
+        default=60,
+        metadata=Whole("How often expired messages are looked for.", 1, _DAY_S).metadata(),
+    )
+    resume_window_s: int = field(
+        default=120,
+        metadata=Whole(
+            "How long after a broken connection a device resumes without a full login.", 0, _DAY_S
+        ).metadata(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalConfig:
+    """The disk: when to commit, when to move, when to refuse."""
+
+    commit_patience_ms: float = field(
+        default=1.5,
+        metadata=Number("How long a lone message waits for others to share its fsync.", 0.0, 1_000.0).metadata(),
+    )
+    hot_window_bytes_max: int = field(
+        default=64 * _MIB,
+        metadata=Whole("The journal before waiting messages move to the inbox.", 64 * _KIB, 16 * _GIB).metadata(),
+    )
+    hot_window_s_max: int = field(
+        default=30,
+        metadata=Whole("The same, counted in time.", 1, 3600).metadata(),
+    )
+    store_size_bytes_max: int = field(
+        default=64 * _GIB,
+        metadata=Whole("The whole store; new messages are refused before it is full.", _MIB, 1 << 46).metadata(),
+    )
+    free_space_bytes_min: int = field(
+        default=256 * _MIB,
+        metadata=Whole("Free space on the disk below which new messages are refused.", 0, 1 << 46).metadata(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatesConfig:
+    """How often one may ask: a burst at once, then so many a minute (a token bucket)."""
+
+    sends_per_minute: int = field(
+        default=6_000,
+        metadata=Whole("Messages of one device; people never meet this, bots may.", 1, 10_000_000).metadata(),
+    )
+    sends_burst: int = field(
+        default=1_000,
+        metadata=Whole("Messages at once, such as an outbox typed offline.", 1, 10_000_000).metadata(),
+    )
+    marks_per_minute: int = field(
+        default=6_000,
+        metadata=Whole("Delivered and read marks of one device.", 1, 10_000_000).metadata(),
+    )
+    marks_burst: int = field(
+        default=1_000,
+        metadata=Whole("Such marks at once, as after a long time offline.", 1, 10_000_000).metadata(),
+    )
+    typing_per_minute: int = field(
+        default=120,
+        metadata=Whole("Typing signals of one device.", 1, 1_000_000).metadata(),
+    )
+    typing_burst: int = field(
+        default=20,
+        metadata=Whole("Typing signals at once.", 1, 1_000_000).metadata(),
+    )
+    opens_per_minute: int = field(
+        default=240,
+        metadata=Whole(
+            "Chats opened and closed, and changes of foreground state, of one device.", 1, 1_000_000
+        ).metadata(),
+    )
+    opens_burst: int = field(
+        default=100,
+        metadata=Whole("The same at once, as after a reconnect.", 1, 1_000_000).metadata(),
+    )
+    lookups_per_minute: int = field(
+        default=60,
+        metadata=Whole(
+            "Accounts that one account looks up; slows those who try every address.", 1, 1_000_000
+        ).metadata(),
+    )
+    lookups_burst: int = field(
+        default=100,
+        metadata=Whole("Accounts looked up at once.", 1, 1_000_000).metadata(),
+    )
+    queries_per_minute: int = field(
+        default=240,
+        metadata=Whole(
+            "An account's questions about its settings, devices, relations, limits and marks.", 1, 1_000_000
+        ).metadata(),
+    )
+    queries_burst: int = field(
+        default=60,
+        metadata=Whole("Such questions at once.", 1, 1_000_000).metadata(),
+    )
+    changes_per_minute: int = field(
+        default=60,
+        metadata=Whole("An account's changes to its settings, devices and relations.", 1, 1_000_000).metadata(),
+    )
+    changes_burst: int = field(
+        default=60,
+        metadata=Whole("Such changes at once.", 1, 1_000_000).metadata(),
+    )
+    logins_per_minute: int = field(
+        default=30,
+        metadata=Whole("Logins of one device.", 1, 1_000_000).metadata(),
+    )
+    logins_burst: int = field(
+        default=20,
+        metadata=Whole("Logins at once, as on a failing line.", 1, 1_000_000).metadata(),
+    )
+    code_requests_per_hour: int = field(
+        default=5,
+        metadata=Whole("Verification codes sent to one account address.", 1, 10_000).metadata(),
+    )
+    code_attempts_max: int = field(
+        default=5,
+        metadata=Whole("Wrong codes before a new one must be requested.", 1, 100).metadata(),
+    )
+    registrations_per_address_per_hour: int = field(
+        default=20,
+        metadata=Whole("Codes requested and accounts registered from one network address.", 1, 1_000_000).metadata(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationConfig:
+    """How people get an account."""
+
+    open: bool = field(
+        default=True,
+        metadata=Switch("Whether new accounts and devices may register.").metadata(),
+    )
+    code_sender: str = field(
+        default="log",
+        metadata=Text(
+            'What sends verification codes: "log" writes them to the log of the node, for a laptop.',
+            _CODE_SENDER,
+            '"log", or a sender of your own as "package.module:name"',
+        ).metadata(),
+    )
+    code_lifetime_s: int = field(
+        default=600,
+        metadata=Whole("How long a code may be used.", 1, _DAY_S).metadata(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceConfig:
+    """Who is there, and who is typing."""
+
+    enabled: bool = field(
+        default=True,
+        metadata=Switch("Whether anyone sees presence, last seen and typing at all.").metadata(),
+    )
+    typing_interval_s_min: int = field(
+        default=2,
+        metadata=Whole("Typing signals of one device to one chat are passed on no more often.", 0, 60).metadata(),
+    )
+    offline_delay_s: int = field(
+        default=10,
+        metadata=Whole("How long after its last connection an account still counts as online.", 0, 3600).metadata(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What the node says about itself; never content, never a secret."""
+
+    level: str = field(
+        default="info",
+        metadata=Choice("The least important lines to print.", ("debug", "info", "warning", "error")).metadata(),
+    )
+    format: str = field(
+        default="auto",
+        metadata=Choice(
+            "How lines look; auto is console on a terminal and json elsewhere.", ("auto", "json", "console")
+        ).metadata(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """All settings of a node, as one value that never changes."""
+
+    node: NodeConfig = field(default_factory=NodeConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    queue: QueueConfig = field(default_factory=QueueConfig)
+    journal: JournalConfig = field(default_factory=JournalConfig)
+    rates: RatesConfig = field(default_factory=RatesConfig)
+    registration: RegistrationConfig = field(default_factory=RegistrationConfig)
+    presence: PresenceConfig = field(default_factory=PresenceConfig)
+    log: LogConfig = field(default_factory=LogConfig)
