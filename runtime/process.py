@@ -78,6 +78,11 @@ class Process:
         actor = "ended" if self._actor is None else type(self._actor).__name__
         return f"<Process {self.pid} {actor}>"
 
+    @property
+    def waiting(self) -> int:
+        """How many messages lie in the mailbox; an idle actor that wants to stop looks here first."""
+        return 0 if self._mailbox is None else len(self._mailbox)
+
     def cast(self, pid: Pid, message: Message) -> bool:
         """Send a message that the target's `handle_cast` gets.
 

@@ -94,6 +94,7 @@ class Runtime:
         scheduler: As given.
         hooks: As given.
         mailbox_limit: As given.
+        outside: The pid that stands for code outside the actors: the source of exit signals sent by it.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Runtime:
         self._serial = 0
         self._signals: deque[tuple[Process, Pid, Reason, Process | None]] = deque()
         self._counters = Counters()
-        self._outside = Pid(node, 0)
+        self.outside = Pid(node, 0)
         self._scheduler.attach(self)
 
     @property
@@ -218,7 +219,7 @@ class Runtime:
 
     def exit(self, pid: Pid, reason: Reason) -> None:
         """Send a process an exit signal from outside; see `Process.exit`."""
-        self._signal(pid, self._outside, reason)
+        self._signal(pid, self.outside, reason)
 
     def schedule(self, delay_s: float, function: Callable[[], None]) -> Scheduled:
         """Run a function after a while, for parts that are no actors.
