@@ -187,11 +187,11 @@ def test_settings_that_contradict_each_other_are_refused_with_both_names(text: s
 
 def test_every_wrong_key_of_a_file_is_named_at_once(tmp_path: Path) -> None:
     path = tmp_path / "cluster.toml"
-    path.write_text('[node]\nnam = "a"\n[limits]\nsend_window = 0\n[log]\nlevel = "loud"\n')
+    path.write_text('[node]\nnickname = "a"\n[limits]\nsend_window = 0\n[log]\nlevel = "loud"\n')
     with pytest.raises(ConfigError) as caught:
         load(path)
     lines = str(caught.value).splitlines()
-    assert [line.split()[1] for line in lines] == ["node.nam", "limits.send_window", "log.level"]
+    assert [line.split()[1] for line in lines] == ["node.nickname", "limits.send_window", "log.level"]
     assert all(line.startswith(f"{path}: ") for line in lines)
 
 
