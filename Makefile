@@ -26,7 +26,7 @@ help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUN_READY) ## start a node and say what to do next
-	@$(RUN) node.py
+	@exec $(RUN) node.py
 
 test: $(TEST_READY) ## run all tests
 	@$(RUN) -m pytest $(PYTEST_ARGS)
