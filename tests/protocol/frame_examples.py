@@ -1,0 +1,159 @@
+"""Two fixed examples of every frame of version 1, and the script that freezes their bytes.
+
+``python -m tests.protocol.frame_examples`` prints tests/vectors/frames_v1.json. It is run once for a new frame; the
+bytes of an old one never change.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from protocol import messages as m
+from protocol.codec import encode_frame, tag_of
+from protocol.ids import AccountId, ClientId, ConversationId, DeviceId, Epoch, MessageId, SessionToken
+from protocol.limits import NUMBER_MAX, U32_MAX
+
+FROZEN: Final = Path(__file__).parents[1] / "vectors" / "frames_v1.json"
+
+ANN, BOB = AccountId("ann"), AccountId("bob@example.org")
+CHAT = ConversationId("ann:bob@example.org")
+NOTES = ConversationId("ann:ann")
+DEVICE = DeviceId(bytes(range(16)))
+MESSAGE = MessageId(bytes(range(0xF0, 0x100)))
+CLIENT = ClientId(bytes(range(0x10, 0x20)))
+EPOCH = Epoch(bytes(range(0xE0, 0xE8)))
+SESSION = SessionToken(bytes(range(0x20, 0x30)))
+TIME_MS = 1_700_000_000_000
+TEXT = "Grüße 🐦"
+
+EXAMPLES: Final[tuple[m.Frame, ...]] = (
+    m.Hello([1], ""),
+    m.Hello([2, 1], "example/1.0"),
+    m.RequestCode(0, "ann"),
+    m.RequestCode(U32_MAX, "Bob@Example.org"),
+    m.Register(1, "ann", "123456", "Ann", "phone"),
+    m.Register(2, "bob@example.org", "", TEXT, ""),
+    m.Login(ANN, EPOCH),
+    m.Login(BOB, EPOCH, False, 600, SESSION, NUMBER_MAX),
+    m.Send(CHAT, 1, CLIENT, b"hello"),
+    m.Send(NOTES, 0, CLIENT, b"", 86_400, m.URGENT | m.EPHEMERAL),
+    m.Ack(0),
+    m.Ack(NUMBER_MAX),
+    m.Mark(CHAT, 0, 0),
+    m.Mark(CHAT, 300, 70_000),
+    m.FetchMarks([]),
+    m.FetchMarks([CHAT, NOTES]),
+    m.Open(CHAT),
+    m.Open(NOTES),
+    m.Close(CHAT),
+    m.Close(NOTES),
+    m.Typing(CHAT, True),
+    m.Typing(CHAT, False),
+    m.SetState(True, 30),
+    m.SetState(False, 900),
+    m.Ping(0),
+    m.Ping(NUMBER_MAX),
+    m.GetSettings(3),
+    m.GetSettings(300),
+    m.SetSettings(4),
+    m.SetSettings(5, False, "contacts", "nobody", TEXT),
+    m.SetRelation(6, BOB, "blocked"),
+    m.SetRelation(7, BOB, "none"),
+    m.Lookup(8, BOB),
+    m.Lookup(9, ANN),
+    m.GetLimits(10),
+    m.GetLimits(70_000),
+    m.ListDevices(11),
+    m.ListDevices(128),
+    m.RemoveDevice(12, DEVICE),
+    m.RemoveDevice(256, DEVICE),
+    m.ListRelations(13),
+    m.ListRelations(65_536),
+    m.Bye(),
+    m.Welcome(1, "", 0, 65_536, 32, 131_072),
+    m.Welcome(1, "roost/0.1", TIME_MS, 1_024, 1, 4_096),
+    m.CodeSent(0, "log", 600),
+    m.CodeSent(1, "mail", 0),
+    m.Registered(1, ANN, DEVICE),
+    m.Registered(2, BOB, DEVICE),
+    m.Ready(ANN, DEVICE, SESSION, False, 60, 0, TIME_MS),
+    m.Ready(BOB, DEVICE, SESSION, True, 600, 12_345, TIME_MS),
+    m.Sent(CHAT, 1, 1, MESSAGE, TIME_MS),
+    m.Sent(NOTES, 0, 0, MESSAGE, TIME_MS),
+    m.Refused(CHAT, 3, CLIENT, 305, "A number was skipped.", -1, 2),
+    m.Refused(CHAT, 4, CLIENT, 400, "", 1_500, 0),
+    m.Deliver(1, m.Message(CHAT, 1, ANN, DEVICE, MESSAGE, TIME_MS, 0, b"hello")),
+    m.Deliver(0, m.Message(CHAT, 0, BOB, DEVICE, MESSAGE, TIME_MS, m.EPHEMERAL, b"\x00\xff")),
+    m.Notice(7, CHAT, 1, BOB, DEVICE, m.NOTICE_EXPIRED),
+    m.Notice(8, CHAT, 2, BOB, DEVICE, m.NOTICE_POISON),
+    m.Receipt(CHAT, BOB, 5, 4),
+    m.Receipt(CHAT, ANN, 0, 0),
+    m.Presence(BOB, True, TIME_MS, 2),
+    m.Presence(BOB, None, 0, 0),
+    m.TypingBy(CHAT, BOB, True),
+    m.TypingBy(CHAT, BOB, False),
+    m.Drained(0),
+    m.Drained(9),
+    m.Pong(0),
+    m.Pong(NUMBER_MAX),
+    m.Heartbeat(30),
+    m.Heartbeat(900),
+    m.Settings(3, True, "everyone", "everyone", "Ann"),
+    m.Settings(4, False, "contacts", "nobody", TEXT),
+    m.Profile(8, BOB, "Bob", 2),
+    m.Profile(9, ANN, TEXT, 0),
+    m.Limits(10, []),
+    m.Limits(11, [m.Limit("send", 99, 60), m.Limit("register", 0, 3_600)]),
+    m.Devices(12, []),
+    m.Devices(13, [m.Device(DEVICE, "phone", TIME_MS, TIME_MS, True), m.Device(DEVICE, TEXT, 0, 0, False)]),
+    m.Relations(14, [], []),
+    m.Relations(15, [ANN], [BOB, ANN]),
+    m.Done(16),
+    m.Done(17),
+    m.Error(0, 106, "This server does not know that frame type.", -1),
+    m.Error(18, 400, "", 0),
+    m.Closing(110, "This device has logged in on another connection.", -1),
+    m.Closing(502, "", 5_000),
+)
+
+
+def plain(value: object) -> Any:
+    """A frame as JSON can hold it: bytes as ``hex:...``, nested arrays by field name."""
+    if isinstance(value, bytes):
+        return f"hex:{value.hex()}"
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return {field: plain(getattr(value, field)) for field in value.__struct_fields__}
+    return value
+
+
+def listed(value: object) -> Any:
+    """A frame as the array that the document describes, made without the codec."""
+    if isinstance(value, list):
+        return [listed(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        tag = value.__struct_config__.tag
+        return ([] if tag is None else [tag]) + [listed(getattr(value, field)) for field in value.__struct_fields__]
+    return value
+
+
+def frozen() -> list[dict[str, Any]]:
+    """What stands in the file."""
+    return [
+        {
+            "frame": type(frame).__name__,
+            "type": tag_of(type(frame)),
+            "fields": plain(frame),
+            "bytes": encode_frame(frame).hex(),
+        }
+        for frame in EXAMPLES
+    ]
+
+
+if __name__ == "__main__":
+    print(json.dumps(frozen(), indent=1, ensure_ascii=False))
