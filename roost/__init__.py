@@ -1,0 +1,72 @@
+"""The client: what users import and run.
+
+    async with roost.connect("alice") as client:
+        sending = await client.send("bob", "hi")
+        await sending.sent()
+        async for event in client.events():
+            print(event)
+
+Reading order: `client` (the face) and what it gives: `sending`, `streams`, `events`, `content`, `history`, `queries`,
+`errors`. Below it the `runner` (event loop, socket, database) drives the `session`, which decides everything and
+touches nothing: `outbox` and `outboxes` (what is to be sent), `arrivals` (what comes), `marks` (receipts), `chats`
+(presence and typing), `heartbeat`, `backoff`, `requests`; its decisions are `steps` of `changes`, frames and events.
+`connection` is the socket with its encrypted link (`address`), `store` the database (`schema`, `home`), `ports` the
+clock and the randomness. `opening` and `registration` are the ways in; `command` and `terminal` what people run.
+
+Invariants: a step's changes are on disk before its frames leave and its events are told. So a number is never used
+twice, an ack never precedes the storing, and a message shown is a message kept. The session reads neither clock nor
+chance nor disk but through its ports, and nothing here imports the server's rooms: `protocol` is all they share.
+Everything a server or a slow reader can grow has a limit: ids seen, unsent messages, unread events, open chats.
+"""
+
+from roost.client import Client
+from roost.content import Content, Text, UnknownContent
+from roost.errors import (
+    AccountInUseError,
+    AccountMissingError,
+    AddressError,
+    ConnectionClosedError,
+    NotConnectedError,
+    OutboxFullError,
+    RefusedError,
+    RoostError,
+    SendFailedError,
+    ServerKeyChangedError,
+    ServerUnreachableError,
+    StoppedError,
+    StoreError,
+    StoreNewerError,
+    TextError,
+)
+from roost.events import (
+    ConnectionChanged,
+    ConnectionState,
+    Event,
+    EventsLost,
+    MessageFailed,
+    MessageQueued,
+    MessageReceived,
+    MessageSent,
+    NotDelivered,
+    PresenceChanged,
+    QueueDrained,
+    ReceiptChanged,
+    ServerComplained,
+    TypingChanged,
+)
+from roost.history import Chat, MessageState, StoredMessage
+from roost.opening import connect
+from roost.queries import AccountSettings, KnownDevice, Person, RateLimit, RelatedAccounts
+from roost.registration import CodeRequest, register
+from roost.sending import Sending
+from roost.streams import EventStream
+
+__all__ = [
+    "AccountInUseError", "AccountMissingError", "AccountSettings", "AddressError", "Chat", "Client", "CodeRequest",
+    "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "Event", "EventStream", "EventsLost",
+    "KnownDevice", "MessageFailed", "MessageQueued", "MessageReceived", "MessageSent", "MessageState",
+    "NotConnectedError", "NotDelivered", "OutboxFullError", "Person", "PresenceChanged", "QueueDrained", "RateLimit",
+    "ReceiptChanged", "RefusedError", "RelatedAccounts", "RoostError", "SendFailedError", "Sending",
+    "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError", "StoppedError", "StoreError",
+    "StoreNewerError", "StoredMessage", "Text", "TextError", "TypingChanged", "UnknownContent", "connect", "register",
+]  # fmt: skip

@@ -1,0 +1,182 @@
+"""What the session wants stored, as data: a step's changes go to disk in one transaction.
+
+The session never waits for the disk. It hands out changes together with the frames and events that
+depend on them; whoever runs it commits the changes first and lets the rest go only then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, MessageId
+
+__all__ = [
+    "Accepted",
+    "Change",
+    "EpochRenewed",
+    "Failed",
+    "MarksChanged",
+    "NoticeStored",
+    "PendingMessage",
+    "Queued",
+    "ReceiptStored",
+    "Received",
+    "Renumbered",
+    "Snapshot",
+    "StoredMarks",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message of ours enters the outbox under `number`."""
+
+    conversation: ConversationId
+    client_id: ClientId
+    number: int
+    payload: bytes
+    ttl_s: int
+    flags: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The server has a message of ours; it leaves the outbox. A `seq` of 0 means: place unknown."""
+
+    conversation: ConversationId
+    client_id: ClientId
+    seq: int
+    message_id: MessageId | None
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The server refused a message of ours for good; it leaves the outbox and keeps the reason."""
+
+    conversation: ConversationId
+    client_id: ClientId
+    code: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renumbered:
+    """Unacked messages carry new numbers, because an earlier one consumed none."""
+
+    conversation: ConversationId
+    numbers: tuple[tuple[ClientId, int], ...]
+    next_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRenewed:
+    """This database continues under a new epoch: every conversation counts from 1 again."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came from the queue. Storing it twice changes nothing."""
+
+    conversation: ConversationId
+    seq: int
+    sender: AccountId
+    device: DeviceId
+    message_id: MessageId
+    time_ms: int
+    flags: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeStored:
+    """A message of ours did not reach a device."""
+
+    conversation: ConversationId
+    seq: int
+    account: AccountId
+    device: DeviceId
+    reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptStored:
+    """Another member's watermarks, as the server told them."""
+
+    conversation: ConversationId
+    account: AccountId
+    delivered: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarksChanged:
+    """Our own watermarks, and what the server is known to know of them."""
+
+    conversation: ConversationId
+    delivered: int
+    read: int
+    server_delivered: int
+    server_read: int
+
+
+Change = Queued | Accepted | Failed | Renumbered | EpochRenewed | Received | NoticeStored | ReceiptStored | MarksChanged
+
+
+@dataclass(frozen=True, slots=True)
+class PendingMessage:
+    """A message that was in the outbox when the database was opened."""
+
+    conversation: ConversationId
+    client_id: ClientId
+    number: int
+    payload: bytes
+    ttl_s: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMarks:
+    """A conversation's watermarks when the database was opened.
+
+    Args:
+        delivered: how far this account has received, by `seq`.
+        read: how far this account has read.
+        server_delivered: how far the server is known to know that it received.
+        server_read: how far the server is known to know that it read.
+        written: the highest `seq` of a message this account wrote.
+        read_by_others: how far every other member has read.
+    """
+
+    delivered: int = 0
+    read: int = 0
+    server_delivered: int = 0
+    server_read: int = 0
+    written: int = 0
+    read_by_others: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a session starts from: the part of the database it keeps in memory.
+
+    Args:
+        account: the account logged in to.
+        epoch: the random mark of this database, which numbers its sends.
+        next_numbers: the next free number of each conversation that was ever sent to.
+        pending: the outbox, in the order of typing.
+        marks: the watermarks of each conversation, the latest conversation first.
+        seen: ids of the latest messages received, the oldest first.
+    """
+
+    account: AccountId
+    epoch: Epoch
+    next_numbers: dict[ConversationId, int] = field(default_factory=dict)
+    pending: tuple[PendingMessage, ...] = ()
+    marks: dict[ConversationId, StoredMarks] = field(default_factory=dict)
+    seen: tuple[MessageId, ...] = ()

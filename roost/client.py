@@ -1,0 +1,328 @@
+"""The client an application uses: send, read events, look at the history, ask the server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Self
+from weakref import WeakSet, WeakValueDictionary
+
+from protocol import AccountId, ConversationId, IdentifierError, checked_conversation, direct_conversation, members_of
+from protocol.messages import URGENT
+from roost.address import ServerAddress
+from roost.content import encode_text
+from roost.errors import (
+    AccountMissingError,
+    AddressError,
+    ConnectionClosedError,
+    NotConnectedError,
+    SendFailedError,
+    StoppedError,
+    TextError,
+)
+from roost.events import (
+    ConnectionChanged,
+    ConnectionState,
+    MessageFailed,
+    MessageQueued,
+    MessageSent,
+    ReceiptChanged,
+)
+from roost.history import MessageState
+from roost.home import account_address
+from roost.queries import Queries
+from roost.runner import Runner
+from roost.sending import Sending
+from roost.streams import EventStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from protocol.messages import Frame
+    from roost.events import Event
+    from roost.history import Chat, StoredMessage
+    from roost.store import Store
+
+__all__ = ["Client"]
+
+_TTL_S_MAX: Final = 2**32 - 1
+
+
+class Client(Queries):
+    """An open account. Made by `roost.connect`.
+
+    Everything durable is in the local database, so most methods work offline too; those that need the server say so.
+    """
+
+    def __init__(self, store: Store, *, foreground: bool = True) -> None:
+        super().__init__()
+        if not store.account:
+            raise AccountMissingError(
+                f"The registration of {store.path.stem} was never finished. Register again: roost register"
+            )
+        self.account: AccountId = store.account
+        self.server = ServerAddress.parse(store.server)
+        self._store = store
+        self._stopped: ConnectionChanged | None = None
+        self._closed = False
+        self._sendings: WeakValueDictionary[str, Sending] = WeakValueDictionary()
+        self._queued: dict[str, asyncio.Future[None]] = {}
+        self._receipts: dict[ConversationId, tuple[int, int]] = {}
+        self._streams: WeakSet[EventStream] = WeakSet()
+        self._first_stream: EventStream | None = EventStream()
+        self._streams.add(self._first_stream)
+        self._online = asyncio.Event()
+        self.connection = ConnectionChanged(ConnectionState.CONNECTING)
+        self._runner = Runner(store, self.server, self._publish, self._answered, foreground=foreground)
+        self._runner.start()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Store what is decided, say goodbye and close; what is unsent stays in the outbox."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._runner.stop()
+        self._end(ConnectionClosedError("The client was closed; what is unsent stays in the outbox."))
+
+    # Events.
+
+    def events(self) -> EventStream:
+        """Return the events from now on; the first stream asked for holds them from the very start."""
+        stream, self._first_stream = self._first_stream, None
+        if stream is None:
+            stream = EventStream()
+            self._streams.add(stream)
+        if self._closed or self._stopped:
+            stream.end()
+        return stream
+
+    async def wait_online(self) -> None:
+        """Wait until the session is ready.
+
+        Raises:
+            StoppedError: it ended for good and never will be.
+        """
+        await self._online.wait()
+        self._check_running()
+
+    def retry_now(self) -> None:
+        """Connect at once instead of after the back-off, because the network has changed."""
+        self._runner.retry_now()
+
+    # Messages.
+
+    def conversation_with(self, name: str) -> ConversationId:
+        """Return the conversation that is meant by an account's address, or by its own id ("alice:bob").
+
+        Raises:
+            AddressError: it is neither, or a conversation of others.
+        """
+        if ":" not in name:
+            return direct_conversation(self.account, account_address(name))
+        try:
+            conversation = checked_conversation(name)
+        except IdentifierError as error:
+            raise AddressError(error.sentence, error.code) from error
+        if self.account not in members_of(conversation):
+            raise AddressError(f"{name} is a conversation of others.")
+        return conversation
+
+    async def send(self, to: str, text: str, *, ttl_s: int = 0, urgent: bool = False) -> Sending:
+        """Send a text; return when it is durable in the outbox, connected or not.
+
+        Args:
+            to: an account's address, or a conversation.
+            text: what to say.
+            ttl_s: seconds after which it need not be delivered any more; 0 for the server's own limit.
+            urgent: whether it should wake the reader's device.
+
+        Raises:
+            AddressError: `to` is not written correctly.
+            TextError: the text is empty or too long.
+            OutboxFullError: too many messages wait already.
+            StoreError: the local disk is full or fails.
+            StoppedError: the session ended for good.
+        """
+        self._check_running()
+        conversation = self.conversation_with(to)
+        if not 0 <= ttl_s <= _TTL_S_MAX:
+            raise TextError("The time to live is a number of seconds, 0 or more.")
+        payload = self._payload(text)
+        key = self._runner.session.send(conversation, payload, ttl_s=ttl_s, flags=URGENT if urgent else 0).hex()
+        sending = Sending(conversation, key)
+        self._sendings[key] = sending
+        self._queued[key] = asyncio.get_running_loop().create_future()
+        self._runner.wake()
+        await self._queued[key]
+        return sending
+
+    async def send_ephemeral(self, to: str, text: str) -> None:
+        """Send a text for this moment only: it reaches who is connected now, and is stored nowhere.
+
+        Raises:
+            AddressError: `to` is not written correctly.
+            TextError: the text is empty or too long.
+            NotConnectedError: there is no connection.
+        """
+        self._check_running()
+        if not self._runner.session.send_ephemeral(self.conversation_with(to), self._payload(text)):
+            raise NotConnectedError("There is no connection to the server, so nothing could be sent for this moment.")
+        self._runner.wake()
+
+    def _payload(self, text: str) -> bytes:
+        if not text or text.isspace():
+            raise TextError("The message is empty.")
+        # A terminal can hand over half characters; nobody could show them.
+        payload = encode_text(text.encode("utf-8", "replace").decode())
+        size_bytes_max = self._runner.session.payload_size_bytes_max
+        if len(payload) > size_bytes_max:
+            raise TextError(
+                f"The message has {len(payload):,} bytes, and the server takes {size_bytes_max:,}. Shorten or split it."
+            )
+        return payload
+
+    async def history(
+        self, conversation: str, *, limit: int = 50, before: StoredMessage | None = None
+    ) -> list[StoredMessage]:
+        """Return messages of the local history, the oldest first; unsent ones stand last.
+
+        Args:
+            conversation: an account's address, or a conversation.
+            limit: how many at most.
+            before: the message to end before, to go back further; None for the latest.
+        """
+        return await self._runner.in_store(
+            self._store.history, self.conversation_with(conversation), max(1, limit), before
+        )
+
+    async def message(self, key: str) -> StoredMessage | None:
+        """Return one message of the history by its key."""
+        return await self._runner.in_store(self._store.message, key)
+
+    async def conversations(self) -> list[Chat]:
+        """Return all conversations, the latest first."""
+        return await self._runner.in_store(self._store.chats)
+
+    async def mark_read(self, conversation: str, up_to: int | None = None) -> None:
+        """Everything in a conversation has been read, up to a `seq` or up to the latest."""
+        identifier = self.conversation_with(conversation)
+        if up_to is None:
+            up_to = await self._runner.in_store(self._store.last_seq, identifier)
+        self._runner.session.mark_read(identifier, up_to)
+        self._runner.wake()
+
+    async def unprinted(self, limit: int) -> list[StoredMessage]:
+        """Return received, unread messages that no `printed` has named yet, in the order of their arrival."""
+        return await self._runner.in_store(self._store.unprinted, limit)
+
+    async def printed(self, message: StoredMessage) -> None:
+        """Remember that a script has got everything up to this message."""
+        await self._runner.in_store(self._store.printed, message.id)
+
+    # The moment.
+
+    def open_chat(self, conversation: str) -> None:
+        """Ask for presence and typing of a conversation until `close_chat`, also after reconnects."""
+        self._runner.session.open_chat(self.conversation_with(conversation))
+        self._runner.wake()
+
+    def close_chat(self, conversation: str) -> None:
+        """Ask no more for presence and typing of a conversation."""
+        self._runner.session.close_chat(self.conversation_with(conversation))
+        self._runner.wake()
+
+    def typing(self, conversation: str, *, active: bool = True) -> None:
+        """Tell the others that a person types, or stopped; call it at every key, it is thinned out."""
+        self._runner.session.typing(self.conversation_with(conversation), active=active)
+        self._runner.wake()
+
+    def set_foreground(self, foreground: bool) -> None:
+        """A person has begun or stopped looking; in the background the device speaks less often."""
+        self._runner.session.set_foreground(foreground)
+        self._runner.wake()
+
+    # Within.
+
+    def _request(self, frame_of: Callable[[int], Frame]) -> int:
+        self._check_running()
+        number = self._runner.session.request(frame_of)
+        self._runner.wake()
+        return number
+
+    def _check_running(self) -> None:
+        if self._stopped is not None:
+            raise StoppedError(self._stopped.sentence, self._stopped.code)
+        if self._closed:
+            raise ConnectionClosedError("The client was closed.")
+
+    def _publish(self, event: Event) -> None:
+        match event:
+            case MessageQueued(key=key):
+                if (future := self._queued.pop(key, None)) and not future.done():
+                    future.set_result(None)
+            case MessageSent(key=key, seq=seq):
+                self._sent(key, seq)
+            case MessageFailed(key=key, code=code, sentence=sentence):
+                if sending := self._sendings.get(key):
+                    sending.failed(SendFailedError(sentence, code), final=True)
+            case ReceiptChanged(account=account) if account != self.account:
+                self._receipt(event)
+            case ConnectionChanged():
+                self._connection_changed(event)
+            case _:
+                pass
+        for stream in self._streams:
+            stream.put(event)
+        if self._stopped is not None:
+            self._end(StoppedError(self._stopped.sentence, self._stopped.code))
+
+    def _sent(self, key: str, seq: int) -> None:
+        sending = self._sendings.get(key)
+        if sending is None:
+            return
+        sending.seq = seq
+        sending.reached(MessageState.SENT)
+        self._advance(sending)
+
+    def _receipt(self, receipt: ReceiptChanged) -> None:
+        delivered, read = self._receipts.get(receipt.conversation, (0, 0))
+        self._receipts[receipt.conversation] = (max(delivered, receipt.delivered), max(read, receipt.read))
+        for sending in list(self._sendings.values()):
+            if sending.conversation == receipt.conversation:
+                self._advance(sending)
+
+    def _advance(self, sending: Sending) -> None:
+        delivered, read = self._receipts.get(sending.conversation, (0, 0))
+        if sending.seq and sending.seq <= read:
+            sending.reached(MessageState.READ)
+        elif sending.seq and sending.seq <= delivered:
+            sending.reached(MessageState.DELIVERED)
+
+    def _connection_changed(self, event: ConnectionChanged) -> None:
+        self.connection = event
+        if event.state is ConnectionState.STOPPED:
+            self._stopped = event
+        if event.state in (ConnectionState.ONLINE, ConnectionState.STOPPED):
+            self._online.set()
+        else:
+            self._online.clear()
+
+    def _end(self, error: StoppedError | ConnectionClosedError) -> None:
+        self._online.set()
+        for sending in list(self._sendings.values()):
+            sending.failed(error, final=False)
+        for future in self._queued.values():
+            if not future.done():
+                future.set_exception(error)
+        self._queued.clear()
+        self._end_queries(error)
+        for stream in self._streams:
+            stream.end()

@@ -1,0 +1,211 @@
+"""What happened: the frozen events an application reads from `Client.events()`.
+
+`conversation` names a chat as the wire does ("alice:bob"); `other_account` says with whom it is.
+`key` names a message within the local history: the same key comes back with each event about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from protocol import AccountId, ConversationId, DeviceId, MessageId
+    from roost.content import Content
+
+__all__ = [
+    "ConnectionChanged",
+    "ConnectionState",
+    "Event",
+    "EventsLost",
+    "MessageFailed",
+    "MessageQueued",
+    "MessageReceived",
+    "MessageSent",
+    "NotDelivered",
+    "PresenceChanged",
+    "QueueDrained",
+    "ReceiptChanged",
+    "ServerComplained",
+    "TypingChanged",
+]
+
+
+class ConnectionState(StrEnum):
+    """How the session stands with its server."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    OFFLINE = "offline"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageQueued:
+    """A message of this device is in the outbox, on disk; it will be sent even after a crash."""
+
+    conversation: ConversationId
+    key: str
+    content: Content
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    """✓: the server has the message on stable storage.
+
+    Args:
+        conversation: where it was sent.
+        key: which message.
+        seq: its place in the conversation; 0 if the server knew only that it had it already.
+        time_ms: when the server took it, milliseconds since 1970.
+    """
+
+    conversation: ConversationId
+    key: str
+    seq: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFailed:
+    """A message of this device was refused for good."""
+
+    conversation: ConversationId
+    key: str
+    code: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A message came, and is in the local history unless it is ephemeral.
+
+    Args:
+        conversation: the chat it belongs to.
+        key: which message.
+        seq: its place in the conversation; 0 for an ephemeral one.
+        sender: who wrote it; our own account if another of our devices did.
+        device: the sender's device.
+        message_id: the server's id.
+        time_ms: when the server took it, milliseconds since 1970.
+        content: what it says.
+        ephemeral: whether it was meant for this moment only and is stored nowhere.
+    """
+
+    conversation: ConversationId
+    key: str
+    seq: int
+    sender: AccountId
+    device: DeviceId
+    message_id: MessageId
+    time_ms: int
+    content: Content
+    ephemeral: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptChanged:
+    """An account has received and read a conversation up to these messages, by `seq`.
+
+    For our own account it says what our devices together have read.
+    """
+
+    conversation: ConversationId
+    account: AccountId
+    delivered: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotDelivered:
+    """A message of ours did not reach one device of its reader; the sentence says why."""
+
+    conversation: ConversationId
+    seq: int
+    account: AccountId
+    device: DeviceId
+    reason: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChanged:
+    """Whether an account is there, as far as it lets us know.
+
+    Args:
+        account: who.
+        online: None if hidden.
+        last_seen_ms: milliseconds since 1970; 0 if hidden or unknown.
+        devices: how many of its devices are connected.
+    """
+
+    account: AccountId
+    online: bool | None
+    last_seen_ms: int
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class TypingChanged:
+    """Somebody started or stopped typing in an open chat."""
+
+    conversation: ConversationId
+    account: AccountId
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChanged:
+    """The connection came, went or ended for good.
+
+    Args:
+        state: how it stands now.
+        sentence: why, for a person to read; empty when there is nothing to explain.
+        code: the server's code where it gave one, else 0.
+        retry_in_s: when the next attempt follows; 0 if none does.
+        waiting: how many messages the server holds for this device, when it just came online.
+    """
+
+    state: ConnectionState
+    sentence: str = ""
+    code: int = 0
+    retry_in_s: float = 0.0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDrained:
+    """Everything that waited on the server when we logged in has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerComplained:
+    """The server could not do something that no request is waiting for; the connection goes on."""
+
+    code: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost:
+    """The reader of the events fell behind and missed some; the history is complete, so look there."""
+
+    count: int
+
+
+Event = (
+    MessageQueued
+    | MessageSent
+    | MessageFailed
+    | MessageReceived
+    | ReceiptChanged
+    | NotDelivered
+    | PresenceChanged
+    | TypingChanged
+    | ConnectionChanged
+    | QueueDrained
+    | ServerComplained
+    | EventsLost
+)

@@ -1,0 +1,164 @@
+"""Watermarks: how far each member has received and read, by `seq`; they only grow, so a lost one heals.
+
+Ours go to the server with `Mark` when somebody reads, and again after a login for every conversation of
+which the server is not known to know the latest. Others' come as `Receipt`; after a login they are fetched
+for every conversation with a message of ours that is not read yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from protocol.messages import FetchMarks, Mark
+from roost.changes import MarksChanged, ReceiptStored, StoredMarks
+from roost.events import ReceiptChanged
+
+if TYPE_CHECKING:
+    from protocol import ConversationId
+    from protocol.messages import Receipt
+    from roost.changes import Snapshot
+    from roost.steps import Step
+
+__all__ = ["FETCHED_MAX", "FETCHED_PER_FRAME_MAX", "Marks"]
+
+FETCHED_PER_FRAME_MAX: Final = 64
+FETCHED_MAX: Final = 512
+
+
+@dataclass(slots=True)
+class _Watermarks:
+    """The watermarks of one conversation; `told_*` is what this connection has sent."""
+
+    delivered: int = 0
+    read: int = 0
+    server_delivered: int = 0
+    server_read: int = 0
+    written: int = 0
+    read_by_others: int = 0
+    told_delivered: int = 0
+    told_read: int = 0
+
+    @property
+    def server_is_behind(self) -> bool:
+        return self.delivered > self.server_delivered or self.read > self.server_read
+
+    @property
+    def untold(self) -> bool:
+        return self.delivered > max(self.server_delivered, self.told_delivered) or self.read > max(
+            self.server_read, self.told_read
+        )
+
+
+class Marks:
+    """The watermarks of all conversations."""
+
+    __slots__ = ("_account", "_changed", "_to_tell", "_watermarks")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._account = snapshot.account
+        self._watermarks = {
+            conversation: _watermarks(stored) for conversation, stored in reversed(snapshot.marks.items())
+        }
+        self._changed: set[ConversationId] = set()
+        self._to_tell: set[ConversationId] = set()
+
+    def _of(self, conversation: ConversationId) -> _Watermarks:
+        """Return a conversation's watermarks and count it as the latest one."""
+        marks = self._watermarks.pop(conversation, None) or _Watermarks()
+        self._watermarks[conversation] = marks
+        return marks
+
+    def received(self, conversation: ConversationId, seq: int, *, own: bool) -> None:
+        """Count a stored message as received. Its ack tells the server, so no `Mark` follows."""
+        marks = self._of(conversation)
+        if own:
+            marks.written = max(marks.written, seq)
+        if seq > marks.delivered:
+            marks.delivered = seq
+            self._changed.add(conversation)
+
+    def written(self, conversation: ConversationId, seq: int) -> None:
+        """Count a message of this device as accepted under `seq`."""
+        marks = self._of(conversation)
+        marks.written = max(marks.written, seq)
+
+    def read(self, conversation: ConversationId, seq: int) -> bool:
+        """Count everything up to `seq` as read; return whether that is news."""
+        marks = self._of(conversation)
+        if seq <= marks.read:
+            return False
+        marks.read = seq
+        marks.delivered = max(marks.delivered, seq)
+        self._changed.add(conversation)
+        self._to_tell.add(conversation)
+        return True
+
+    def receipt(self, receipt: Receipt, step: Step) -> None:
+        """Take over what the server knows of a member, and heal what it does not know of us."""
+        marks = self._of(receipt.conversation)
+        if receipt.account == self._account:
+            self._own_receipt(marks, receipt, step)
+            return
+        marks.read_by_others = max(marks.read_by_others, receipt.read)
+        step.changes.append(ReceiptStored(receipt.conversation, receipt.account, receipt.delivered, receipt.read))
+        step.events.append(ReceiptChanged(receipt.conversation, receipt.account, receipt.delivered, receipt.read))
+
+    def _own_receipt(self, marks: _Watermarks, receipt: Receipt, step: Step) -> None:
+        marks.server_delivered = max(marks.server_delivered, receipt.delivered)
+        marks.server_read = max(marks.server_read, receipt.read)
+        if receipt.read > marks.read:  # another of our devices has read further
+            marks.read = receipt.read
+            marks.delivered = max(marks.delivered, receipt.read)
+            step.events.append(ReceiptChanged(receipt.conversation, self._account, marks.delivered, marks.read))
+        self._changed.add(receipt.conversation)
+        if marks.untold:
+            self._to_tell.add(receipt.conversation)
+
+    def ready(self, step: Step) -> None:
+        """Ask after a login for what may have been missed, the latest conversations first."""
+        wanted: list[ConversationId] = []
+        for conversation in reversed(self._watermarks):
+            marks = self._watermarks[conversation]
+            if marks.server_is_behind:
+                self._to_tell.add(conversation)
+            if marks.server_is_behind or marks.written > marks.read_by_others:
+                wanted.append(conversation)
+            if len(wanted) == FETCHED_MAX:
+                break
+        for start in range(0, len(wanted), FETCHED_PER_FRAME_MAX):
+            step.frames.append(FetchMarks(list(wanted[start : start + FETCHED_PER_FRAME_MAX])))
+
+    def tell(self, step: Step) -> None:
+        """Send what is to be told, one `Mark` a conversation; only while ready."""
+        for conversation in self._to_tell:
+            marks = self._watermarks[conversation]
+            marks.told_delivered, marks.told_read = marks.delivered, marks.read
+            step.frames.append(Mark(conversation, marks.delivered, marks.read))
+        self._to_tell.clear()
+
+    def store(self, step: Step) -> None:
+        """Hand out what changed since the last step, one row a conversation."""
+        for conversation in self._changed:
+            marks = self._watermarks[conversation]
+            step.changes.append(
+                MarksChanged(conversation, marks.delivered, marks.read, marks.server_delivered, marks.server_read)
+            )
+        self._changed.clear()
+
+    def disconnected(self) -> None:
+        """Trust no longer that what was told has arrived."""
+        self._to_tell.clear()
+        for marks in self._watermarks.values():
+            marks.told_delivered = marks.told_read = 0
+
+
+def _watermarks(stored: StoredMarks) -> _Watermarks:
+    return _Watermarks(
+        stored.delivered,
+        stored.read,
+        stored.server_delivered,
+        stored.server_read,
+        stored.written,
+        stored.read_by_others,
+    )

@@ -1,0 +1,169 @@
+"""All outboxes of a session, and the change of epoch when a restored database has lost its place.
+
+A new epoch makes the server forget who sent what, so it begins only when every message is settled: known
+to be accepted, or known not to be. Until then nothing new is sent, and what is uncertain is asked again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from protocol import Epoch
+from protocol.messages import Send
+from roost.changes import Accepted, EpochRenewed, Failed, Queued, Renumbered
+from roost.content import decode_content
+from roost.errors import OutboxFullError
+from roost.events import MessageFailed, MessageQueued, MessageSent
+from roost.outbox import WINDOW_DEFAULT, Entry, Outbox, Outcome
+
+if TYPE_CHECKING:
+    from protocol import ClientId, ConversationId
+    from protocol.messages import Refused, Sent
+    from roost.changes import Snapshot
+    from roost.ports import Randomness
+    from roost.steps import Step
+
+__all__ = ["PENDING_MAX", "Outboxes"]
+
+PENDING_MAX: Final = 10_000
+_EPOCH_SIZE_BYTES: Final = 8
+_OUTBOX_FULL: Final = (
+    f"{PENDING_MAX} messages already wait to be sent. Connect to the server, and try again when some have gone."
+)
+
+
+class Outboxes:
+    """What this device has still to send, over all conversations."""
+
+    __slots__ = ("_active", "_idle_numbers", "_pending", "_randomness", "_window", "epoch", "renewing")
+
+    def __init__(self, snapshot: Snapshot, randomness: Randomness) -> None:
+        self.epoch = snapshot.epoch
+        self.renewing = False
+        self._randomness = randomness
+        self._window = WINDOW_DEFAULT
+        self._idle_numbers = dict(snapshot.next_numbers)
+        self._active: dict[ConversationId, Outbox] = {}
+        self._pending = len(snapshot.pending)
+        for message in snapshot.pending:
+            entry = Entry(message.client_id, message.number, message.payload, message.ttl_s, message.flags)
+            self._outbox(message.conversation).restore(entry)
+
+    def __len__(self) -> int:
+        return self._pending
+
+    def _outbox(self, conversation: ConversationId) -> Outbox:
+        outbox = self._active.get(conversation)
+        if outbox is None:
+            outbox = Outbox(self._idle_numbers.pop(conversation, 1), self._window)
+            self._active[conversation] = outbox
+        return outbox
+
+    def _drop_if_empty(self, conversation: ConversationId, outbox: Outbox) -> None:
+        if not outbox:
+            del self._active[conversation]
+            self._idle_numbers[conversation] = outbox.next_number
+
+    def set_window(self, window: int) -> None:
+        """Take over the window that the server announced."""
+        self._window = window
+        for outbox in self._active.values():
+            outbox.set_window(window)
+
+    def add(
+        self,
+        conversation: ConversationId,
+        client_id: ClientId,
+        payload: bytes,
+        ttl_s: int,
+        flags: int,
+        time_ms: int,
+        step: Step,
+    ) -> None:
+        """Queue a message; it goes out when it is on disk and the connection is ready.
+
+        Raises:
+            OutboxFullError: too many messages wait already.
+        """
+        if self._pending >= PENDING_MAX:
+            raise OutboxFullError(_OUTBOX_FULL)
+        self._pending += 1
+        entry = self._outbox(conversation).add(client_id, payload, ttl_s, flags)
+        step.changes.append(Queued(conversation, client_id, entry.number, payload, ttl_s, flags, time_ms))
+        step.events.append(MessageQueued(conversation, client_id.hex(), decode_content(payload), time_ms))
+
+    def transmit(self, now_s: float, step: Step) -> None:
+        """Send what is due."""
+        for conversation, outbox in self._active.items():
+            for entry in outbox.due(now_s, only_uncertain=self.renewing):
+                step.frames.append(
+                    Send(conversation, entry.number, entry.client_id, entry.payload, entry.ttl_s, entry.flags)
+                )
+
+    def sent(self, answer: Sent, step: Step) -> None:
+        """Take a ✓."""
+        outbox = self._active.get(answer.conversation)
+        entry = outbox.sent(answer.number) if outbox else None
+        if outbox is None or entry is None:
+            return
+        self._pending -= 1
+        self._drop_if_empty(answer.conversation, outbox)
+        step.changes.append(
+            Accepted(answer.conversation, entry.client_id, answer.seq, answer.message_id, answer.time_ms)
+        )
+        step.events.append(MessageSent(answer.conversation, entry.client_id.hex(), answer.seq, answer.time_ms))
+
+    def refused(self, answer: Refused, now_s: float, time_ms: int, step: Step) -> None:
+        """Take a refusal: wait and retry, give up with a reason, or prepare a new epoch."""
+        outbox = self._active.get(answer.conversation)
+        if outbox is None:
+            return
+        outcome, entry = outbox.refused(answer, now_s, self._randomness)
+        if entry is None:
+            return
+        match outcome:
+            case Outcome.ACCEPTED:
+                self._pending -= 1
+                step.changes.append(Accepted(answer.conversation, entry.client_id, 0, None, time_ms))
+                step.events.append(MessageSent(answer.conversation, entry.client_id.hex(), 0, time_ms))
+            case Outcome.FAILED:
+                self._pending -= 1
+                self._fail(answer, entry, outbox, step)
+            case Outcome.EPOCH_LOST:
+                self.renewing = True
+            case Outcome.RETRY | Outcome.STALE:
+                pass
+        self._drop_if_empty(answer.conversation, outbox)
+
+    @staticmethod
+    def _fail(answer: Refused, entry: Entry, outbox: Outbox, step: Step) -> None:
+        step.changes.append(Failed(answer.conversation, entry.client_id, answer.code, answer.sentence))
+        step.changes.append(Renumbered(answer.conversation, outbox.numbers(), outbox.next_number))
+        step.events.append(MessageFailed(answer.conversation, entry.client_id.hex(), answer.code, answer.sentence))
+
+    def renew_if_settled(self, step: Step) -> bool:
+        """Begin the new epoch if one is needed and nothing is uncertain; then a new login has to follow."""
+        if not self.renewing or not all(outbox.settled for outbox in self._active.values()):
+            return False
+        self.renew(step)
+        return True
+
+    def renew(self, step: Step) -> None:
+        """Begin a new epoch: every conversation counts from 1 again, the messages keep their client ids."""
+        self.renewing = False
+        self.epoch = Epoch(self._randomness.bytes(_EPOCH_SIZE_BYTES))
+        self._idle_numbers.clear()
+        step.changes.append(EpochRenewed(self.epoch))
+        for conversation, outbox in self._active.items():
+            outbox.renew()
+            step.changes.append(Renumbered(conversation, outbox.numbers(), outbox.next_number))
+
+    def disconnected(self) -> None:
+        """Expect no more answers on the old connection."""
+        for outbox in self._active.values():
+            outbox.disconnected()
+
+    def next_deadline_s(self, now_s: float) -> float | None:
+        """Return when `transmit` is to be called again although nothing arrived."""
+        deadlines = (outbox.next_deadline_s(now_s) for outbox in self._active.values())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)

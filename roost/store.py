@@ -1,0 +1,375 @@
+"""One account's database: identity, outbox, history and watermarks in one SQLite file.
+
+Every step of the session is one transaction, on disk (`synchronous=FULL`) when `apply` returns. The
+file holds the device's secret key, so only its owner may read it. One process at a time may write; a
+lock beside the file says so at once instead of two sessions throwing each other out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from protocol import AccountId, Epoch, StaticKey
+from roost import history
+from roost.arrivals import SEEN_MAX
+from roost.changes import (
+    Accepted,
+    Change,
+    EpochRenewed,
+    Failed,
+    MarksChanged,
+    NoticeStored,
+    PendingMessage,
+    Queued,
+    ReceiptStored,
+    Received,
+    Renumbered,
+    Snapshot,
+    StoredMarks,
+)
+from roost.errors import AccountInUseError, StoreError, StoreNewerError
+from roost.schema import FAILED, PENDING, RECEIVED, SCHEMA, SCHEMA_VERSION, SENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from protocol import ConversationId
+    from roost.history import Chat, StoredMessage
+
+__all__ = ["Store"]
+
+_LAST_PLACE: Final = 2**62
+"""Where pending messages stand: behind everything that has a `seq`."""
+_BUSY_WAIT_S: Final = 5.0
+
+
+class Store:
+    """An open database. Not safe for two threads at once: whoever uses it takes turns.
+
+    Args:
+        path: the file; made if it is missing.
+        read_only: only look, while another process may be writing; takes no lock.
+        durable: False lets a power cut undo the last steps, which is good enough for a simulation and much faster.
+
+    Raises:
+        AccountInUseError: another process has it open.
+        StoreNewerError: a newer version of Roost wrote it.
+        StoreError: it cannot be opened or is no database.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False, durable: bool = True) -> None:
+        self.path = path
+        self._appliers: dict[type[Change], Callable[..., None]] = {
+            Queued: self._queued,
+            Accepted: self._accepted,
+            Failed: self._failed,
+            Renumbered: self._renumbered,
+            EpochRenewed: self._epoch_renewed,
+            Received: self._received,
+            NoticeStored: self._notice_stored,
+            ReceiptStored: self._receipt_stored,
+            MarksChanged: self._marks_changed,
+        }
+        self._lock = None if read_only else _locked(path)
+        try:
+            self._database = _opened(path, read_only=read_only)
+            if not durable:
+                self._database.execute("PRAGMA synchronous = OFF")
+        except BaseException:
+            self._unlock()
+            raise
+        self._account = AccountId(self.fact("account", b"").decode())
+
+    def close(self) -> None:
+        """Close the file and let other processes have it."""
+        self._database.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
+            self._database.execute("COMMIT")
+        except BaseException as error:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(_write_failed(self.path, error)) from error
+            raise
+
+    # Identity and other single facts.
+
+    def fact(self, name: str, default: bytes) -> bytes:
+        """Return a stored fact, or `default`."""
+        row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return bytes(row[0]) if row else default
+
+    def set_facts(self, **facts: bytes) -> None:
+        """Store facts, durable on return."""
+        with self._transaction():
+            self._database.executemany(
+                "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                facts.items(),
+            )
+        self._account = AccountId(self.fact("account", b"").decode())
+
+    @property
+    def account(self) -> AccountId:
+        """The account registered here; empty before the registration has ended."""
+        return self._account
+
+    @property
+    def server(self) -> str:
+        """The server's address."""
+        return self.fact("server", b"").decode()
+
+    @property
+    def server_key(self) -> bytes | None:
+        """The server's static key that this device trusts; None before the first connection."""
+        return self.fact("server_key", b"") or None
+
+    def static_key(self) -> StaticKey:
+        """Return this device's key, made at the first call and kept."""
+        secret = self.fact("static_key", b"")
+        if secret:
+            return StaticKey.from_bytes(secret)
+        key = StaticKey.generate()
+        self.set_facts(static_key=key.private_bytes(), epoch=os.urandom(8))
+        return key
+
+    # What the session starts from.
+
+    def snapshot(self) -> Snapshot:
+        """Return what a session keeps in memory."""
+        database = self._database
+        pending = database.execute(
+            "SELECT conversation, client_id, number, payload, ttl_s, flags FROM messages"
+            f" WHERE state = {PENDING} ORDER BY id"
+        )
+        numbers = database.execute("SELECT id, next_number FROM conversations WHERE next_number > 1")
+        seen = database.execute("SELECT message_id FROM seen ORDER BY id")
+        return Snapshot(
+            self._account,
+            Epoch(self.fact("epoch", b"")),
+            dict(numbers.fetchall()),
+            tuple(PendingMessage(*row) for row in pending),
+            self._stored_marks(),
+            tuple(row[0] for row in seen),
+        )
+
+    def _stored_marks(self) -> dict[ConversationId, StoredMarks]:
+        rows = self._database.execute(
+            "SELECT c.id, c.delivered, c.read, c.server_delivered, c.server_read, c.written,"
+            " coalesce((SELECT min(r.read) FROM receipts r WHERE r.conversation = c.id), 0)"
+            " FROM conversations c ORDER BY c.changed_ms DESC, c.id"
+        )
+        return {row[0]: StoredMarks(*row[1:]) for row in rows}
+
+    # What the session wants stored.
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Commit a step's changes in one transaction; all or nothing, on disk on return.
+
+        Raises:
+            StoreError: the disk is full or fails; nothing of the step was stored.
+        """
+        with self._transaction():
+            for change in changes:
+                self._appliers[type(change)](change)
+
+    def _touch(self, conversation: str, time_ms: int, place: int = 0) -> None:
+        self._database.execute(
+            "INSERT INTO conversations (id, place, changed_ms) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            " place = max(place, excluded.place), changed_ms = max(changed_ms, excluded.changed_ms)",
+            (conversation, place, time_ms),
+        )
+
+    def _queued(self, change: Queued) -> None:
+        self._touch(change.conversation, change.time_ms)
+        self._database.execute(
+            "UPDATE conversations SET next_number = ? WHERE id = ?", (change.number + 1, change.conversation)
+        )
+        self._database.execute(
+            "INSERT INTO messages (conversation, state, place, number, client_id, sender, device, time_ms,"
+            " ttl_s, flags, payload) VALUES (?, ?, ?, ?, ?, ?, x'', ?, ?, ?, ?)",
+            (
+                change.conversation, PENDING, _LAST_PLACE, change.number, change.client_id, self._account,
+                change.time_ms, change.ttl_s, change.flags, change.payload,
+            ),
+        )  # fmt: skip
+
+    def _last_place(self, conversation: str) -> int:
+        row = self._database.execute("SELECT place FROM conversations WHERE id = ?", (conversation,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def _accepted(self, change: Accepted) -> None:
+        place = change.seq or self._last_place(change.conversation)
+        self._touch(change.conversation, change.time_ms, place)
+        self._database.execute(
+            "UPDATE conversations SET written = max(written, ?) WHERE id = ?", (change.seq, change.conversation)
+        )
+        self._database.execute(
+            "UPDATE messages SET state = ?, place = ?, seq = ?, number = 0, message_id = ?, time_ms = ?"
+            " WHERE client_id = ?",
+            (SENT, place, change.seq, change.message_id, change.time_ms, change.client_id),
+        )
+
+    def _failed(self, change: Failed) -> None:
+        self._database.execute(
+            "UPDATE messages SET state = ?, place = ?, number = 0, code = ?, sentence = ? WHERE client_id = ?",
+            (FAILED, self._last_place(change.conversation), change.code, change.sentence, change.client_id),
+        )
+
+    def _renumbered(self, change: Renumbered) -> None:
+        self._database.executemany(
+            "UPDATE messages SET number = ? WHERE client_id = ?",
+            [(number, client_id) for client_id, number in change.numbers],
+        )
+        self._database.execute(
+            "UPDATE conversations SET next_number = ? WHERE id = ?", (change.next_number, change.conversation)
+        )
+
+    def _epoch_renewed(self, change: EpochRenewed) -> None:
+        self._database.execute(
+            "INSERT INTO facts (name, value) VALUES ('epoch', ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (change.epoch,),
+        )
+        self._database.execute("UPDATE conversations SET next_number = 1")
+
+    def _received(self, change: Received) -> None:
+        own = change.sender == self._account
+        self._touch(change.conversation, change.time_ms, change.seq)
+        self._database.execute(
+            "INSERT OR IGNORE INTO messages (conversation, state, place, seq, message_id, sender, device, time_ms,"
+            " flags, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                change.conversation, SENT if own else RECEIVED, change.seq, change.seq, change.message_id,
+                change.sender, change.device, change.time_ms, change.flags, change.payload,
+            ),
+        )  # fmt: skip
+        if own:
+            self._database.execute(
+                "UPDATE conversations SET written = max(written, ?) WHERE id = ?", (change.seq, change.conversation)
+            )
+        cursor = self._database.execute("INSERT OR IGNORE INTO seen (message_id) VALUES (?)", (change.message_id,))
+        self._database.execute("DELETE FROM seen WHERE id <= ?", ((cursor.lastrowid or 0) - SEEN_MAX,))
+
+    def _notice_stored(self, change: NoticeStored) -> None:
+        self._database.execute(
+            "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?, ?)",
+            (change.conversation, change.seq, change.account, change.device, change.reason),
+        )
+
+    def _receipt_stored(self, change: ReceiptStored) -> None:
+        self._database.execute(
+            "INSERT INTO receipts VALUES (?, ?, ?, ?) ON CONFLICT (conversation, account) DO UPDATE SET"
+            " delivered = max(delivered, excluded.delivered, excluded.read), read = max(read, excluded.read)",
+            (change.conversation, change.account, max(change.delivered, change.read), change.read),
+        )
+
+    def _marks_changed(self, change: MarksChanged) -> None:
+        self._touch(change.conversation, 0)
+        self._database.execute(
+            "UPDATE conversations SET delivered = ?, read = ?, server_delivered = ?, server_read = ? WHERE id = ?",
+            (change.delivered, change.read, change.server_delivered, change.server_read, change.conversation),
+        )
+
+    # Reading.
+
+    def history(self, conversation: str, limit: int, before: StoredMessage | None = None) -> list[StoredMessage]:
+        """Return the latest messages of a conversation, or those before one, the oldest first."""
+        return history.history(self._database, conversation, limit, before)
+
+    def last_seq(self, conversation: str) -> int:
+        """Return the `seq` of the latest message known of a conversation; 0 if none is."""
+        return self._last_place(conversation)
+
+    def message(self, key: str) -> StoredMessage | None:
+        """Return one message by its key."""
+        return history.message_of(self._database, bytes.fromhex(key))
+
+    def unprinted(self, limit: int) -> list[StoredMessage]:
+        """Return received, unread messages that no `printed` has named, in the order of their arrival."""
+        printed_up_to = int.from_bytes(self.fact("printed_up_to", b""), "big")
+        return history.messages_after(self._database, printed_up_to, limit)
+
+    def printed(self, identifier: int) -> None:
+        """Remember that a script has got everything up to the message with this number."""
+        self.set_facts(printed_up_to=identifier.to_bytes(8, "big"))
+
+    def chats(self) -> list[Chat]:
+        """Return all conversations, the latest first."""
+        return history.chats(self._database, self._account)
+
+
+def _locked(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"The folder {path.parent} cannot be written: {error.strerror}.") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise AccountInUseError(
+            f"Another Roost program on this computer is using {path.name}. Close it first; one device has one program."
+        ) from error
+    return lock
+
+
+def _opened(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    try:
+        if not read_only:
+            # Made by us and not by SQLite, so that the secret key is never readable by others.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        database = sqlite3.connect(
+            path, timeout=_BUSY_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"The database {path} cannot be opened: {error}.") from error
+    try:
+        _prepare(database, path, read_only=read_only)
+    except sqlite3.Error as error:
+        database.close()
+        raise StoreError(
+            f"The file {path} is not a readable Roost database ({error}). Restore it from a copy."
+        ) from error
+    except StoreError:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StoreNewerError(
+            f"The database {path} was written by a newer version of Roost (its format is {version}, this version "
+            f"knows {SCHEMA_VERSION}). Update Roost; the file was not touched."
+        )
+    if read_only:
+        database.execute("PRAGMA query_only = ON")
+        return
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    if version == 0:
+        database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+
+def _write_failed(path: Path, error: sqlite3.Error) -> str:
+    if "full" in str(error):
+        return f"The disk with {path} is full. Make room; nothing that was stored is lost."
+    return f"The database {path} could not be written: {error}."
