@@ -70,13 +70,10 @@ class PrivateKey:
             KeyExchangeError: The result is all zeros.
         """
         try:
-            secret = crypto_scalarmult(self._private, public)
-        except (CryptoError, RuntimeError, ValueError) as error:  # libsodium's own refusal of a zero result
-            raise KeyExchangeError("the peer's public key is not usable") from error
-        # An OR over all bytes: the time tells nothing about where a byte differs.
-        if int.from_bytes(secret, "big") == 0:
-            raise KeyExchangeError("the peer's public key has low order")
-        return secret
+            return crypto_scalarmult(self._private, public)
+        except (CryptoError, ValueError, TypeError) as error:
+            # libsodium itself refuses an all-zero result, in constant time; a test holds it to that.
+            raise KeyExchangeError("the peer's public key has low order") from error
 
     def __repr__(self) -> str:
         """The public half only."""

@@ -111,8 +111,7 @@ class Link:
         return RECORD_PLAINTEXT_SIZE_BYTES_MAX
 
     def _seal(self, plaintext: bytearray) -> bytes:
-        if self._sealer is None:
-            raise LocalProtocolError(Code.WRONG_STATE, "nothing can be sealed before the handshake is complete")
+        assert self._sealer is not None, "the table lets no frame pass before the handshake"
         return self._sealer.encrypt(plaintext)
 
     def _refuse_to_say(self, frame: type[Frame]) -> LocalProtocolError:

@@ -259,14 +259,17 @@ class Handshake:
         for token in _PATTERN_XX[self._step]:
             if token == "e":
                 self._remote_ephemeral, rest = _take(rest, KEY_SIZE_BYTES)
+                if self._ephemeral is not None and self._remote_ephemeral == self._ephemeral.public:
+                    raise NoiseError("the peer sent our own ephemeral key back")
                 self._mix_hash(self._remote_ephemeral)
             elif token == "s":
                 sealed, rest = _take(rest, KEY_SIZE_BYTES + TAG_SIZE_BYTES)
                 self.remote_static = self._decrypt_and_hash(sealed)
+                if self.remote_static == self._static.public:
+                    raise NoiseError("the peer sent our own static key back")
             else:
                 self._mix_exchange(token)
         payload = self._decrypt_and_hash(rest)
-        self._refuse_reflection()
         self._step += 1
         return payload
 
@@ -290,8 +293,7 @@ class Handshake:
         """MixKey(DH()) for a token whose letters name the initiator's key, then the responder's."""
         ours, theirs = (token[0], token[1]) if self._initiator else (token[1], token[0])
         key = self._static if ours == "s" else self._ephemeral
-        if key is None:
-            raise NoiseError("a key exchange came before its key")
+        assert key is not None, "the pattern names a key before it is used"
         try:
             secret = key.exchange(self.remote_static if theirs == "s" else self._remote_ephemeral)
         except KeyExchangeError as error:
@@ -313,13 +315,6 @@ class Handshake:
             plaintext = self._cipher.decrypt(ciphertext, self._hash)
         self._mix_hash(ciphertext)
         return plaintext
-
-    def _refuse_reflection(self) -> None:
-        """Our own key coming back means that somebody mirrors our messages to us."""
-        if self._ephemeral is not None and self._remote_ephemeral == self._ephemeral.public:
-            raise NoiseError("the peer sent our own ephemeral key back")
-        if self.remote_static == self._static.public:
-            raise NoiseError("the peer sent our own static key back")
 
 
 def _take(message: bytes, size_bytes: int) -> tuple[bytes, bytes]:

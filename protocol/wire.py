@@ -160,7 +160,7 @@ class ServerWire(Link):
         self._enter(State.CLOSED)
 
     def _step(self, state: State, event: object) -> None:
-        self._enter(state)
+        super()._step(state, event)
         if state is State.READY:
             self._size_in_max = self._size_in_max_when_ready
             self._record_size_in_max = RECORD_SIZE_BYTES_MAX
@@ -170,9 +170,8 @@ class ServerWire(Link):
     def _receive_handshake(self, data: bytes) -> bytes:
         """Take what belongs to the handshake; return what follows it."""
         handshake = self._handshake
-        if handshake is None or self._early is None:
-            return b""
-        data = self._early + data
+        assert handshake is not None, "early bytes are kept only while there is a handshake"
+        data = (self._early or b"") + data
         while not handshake.finished:
             size = THIRD_SIZE_BYTES if handshake.messages_passed else FIRST_SIZE_BYTES
             check_handshake_header(data, size)
@@ -260,7 +259,7 @@ class ClientWire(Link):
         return FRAME_SIZE_BYTES_MAX_BEFORE_READY - TAG_SIZE_BYTES
 
     def _step(self, state: State, event: object) -> None:
-        self._enter(state)
+        super()._step(state, event)
         if isinstance(event, Welcome):
             self._size_out_max_when_ready = min(event.frame_size_bytes_max, self._size_in_max)
         elif state is State.READY:

@@ -172,7 +172,7 @@ def test_a_replayed_handshake_fails_at_its_third_message_because_the_responder_i
 def test_a_reflected_ephemeral_key_is_refused() -> None:
     initiator, _ = handshakes()
     first = initiator.write()
-    with pytest.raises(NoiseError):
+    with pytest.raises(NoiseError, match="own ephemeral key"):
         initiator.read(first + bytes(64))
 
 
@@ -189,7 +189,7 @@ def test_our_own_static_key_coming_back_is_refused() -> None:
 def test_a_low_order_ephemeral_key_is_refused(point: str) -> None:
     _, responder = handshakes()
     responder.read(bytes.fromhex(point))
-    with pytest.raises(NoiseError, match=r"not usable|low order"):
+    with pytest.raises(NoiseError, match="low order"):
         responder.write()
 
 
@@ -234,6 +234,14 @@ def test_a_repeated_dropped_or_swapped_message_is_refused_and_moves_no_counter()
             receive.decrypt(wrong)
         assert receive.counter == 1
     assert receive.decrypt(sealed[1]) == b"two"
+
+
+def test_a_handshake_message_without_room_for_its_tag_is_refused() -> None:
+    initiator, responder = handshakes()
+    responder.read(initiator.write())
+    second = responder.write()
+    with pytest.raises(NoiseError, match="too short"):
+        initiator.read(second[:-1])
 
 
 def test_no_nonce_is_ever_used_twice_and_the_last_one_is_never_used() -> None:
