@@ -7,7 +7,6 @@ import pytest
 from protocol import LocalProtocolError, RemoteProtocolError, Role, State
 from protocol import messages as m
 from protocol.codec import encode_frame
-from protocol.records import TRANSPORT, record
 from protocol.states import TABLE
 from tests.protocol import links
 from tests.protocol.frame_examples import EXAMPLES
@@ -49,7 +48,7 @@ def pair_in(state: State) -> tuple[ServerWire, ClientWire]:
 def forced(sender: ServerWire | ClientWire, frame: m.Frame) -> bytes:
     """A sealed record with a frame that the sender's own table may forbid."""
     data = encode_frame(frame)
-    return record(TRANSPORT, sender._seal(bytearray(len(data).to_bytes(3, "big") + data)))
+    return links.sealed(sender, len(data).to_bytes(3, "big") + data)
 
 
 def test_the_table_has_a_row_for_every_state_and_role_and_knows_every_frame() -> None:
@@ -169,7 +168,7 @@ def test_a_closed_wire_ignores_what_is_still_on_its_way() -> None:
 def test_an_unknown_frame_is_an_event_wherever_frames_pass(state: State) -> None:
     server, client = pair_in(state)
     raw = b"\x91\x1f"
-    sealed = record(TRANSPORT, client._seal(bytearray(len(raw).to_bytes(3, "big") + raw)))
+    sealed = links.sealed(client, len(raw).to_bytes(3, "big") + raw)
     assert server.receive_data(sealed) == [m.UnknownFrame(31)]
     assert server.state is state
 
@@ -179,5 +178,5 @@ def test_an_unknown_frame_before_hello_or_after_bye_is_in_the_wrong_state(state:
     server, client = pair_in(state)
     raw = b"\x91\x1f"
     with pytest.raises(RemoteProtocolError, match="type 31") as caught:
-        server.receive_data(record(TRANSPORT, client._seal(bytearray(len(raw).to_bytes(3, "big") + raw))))
+        server.receive_data(links.sealed(client, len(raw).to_bytes(3, "big") + raw))
     assert caught.value.code.name == "WRONG_STATE"
