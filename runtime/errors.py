@@ -88,4 +88,4 @@ class TasksFullError(Exception):
 
 
 class ReentryError(RuntimeError):
-    """A callback was about to run inside another callback of the same actor, or the scheduler inside itself."""
+    """Something that runs once at a time was called from inside itself: a scheduler, or the start of a child."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -109,11 +110,8 @@ class LoopScheduler(Scheduler):
 
     def post_threadsafe(self, function: Callable[[], None]) -> None:
         """Run a function in the loop's thread; nothing happens if the loop has closed meanwhile."""
-        try:
+        with contextlib.suppress(RuntimeError):  # raised by a closed loop, and for no other reason
             self._loop.call_soon_threadsafe(function)
-        except RuntimeError:
-            if not self._loop.is_closed():
-                raise
 
     def report(self, error: Exception) -> None:
         """Give the error to the loop's exception handler."""

@@ -113,9 +113,7 @@ class TimerWheel:
         self._count -= 1
         if not slot:
             level = timer._level
-            index = (timer.due_tick >> level * _LEVEL_BITS) & _SLOT_MASK
-            if self._levels[level].get(index) is slot:
-                self._clear(level, index)
+            self._clear(level, (timer.due_tick >> level * _LEVEL_BITS) & _SLOT_MASK)
         return True
 
     def advance(self) -> int:
@@ -166,8 +164,7 @@ class TimerWheel:
         """Put a timer into the slot of its tick; returns the tick at which that slot is visited."""
         due = timer.due_tick
         level = ((due ^ self._now_tick).bit_length() - 1) // _LEVEL_BITS
-        if level >= _LEVELS:
-            raise ValueError("the clock has moved further than a timer can wait")
+        assert level < _LEVELS, "the clock runs for longer than 8,000 years"
         shift = level * _LEVEL_BITS
         index = (due >> shift) & _SLOT_MASK
         slots = self._levels[level]
@@ -186,16 +183,18 @@ class TimerWheel:
 
     def _next_visit(self) -> tuple[int, int]:
         """The level and the tick of the next occupied slot."""
-        for level, mask in enumerate(self._masks):
-            if mask:
-                index = (mask & -mask).bit_length() - 1
-                shift = level * _LEVEL_BITS
-                above = self._now_tick >> shift + _LEVEL_BITS << shift + _LEVEL_BITS
-                return level, above | index << shift
-        raise AssertionError("no timer waits")
+        level, mask = next((level, mask) for level, mask in enumerate(self._masks) if mask)
+        index = (mask & -mask).bit_length() - 1
+        shift = level * _LEVEL_BITS
+        above = self._now_tick >> shift + _LEVEL_BITS << shift + _LEVEL_BITS
+        return level, above | index << shift
 
     def _visit(self, slot: dict[Timer, None]) -> int:
-        """Fire the timers of a slot that are due now, and put the others a level or more further down."""
+        """Fire the timers of a slot that are due now, and put the others a level or more further down.
+
+        The slot itself is off the wheel and is thrown away; until then what it held stays in it, so that a timer
+        which is cancelled meanwhile never empties it.
+        """
         fired = 0
         for timer in tuple(slot):
             if timer._slot is not slot:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import ReentryError
 from .lifetime import end
 from .mailbox import ENVELOPES, Info, Request
 from .reasons import Crash
@@ -23,8 +22,7 @@ def take_turn(process: Process, budget: int) -> int:
     actor = process._actor
     if mailbox is None or actor is None:
         return 0
-    if process._running:
-        raise ReentryError(f"{process} is in a callback already")
+    assert not process._running, "a callback was about to run inside another one of its actor"
     process._running = True
     handled = 0
     handle_cast = actor.handle_cast
@@ -39,7 +37,8 @@ def take_turn(process: Process, budget: int) -> int:
                 handle_cast(item)
             elif type(item) is Info:
                 actor.handle_info(item.message)
-            elif type(item) is Request:
+            else:
+                assert type(item) is Request
                 actor.handle_call(item.request, item.caller)
     except Exception as error:
         process.runtime._crashed(process, error)
@@ -64,8 +63,7 @@ def take_deferred_turn(process: Process) -> None:
     actor = process._actor
     if actor is None or process._ending is not None:
         return
-    if process._running:
-        raise ReentryError(f"{process} is in a callback already")
+    assert not process._running, "a callback was about to run inside another one of its actor"
     process._running = True
     try:
         actor.handle_deferred()

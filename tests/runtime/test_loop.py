@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
-from runtime import SHUTDOWN, Actor, CallError, From, Hooks, LoopScheduler, Message, Pid, ReentryError, Runtime
+from runtime import (
+    KILLED,
+    SHUTDOWN,
+    Actor,
+    CallError,
+    From,
+    Hooks,
+    LoopScheduler,
+    Message,
+    Pid,
+    Process,
+    ReentryError,
+    Runtime,
+)
 from runtime.scheduler import DRAIN_MESSAGES_MAX, TURN_MESSAGES_MAX
 from tests.runtime.cast import Puppet, boom
 
@@ -135,6 +148,27 @@ def test_deferred_and_stop_from_outside_wake_the_loop(run: Run) -> None:
         puppet.process.stop()
         await rounds()
         assert runtime.statistics().processes == 0
+        runtime.close()
+
+    run(story())
+
+
+def test_exit_signals_and_casts_from_outside_a_callback_arrive(run: Run) -> None:
+    async def story() -> None:
+        runtime = Runtime(scheduler=(scheduler := LoopScheduler()))
+        assert runtime.scheduler is scheduler
+        one, other = Puppet(), Puppet()
+        runtime.start(one)
+        runtime.start(other)
+
+        def end_other_twice(process: Process) -> None:
+            process.exit(other.pid, SHUTDOWN)
+            process.exit(other.pid, KILLED)
+
+        other.process.cast(one.pid, end_other_twice)
+        await rounds()
+        assert other.terminated == [SHUTDOWN]
+        assert runtime.statistics().processes == 1
         runtime.close()
 
     run(story())
