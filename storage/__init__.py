@@ -1,0 +1,110 @@
+"""The disk of one node: journal, inbox and directory, written once over a thin engine port.
+
+A tour in reading order:
+
+- `records`: what can be written down, and its form on disk; `Entry`, what waits for a device.
+- `engine`: the port below: ordered keys, a commit in two halves, range scans. `lmdb_engine` is the embedded engine,
+  `memory_engine` that of tests and simulations; `committer` decides on which thread a commit syncs.
+- `group`, `journal`: appends, group commit with an adaptive patience, completions in the order of the calls;
+  `order_guard`: what may not pass after a failed commit.
+- `memtable`: the hot journal indexed by owner. `conversation_view`: the fold of one conversation.
+- `inbox`, `queues`: what outlived the hot window, and a device's queue across both.
+- `outbox`: what target shards have yet to take. `directory`: values by key. `meta`: head, epochs, cursors.
+- `mover`, `inbox_writer`: the move out of the hot window, and the trim.
+- `store`: all of it behind one door. `limits`, `errors`: every bound, every failure.
+
+Invariants: A completion without error means that the record is on stable storage. Positions strictly rise and are never
+used for two durable records. Completions come in the order of the calls; a read sees everything asked before it and
+nothing asked after it. A failed commit fails everything behind it, and nothing built on what failed becomes durable. No
+correctness rests on a commit that spans two nouns: whatever moves is durable at its new place before it goes from the
+old, and every effect is idempotent by position, seq or key. The engine is never read while a commit is in flight.
+"""
+
+from storage.committer import Committer, ManualCommitter, ThreadCommitter
+from storage.conversation_view import ConversationView, Mark, Producer, Sent
+from storage.directory import ABSENT, ANY, Directory, Expectation
+from storage.engine import Batch, Engine, EngineStatistics, Prepared, Table
+from storage.errors import (
+    BehindFailureError,
+    EngineError,
+    EngineFullError,
+    FencedError,
+    RecordError,
+    StorageError,
+    StoreClosedError,
+    StoreCorruptError,
+    StoreLockedError,
+    StoreVersionError,
+)
+from storage.group import Committed
+from storage.limits import RefusalReason, StoreLimits
+from storage.lmdb_engine import LmdbEngine
+from storage.memory_engine import MemoryEngine
+from storage.queues import QueueView
+from storage.records import (
+    MESSAGE,
+    NOTICE,
+    SCHEMA_VERSION,
+    Accepted,
+    Acked,
+    Emptied,
+    Entries,
+    Entry,
+    Marked,
+    Owned,
+    Record,
+    Removed,
+    Target,
+)
+from storage.store import ShardView, Store, StoreStatistics
+
+__all__ = [
+    "ABSENT",
+    "ANY",
+    "MESSAGE",
+    "NOTICE",
+    "SCHEMA_VERSION",
+    "Accepted",
+    "Acked",
+    "Batch",
+    "BehindFailureError",
+    "Committed",
+    "Committer",
+    "ConversationView",
+    "Directory",
+    "Emptied",
+    "Engine",
+    "EngineError",
+    "EngineFullError",
+    "EngineStatistics",
+    "Entries",
+    "Entry",
+    "Expectation",
+    "FencedError",
+    "LmdbEngine",
+    "ManualCommitter",
+    "Mark",
+    "Marked",
+    "MemoryEngine",
+    "Owned",
+    "Prepared",
+    "Producer",
+    "QueueView",
+    "Record",
+    "RecordError",
+    "RefusalReason",
+    "Removed",
+    "Sent",
+    "ShardView",
+    "StorageError",
+    "Store",
+    "StoreClosedError",
+    "StoreCorruptError",
+    "StoreLimits",
+    "StoreLockedError",
+    "StoreStatistics",
+    "StoreVersionError",
+    "Table",
+    "Target",
+    "ThreadCommitter",
+]

@@ -1,0 +1,159 @@
+"""What a conversation knows of its past: the same fold serves the living conversation and its snapshot on disk."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from storage.errors import StoreCorruptError, StoreVersionError
+from storage.records import Accepted, Marked
+
+VIEW_VERSION: Final = 1
+RING_SIZE: Final = 32
+EPOCHS_PER_DEVICE_MAX: Final = 4
+PRODUCERS_MAX: Final = 4_096
+
+
+class Sent(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """One send that was accepted, as needed to answer a retry of it.
+
+    Attributes:
+        number: The producer's number.
+        client_id: The producer's id of the send.
+        message_id: The server's id.
+        seq: The place in the conversation.
+        time_ms: When it was accepted, wall clock.
+    """
+
+    number: int
+    client_id: bytes
+    message_id: bytes
+    seq: int
+    time_ms: int
+
+
+class Producer:
+    """One (device, epoch) that sends here: its last number and its last sends.
+
+    Attributes:
+        last: The last number accepted; the next must be one higher.
+        ring: The last 32 sends, oldest first.
+    """
+
+    __slots__ = ("last", "ring")
+
+    def __init__(self, last: int, ring: list[Sent]) -> None:
+        self.last = last
+        self.ring = ring
+
+    def find(self, number: int) -> Sent | None:
+        """Return the send with this number, if it is among the last 32."""
+        index = len(self.ring) - 1 - (self.last - number)
+        return self.ring[index] if 0 <= index < len(self.ring) else None
+
+
+class Mark:
+    """One member's watermarks; each only grows."""
+
+    __slots__ = ("delivered", "read", "read_shown")
+
+    def __init__(self, delivered: int = 0, read: int = 0, read_shown: int = 0) -> None:
+        self.delivered = delivered
+        self.read = read
+        self.read_shown = read_shown
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    next_seq: int
+    producers: list[tuple[bytes, bytes, int, list[Sent]]]
+    marks: dict[str, tuple[int, int, int]]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Snapshot).decode
+
+
+class ConversationView:
+    """The fold of a conversation's records. Applying a record twice changes nothing.
+
+    Attributes:
+        next_seq: The seq that the next message gets; the first is 1.
+        producers: By (device, epoch); at most 4 epochs a device and 4,096 in all, the longest silent go first.
+        marks: By account.
+    """
+
+    __slots__ = ("marks", "next_seq", "producers")
+
+    def __init__(self) -> None:
+        self.next_seq = 1
+        self.producers: dict[tuple[bytes, bytes], Producer] = {}
+        self.marks: dict[str, Mark] = {}
+
+    def apply(self, record: Accepted | Marked) -> None:
+        """Fold one durable record in; one that is folded in already changes nothing."""
+        if type(record) is Accepted:
+            if record.seq >= self.next_seq:
+                self._accept(record)
+        elif type(record) is Marked:
+            mark = self.marks.get(record.account)
+            if mark is None:
+                mark = self.marks[record.account] = Mark()
+            mark.delivered = max(mark.delivered, record.delivered)
+            mark.read = max(mark.read, record.read)
+            mark.read_shown = max(mark.read_shown, record.read_shown)
+
+    def _accept(self, record: Accepted) -> None:
+        self.next_seq = record.seq + 1
+        key = (record.producer, record.epoch)
+        producer = self.producers.get(key)
+        if producer is None:
+            self._make_place(record.producer)
+            producer = self.producers[key] = Producer(0, [])
+        ring = producer.ring
+        if record.number != producer.last + 1:
+            ring.clear()  # numbers in a ring are consecutive; `find` counts on it
+        producer.last = record.number
+        ring.append(Sent(record.number, record.client_id, record.message_id, record.seq, record.time_ms))
+        if len(ring) > RING_SIZE:
+            del ring[0]
+
+    def _make_place(self, device: bytes) -> None:
+        epochs = [key for key in self.producers if key[0] == device]
+        if len(epochs) >= EPOCHS_PER_DEVICE_MAX:
+            del self.producers[min(epochs, key=self._last_seq)]
+        elif len(self.producers) >= PRODUCERS_MAX:
+            del self.producers[min(self.producers, key=self._last_seq)]
+
+    def _last_seq(self, key: tuple[bytes, bytes]) -> int:
+        ring = self.producers[key].ring
+        return ring[-1].seq if ring else 0
+
+    def encode(self) -> bytes:
+        """Return the snapshot: one byte of version, then MessagePack."""
+        producers = [(device, epoch, it.last, it.ring) for (device, epoch), it in self.producers.items()]
+        marks = {account: (it.delivered, it.read, it.read_shown) for account, it in self.marks.items()}
+        return bytes((VIEW_VERSION,)) + _encode(_Snapshot(self.next_seq, producers, marks))
+
+    @classmethod
+    def decode(cls, value: bytes | None) -> ConversationView:
+        """Return the view that a snapshot holds; None gives that of a new conversation.
+
+        Raises:
+            StoreVersionError: A newer Roost wrote the snapshot.
+            StoreCorruptError: It is no snapshot.
+        """
+        view = cls()
+        if value is None:
+            return view
+        if value[:1] > bytes((VIEW_VERSION,)):
+            raise StoreVersionError(value[0], VIEW_VERSION)
+        try:
+            snapshot = _decode(memoryview(value)[1:])
+        except msgspec.DecodeError as error:
+            raise StoreCorruptError("a conversation snapshot", str(error)) from error
+        view.next_seq = snapshot.next_seq
+        for device, epoch, last, ring in snapshot.producers:
+            view.producers[device, epoch] = Producer(last, ring)
+        view.marks = {account: Mark(*watermarks) for account, watermarks in snapshot.marks.items()}
+        return view

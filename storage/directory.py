@@ -1,0 +1,232 @@
+"""The directory: accounts, devices, groups, snapshots by key; get, compare-and-set, scan, take exactly once.
+
+Every operation is evaluated when its group is built: all groups before it are durable by then, and what the same
+group already did to a key is seen through the batch itself. So a compare-and-set sees pending writes, and whatever is
+answered was durable, or became so, before the answer.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from storage.engine import Batch, Engine, Table, prefix_stop
+from storage.errors import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storage.journal import Journal
+
+KEY_SIZE_BYTES_MAX: Final = 480
+RESERVED_PREFIX: Final = b"\x00"
+
+
+class Expected(Enum):
+    """What a compare-and-set asks of the present value, besides a value itself."""
+
+    ANY = "any"
+    ABSENT = "absent"
+
+
+ANY: Final = Expected.ANY
+ABSENT: Final = Expected.ABSENT
+Expectation: TypeAlias = Literal[Expected.ANY, Expected.ABSENT] | bytes
+Pair: TypeAlias = tuple[bytes, bytes]
+
+
+def snapshot_key(conversation: str) -> bytes:
+    """Return the reserved key of a conversation's snapshot."""
+    name = conversation.encode()
+    return b"\x00c" + (name if len(name) <= KEY_SIZE_BYTES_MAX - 32 else b"\x00" + sha256(name).digest())
+
+
+class _Write:
+    """A put or delete, if the present value is as expected."""
+
+    __slots__ = ("_applied", "_completed", "_engine", "_expected", "_key", "_value")
+
+    writes = True
+    droppable = False
+
+    def __init__(
+        self,
+        engine: Engine,
+        key: bytes,
+        value: bytes | None,
+        expected: Expectation,
+        completed: Callable[[bool], None],
+    ) -> None:
+        self._engine = engine
+        self._key = key
+        self._value = value
+        self._expected = expected
+        self._completed = completed
+        self._applied = False
+
+    def prepare(self, batch: Batch) -> None:
+        """Compare, and set."""
+        expected = self._expected
+        self._applied = expected is ANY or _current(self._engine, batch, self._key) == (
+            None if expected is ABSENT else expected
+        )
+        if self._applied:
+            batch.directory[self._key] = self._value
+
+    def complete(self, error: Exception | None) -> None:
+        """Tell whether it was set."""
+        self._completed(self._applied and error is None)
+
+
+class _Take:
+    """A get and delete in one: each value goes to one taker."""
+
+    __slots__ = ("_completed", "_engine", "_key", "_value")
+
+    writes = True
+    droppable = False
+
+    def __init__(self, engine: Engine, key: bytes, completed: Callable[[bytes | None], None]) -> None:
+        self._engine = engine
+        self._key = key
+        self._completed = completed
+        self._value: bytes | None = None
+
+    def prepare(self, batch: Batch) -> None:
+        """Read and delete."""
+        self._value = _current(self._engine, batch, self._key)
+        if self._value is not None:
+            batch.directory[self._key] = None
+
+    def complete(self, error: Exception | None) -> None:
+        """Hand the value out, if its deletion is durable."""
+        self._completed(self._value if error is None else None)
+
+
+class _Get:
+    """A read of one key."""
+
+    __slots__ = ("_completed", "_engine", "_key", "_value")
+
+    writes = False
+    droppable = False
+
+    def __init__(self, engine: Engine, key: bytes, completed: Callable[[bytes | None], None]) -> None:
+        self._engine = engine
+        self._key = key
+        self._completed = completed
+        self._value: bytes | None = None
+
+    def prepare(self, batch: Batch) -> None:
+        """Read."""
+        self._value = _current(self._engine, batch, self._key)
+
+    def complete(self, error: Exception | None) -> None:
+        """Hand the value out; a read whose group failed reads what is durable."""
+        if error is not None:
+            self._value = self._engine.get(Table.DIRECTORY, self._key)
+        self._completed(self._value)
+
+
+class _Scan:
+    """A read of all keys with a prefix."""
+
+    __slots__ = ("_completed", "_engine", "_limit", "_pairs", "_prefix")
+
+    writes = False
+    droppable = False
+
+    def __init__(self, engine: Engine, prefix: bytes, limit: int, completed: Callable[[list[Pair]], None]) -> None:
+        self._engine = engine
+        self._prefix = prefix
+        self._limit = limit
+        self._completed = completed
+        self._pairs: list[Pair] = []
+
+    def prepare(self, batch: Batch) -> None:
+        """Read, with what the group wrote so far laid over it."""
+        written = {key: value for key, value in batch.directory.items() if key.startswith(self._prefix)}
+        pairs = dict(self._read(self._limit + len(written)))
+        for key, value in written.items():
+            if value is None:
+                pairs.pop(key, None)
+            else:
+                pairs[key] = value
+        self._pairs = sorted(pairs.items())[: self._limit]
+
+    def complete(self, error: Exception | None) -> None:
+        """Hand the pairs out; a read whose group failed reads what is durable."""
+        if error is not None:
+            self._pairs = self._read(self._limit)
+        self._completed(self._pairs)
+
+    def _read(self, limit: int) -> list[Pair]:
+        return self._engine.scan(Table.DIRECTORY, self._prefix, prefix_stop(self._prefix), limit)
+
+
+def _current(engine: Engine, batch: Batch, key: bytes) -> bytes | None:
+    """Return the value of a key as the batch so far leaves it."""
+    if key in batch.directory:
+        return batch.directory[key]
+    return engine.get(Table.DIRECTORY, key)
+
+
+class Directory:
+    """Values by key; completions come in the order of the calls.
+
+    Args:
+        engine: Where the table is.
+        journal: Whose order the operations join.
+    """
+
+    __slots__ = ("_engine", "_journal")
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+
+    def get(self, key: bytes, completed: Callable[[bytes | None], None]) -> None:
+        """Hand out the value of a key, or None."""
+        self._journal.submit(_Get(self._engine, key, completed))
+
+    def put(self, key: bytes, value: bytes, completed: Callable[[bool], None], expected: Expectation = ANY) -> None:
+        """Set a value, if the present one is as expected; `completed(False)` means that nothing was changed.
+
+        Args:
+            key: 1 to 480 bytes, not starting with a zero byte.
+            value: Any bytes.
+            completed: Gets True when the value is durable; False when the present value was another, or the disk
+                failed.
+            expected: ANY, ABSENT, or the present value.
+
+        Raises:
+            RecordError: The key is empty, too long or reserved.
+        """
+        self._write(key, value, expected, completed)
+
+    def delete(self, key: bytes, completed: Callable[[bool], None], expected: Expectation = ANY) -> None:
+        """Delete a key, if the present value is as expected; an absent key is no failure with ANY.
+
+        Raises:
+            RecordError: The key is empty, too long or reserved.
+        """
+        self._write(key, None, expected, completed)
+
+    def take(self, key: bytes, completed: Callable[[bytes | None], None]) -> None:
+        """Hand out a value and delete it: of two takers one gets it. None when it is absent, or the disk failed."""
+        _check_key(key)
+        self._journal.submit(_Take(self._engine, key, completed))
+
+    def scan(self, prefix: bytes, limit: int, completed: Callable[[list[Pair]], None]) -> None:
+        """Hand out up to `limit` keys and values whose keys begin with a prefix, in key order."""
+        self._journal.submit(_Scan(self._engine, prefix, limit, completed))
+
+    def _write(self, key: bytes, value: bytes | None, expected: Expectation, completed: Callable[[bool], None]) -> None:
+        _check_key(key)
+        self._journal.submit(_Write(self._engine, key, value, expected, completed))
+
+
+def _check_key(key: bytes) -> None:
+    if not 0 < len(key) <= KEY_SIZE_BYTES_MAX or key.startswith(RESERVED_PREFIX):
+        raise RecordError(f"a directory key has 1 to {KEY_SIZE_BYTES_MAX} bytes and does not start with a zero byte")

@@ -1,0 +1,116 @@
+"""A group: what goes into one commit, in the order of the calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from storage.records import Record, position_key
+
+if TYPE_CHECKING:
+    from storage.engine import Batch
+
+
+# gc=False: one of these lives per append until its commit, and nothing it holds points back at it.
+class Committed(msgspec.Struct, gc=False):
+    """The completion of one append.
+
+    Attributes:
+        shard: The shard of the record.
+        position: Its position; 0 for an append that never got one.
+        record: The record as appended.
+        token: What the caller gave along.
+        error: None when the record is durable, else why it is not and will not be.
+    """
+
+    shard: int
+    position: int
+    record: Record
+    token: object
+    error: Exception | None = None
+
+
+class Step(Protocol):
+    """Something that happens between two appends: a read, a write to another noun, a slice of a move."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether `prepare` may add to the batch."""
+        ...
+
+    @property
+    def droppable(self) -> bool:
+        """Whether a group that failed is tried again without this step."""
+        ...
+
+    def prepare(self, batch: Batch) -> None:
+        """Evaluate, and add to the group's batch; no commit is in flight. Runs again when the group is tried again."""
+
+    def complete(self, error: Exception | None) -> None:
+        """The group is durable, or failed with this error; every append before the step has completed."""
+
+
+class Group:
+    """Records, and steps at their place between them.
+
+    Attributes:
+        records: In position order, without gaps.
+        values: The records as stored.
+        steps: Each with the number of records before it.
+        size_bytes: Of the values.
+        opened_ms: When its first member came.
+    """
+
+    __slots__ = ("opened_ms", "records", "size_bytes", "steps", "values")
+
+    def __init__(self, opened_ms: int = 0) -> None:
+        self.records: list[Committed] = []
+        self.values: list[bytes] = []
+        self.steps: list[tuple[int, Step]] = []
+        self.size_bytes = 0
+        self.opened_ms = opened_ms
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.steps)
+
+    def add_step(self, step: Step) -> None:
+        """Put a step behind everything so far."""
+        self.steps.append((len(self.records), step))
+
+    def split(self, count: int) -> Group:
+        """Cut off and return what lies behind the first `count` records."""
+        rest = Group(self.opened_ms)
+        rest.records, self.records = self.records[count:], self.records[:count]
+        rest.values, self.values = self.values[count:], self.values[:count]
+        rest.steps = [(index - count, step) for index, step in self.steps if index > count]
+        self.steps = [(index, step) for index, step in self.steps if index <= count]
+        rest.size_bytes = sum(map(len, rest.values))
+        self.size_bytes -= rest.size_bytes
+        return rest
+
+    def appends(self) -> list[tuple[bytes, bytes]]:
+        """Return the journal keys and values of the records."""
+        if not self.records:
+            return []
+        first = self.records[0].position
+        keys = map(position_key, range(first, first + len(self.records)))
+        return list(zip(keys, self.values, strict=True))
+
+    def drop(self) -> list[Step]:
+        """Take out and return the droppable steps."""
+        dropped = [step for _, step in self.steps if step.droppable]
+        self.steps = [(index, step) for index, step in self.steps if not step.droppable]
+        return dropped
+
+    def runs(self) -> list[tuple[list[Committed], Step | None]]:
+        """Return the records between the steps: each run with the step behind it; the last one has none."""
+        if not self.steps:
+            return [(self.records, None)]
+        runs: list[tuple[list[Committed], Step | None]] = []
+        done = 0
+        for index, step in self.steps:
+            runs.append((self.records[done:index], step))
+            done = index
+        runs.append((self.records[done:], None))
+        return runs

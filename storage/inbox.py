@@ -1,0 +1,134 @@
+"""The inbox: entries that outlived the hot window, by device; with a summary of each device, so that nobody counts.
+
+Keys of the INBOX table (device ids carry their length, so that none is the prefix of another):
+
+    b"e" length device position   an entry
+    b"s" length device            the device's summary
+    b"x" shard expiry device      the devices by the earliest expiry of what waits for them
+"""
+
+from __future__ import annotations
+
+from struct import Struct as Layout
+from struct import error as LayoutError
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from storage.engine import Table
+from storage.errors import StoreCorruptError
+from storage.records import ENTRY_OVERHEAD_BYTES, Entry, decode_entry
+
+if TYPE_CHECKING:
+    from storage.engine import Engine
+
+_summary = Layout(">BIQQQQ")
+_expiry = Layout(">cBQ")
+_position = Layout(">Q")
+
+
+class Summary:
+    """What waits for one device in the inbox.
+
+    Attributes:
+        shard: The shard of its account.
+        count: How many entries.
+        size_bytes: What they count for.
+        head: No entry lies below this position.
+        tail: The highest position ever moved here since the queue was last empty.
+        earliest_ms: No entry expires before this; 0 means that none expires.
+    """
+
+    __slots__ = ("count", "earliest_ms", "head", "shard", "size_bytes", "tail")
+
+    def __init__(
+        self, shard: int, count: int = 0, size_bytes: int = 0, head: int = 0, tail: int = 0, earliest_ms: int = 0
+    ) -> None:
+        self.shard = shard
+        self.count = count
+        self.size_bytes = size_bytes
+        self.head = head
+        self.tail = tail
+        self.earliest_ms = earliest_ms
+
+    def encode(self) -> bytes:
+        """Return the summary as stored."""
+        return _summary.pack(self.shard, self.count, self.size_bytes, self.head, self.tail, self.earliest_ms)
+
+
+def entries_prefix(device: bytes) -> bytes:
+    """Return what the keys of a device's entries begin with."""
+    return b"e" + bytes((len(device),)) + device
+
+
+def entry_key(prefix: bytes, position: int) -> bytes:
+    """Return the key of one entry, given `entries_prefix` of its device."""
+    return prefix + _position.pack(position)
+
+
+def summary_key(device: bytes) -> bytes:
+    """Return the key of a device's summary."""
+    return b"s" + bytes((len(device),)) + device
+
+
+def expiry_key(shard: int, earliest_ms: int, device: bytes) -> bytes:
+    """Return the key under which a device waits for its earliest expiry."""
+    return _expiry.pack(b"x", shard, earliest_ms) + device
+
+
+class Inbox:
+    """Reads of the INBOX table; the mover alone writes it.
+
+    Args:
+        engine: Where the table is.
+    """
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def summary(self, device: bytes) -> Summary | None:
+        """Return what waits for a device, or None when nothing does."""
+        value = self._engine.get(Table.INBOX, summary_key(device))
+        if value is None:
+            return None
+        try:
+            return Summary(*_summary.unpack(value))
+        except LayoutError as error:
+            raise StoreCorruptError("an inbox summary", str(error)) from error
+
+    def read(self, device: bytes, after: int, up_to: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries with after < position <= up_to, in order."""
+        prefix = entries_prefix(device)
+        pairs = self._engine.scan(Table.INBOX, entry_key(prefix, after + 1), entry_key(prefix, up_to + 1), limit)
+        return [_decoded(value) for _, value in pairs]
+
+    def read_back(self, device: bytes, before: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries below a position, the last one first."""
+        prefix = entries_prefix(device)
+        pairs = self._engine.scan(Table.INBOX, prefix, entry_key(prefix, before), limit, reverse=True)
+        return [_decoded(value) for _, value in pairs]
+
+    def entry(self, device: bytes, position: int) -> Entry | None:
+        """Return one entry, or None."""
+        value = self._engine.get(Table.INBOX, entry_key(entries_prefix(device), position))
+        return None if value is None else _decoded(value)
+
+    def expired(self, shard: int, now_ms: int, limit: int) -> list[bytes]:
+        """Return up to `limit` devices whose summary names an expiry at or before now, earliest first."""
+        start = expiry_key(shard, 0, b"")
+        pairs = self._engine.scan(Table.INBOX, start, expiry_key(shard, now_ms + 1, b""), limit)
+        return [key[_expiry.size :] for key, _ in pairs]
+
+
+def _decoded(value: bytes) -> Entry:
+    try:
+        return decode_entry(value)
+    except msgspec.DecodeError as error:
+        raise StoreCorruptError("the inbox", str(error)) from error
+
+
+def counted(entries: list[Entry]) -> int:
+    """Return what these entries count for in a quota, bytes."""
+    return sum([len(entry.body) for entry in entries]) + len(entries) * ENTRY_OVERHEAD_BYTES

@@ -1,0 +1,208 @@
+"""Writes of the inbox, by the mover alone: what is forgotten goes, what still waits comes, the summary says so.
+
+Within a slice a device's summary is written once, in the same batch as its entries.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from storage.engine import Batch, Table, prefix_stop
+from storage.inbox import Summary, counted, entries_prefix, entry_key, expiry_key, summary_key
+from storage.memtable import NEVER_MS, index_after
+from storage.records import encode_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from storage.inbox import Inbox
+    from storage.memtable import DeviceQueue, Memtable
+    from storage.records import Entry
+
+SUMMARY_OPERATIONS: Final = 3
+PAGE_ENTRIES: Final = 256
+
+
+class _Move:
+    """One device under way: its summary in memory, and the expiry under which the index knows it."""
+
+    __slots__ = ("device", "indexed_ms", "prefix", "queue", "summary")
+
+    def __init__(self, device: bytes, queue: DeviceQueue, summary: Summary | None) -> None:
+        self.device = device
+        self.queue = queue
+        self.prefix = entries_prefix(device)
+        self.indexed_ms = summary.earliest_ms if summary else 0
+        self.summary = summary or Summary(queue.shard)
+
+
+class InboxWriter:
+    """Brings the inbox up to what the hot journal says of a device.
+
+    Args:
+        memtable: The hot journal.
+        inbox: Reads of the inbox.
+
+    Attributes:
+        moved_entries: Entries written.
+    """
+
+    __slots__ = ("_batch", "_inbox", "_memtable", "_operations", "_room", "_touched", "moved_entries")
+
+    def __init__(self, memtable: Memtable, inbox: Inbox) -> None:
+        self._memtable = memtable
+        self._inbox = inbox
+        self._batch = Batch()
+        self._touched: dict[bytes, _Move] = {}
+        self._operations = 0
+        self.moved_entries = 0
+
+    def begin(self, batch: Batch) -> None:
+        """Start a slice."""
+        self._batch = batch
+        self._touched.clear()
+        self._operations = 0
+
+    def operations(self) -> int:
+        """Return how many operations were added since the last call."""
+        operations, self._operations = self._operations, 0
+        return operations
+
+    def end(self) -> None:
+        """End a slice: write the summaries of the devices that it touched."""
+        for move in self._touched.values():
+            self._write_summary(move)
+
+    def move(self, device: bytes, queue: DeviceQueue, cut: int) -> Iterator[Callable[[], None]]:
+        """Do the work of one device, yielding what follows once the slice so far is durable."""
+        move = _Move(device, queue, self._inbox.summary(device))
+        self._operations += 1
+        if move.summary.count:
+            yield from self._forget(move)
+        else:
+            yield partial(self._forgotten, move, queue.floor, queue.removed or set())
+        yield from self._enter(move, cut)
+
+    def _forget(self, move: _Move) -> Iterator[Callable[[], None]]:
+        """Take out of the inbox what was acked or removed."""
+        queue, summary = move.queue, move.summary
+        floor, removed = queue.floor, set(queue.removed or ())
+        if floor >= summary.tail:
+            self._batch.delete_ranges.append((Table.INBOX, move.prefix, prefix_stop(move.prefix)))
+            summary.count = summary.size_bytes = summary.head = summary.tail = summary.earliest_ms = 0
+            self._touch(move)
+        else:
+            yield from self._forget_up_to(move, floor)
+            self._forget_single(move, floor, removed)
+            if removed or queue.recheck:
+                yield from self._recheck(move, removed)
+        yield partial(self._forgotten, move, floor, removed)
+
+    def _forget_up_to(self, move: _Move, floor: int) -> Iterator[Callable[[], None]]:
+        summary = move.summary
+        while floor >= summary.head:
+            page = self._inbox.read(move.device, summary.head - 1 if summary.head else 0, floor, PAGE_ENTRIES)
+            last = page[-1].position if len(page) == PAGE_ENTRIES else floor
+            stop = entry_key(move.prefix, last + 1)
+            self._batch.delete_ranges.append((Table.INBOX, move.prefix, stop))
+            summary.count -= len(page)
+            summary.size_bytes -= counted(page)
+            summary.head = last + 1
+            self._operations += len(page)
+            self._touch(move)
+            yield _nothing
+
+    def _forget_single(self, move: _Move, floor: int, removed: set[int]) -> None:
+        for position in sorted(removed):
+            entry = self._inbox.entry(move.device, position) if floor < position <= move.summary.tail else None
+            if entry is not None:
+                self._batch.deletes.append((Table.INBOX, entry_key(move.prefix, position)))
+                move.summary.count -= 1
+                move.summary.size_bytes -= entry.size_bytes
+                self._operations += 1
+                self._touch(move)
+
+    def _recheck(self, move: _Move, removed: set[int]) -> Iterator[Callable[[], None]]:
+        """Find the earliest expiry anew; what the journal forgot meanwhile only makes it too early."""
+        earliest_ms, position = NEVER_MS, move.summary.head - 1 if move.summary.head else 0
+        while page := self._inbox.read(move.device, position, NEVER_MS, PAGE_ENTRIES):
+            expiries = [entry.expires_ms for entry in page if entry.expires_ms and entry.position not in removed]
+            earliest_ms = min(earliest_ms, min(expiries, default=NEVER_MS))
+            position = page[-1].position
+            self._operations += len(page)
+            yield _nothing
+        move.summary.earliest_ms = 0 if earliest_ms == NEVER_MS else earliest_ms
+        self._touch(move)
+
+    def _forgotten(self, move: _Move, floor: int, removed: set[int]) -> None:
+        """Let the memtable forget what the inbox has forgotten, unless more came meanwhile."""
+        queue = move.queue
+        if queue.floor == floor:
+            queue.floor = 0
+        queue.removed = (queue.removed - removed or None) if queue.removed else None
+        queue.recheck = False
+        self._drop_if_silent(move)
+
+    def _enter(self, move: _Move, cut: int) -> Iterator[Callable[[], None]]:
+        """Write what waits up to the cut; what lies at or below the tail is there since before a crash."""
+        queue, position = move.queue, move.summary.tail
+        while queue.entries:
+            first, last = index_after(queue.entries, position), index_after(queue.entries, cut)
+            chunk = queue.entries[first : min(last, first + PAGE_ENTRIES)]
+            if chunk:
+                self._add(move, chunk)
+                position = chunk[-1].position
+            done = partial(self._entered, move, position)
+            if first + len(chunk) >= last:
+                yield done
+                return
+            yield done
+
+    def _add(self, move: _Move, chunk: list[Entry]) -> None:
+        prefix, summary, puts = move.prefix, move.summary, self._batch.puts
+        inbox = Table.INBOX
+        for entry in chunk:
+            puts.append((inbox, entry_key(prefix, entry.position), encode_entry(entry)))
+        expiries = [entry.expires_ms for entry in chunk if entry.expires_ms]
+        if expiries:
+            summary.earliest_ms = min(summary.earliest_ms or NEVER_MS, min(expiries))
+        summary.head = summary.head if summary.count else chunk[0].position
+        summary.count += len(chunk)
+        summary.size_bytes += counted(chunk)
+        summary.tail = chunk[-1].position
+        self.moved_entries += len(chunk)
+        self._operations += len(chunk)
+        self._touch(move)
+
+    def _entered(self, move: _Move, position: int) -> None:
+        entries = move.queue.entries
+        del entries[: index_after(entries, position)]
+        self._drop_if_silent(move)
+
+    def _drop_if_silent(self, move: _Move) -> None:
+        if move.queue.silent and self._memtable.devices.get(move.device) is move.queue:
+            del self._memtable.devices[move.device]
+
+    def _touch(self, move: _Move) -> None:
+        if move.device not in self._touched:
+            self._touched[move.device] = move
+            self._operations += SUMMARY_OPERATIONS
+
+    def _write_summary(self, move: _Move) -> None:
+        batch, summary, device = self._batch, move.summary, move.device
+        if not summary.count:
+            summary.earliest_ms = summary.head = summary.tail = 0
+            batch.deletes.append((Table.INBOX, summary_key(device)))
+        else:
+            batch.puts.append((Table.INBOX, summary_key(device), summary.encode()))
+        if summary.earliest_ms != move.indexed_ms:
+            if move.indexed_ms:
+                batch.deletes.append((Table.INBOX, expiry_key(summary.shard, move.indexed_ms, device)))
+            if summary.earliest_ms:
+                batch.puts.append((Table.INBOX, expiry_key(summary.shard, summary.earliest_ms, device), b""))
+            move.indexed_ms = summary.earliest_ms
+
+
+def _nothing() -> None:
+    """Work in the middle of a device; the memtable goes on as it was."""

@@ -1,0 +1,308 @@
+"""The hot journal, indexed by owner, as an LSM tree's memtable: most messages live and die here.
+
+It holds what the durable records since the last move amount to: the tail of each conversation since its snapshot, the
+waiting entries of each device, the outbox, cursors and epochs. Effects are idempotent by position or seq, so a replay
+over an inbox, a directory or an outbox table that a move has already written changes nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, TypeAlias
+
+from storage.records import (
+    MESSAGE,
+    NOTICE,
+    Accepted,
+    Acked,
+    Emptied,
+    Entries,
+    Entry,
+    Marked,
+    Owned,
+    Record,
+    Removed,
+    Target,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OutboxRecord: TypeAlias = Accepted | Removed
+NEVER_MS = 1 << 63
+
+
+class DeviceQueue:
+    """What the hot journal says of one device's queue; it exists only while it says something.
+
+    Attributes:
+        shard: The shard of its account.
+        entries: Waiting entries in position order.
+        floor: All at or below this position are forgotten, in the inbox too.
+        removed: Single positions forgotten in the inbox.
+        recheck: The inbox's earliest expiry of this device may be too early.
+    """
+
+    __slots__ = ("entries", "floor", "recheck", "removed", "shard")
+
+    def __init__(self, shard: int) -> None:
+        self.shard = shard
+        self.entries: list[Entry] = []
+        self.floor = 0
+        self.removed: set[int] | None = None
+        self.recheck = False
+
+    def forget_up_to(self, position: int) -> None:
+        """Drop the entries up to a position, and remember to do so in the inbox."""
+        if position > self.floor:
+            self.floor = position
+        entries = self.entries
+        if entries:
+            if entries[-1].position <= position:
+                entries.clear()
+            elif entries[0].position <= position:
+                del entries[: index_after(entries, position)]
+
+    def forget(self, positions: list[int]) -> None:
+        """Drop single entries, and remember to do so in the inbox."""
+        gone = set(positions)
+        self.entries = [entry for entry in self.entries if entry.position not in gone]
+        self.removed = gone if self.removed is None else self.removed | gone
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing left to say."""
+        return not (self.entries or self.floor or self.removed or self.recheck)
+
+
+def index_after(entries: list[Entry], position: int) -> int:
+    """Return how many entries lie at or below a position."""
+    return bisect_right(entries, position, key=_position_of)
+
+
+def _position_of(entry: Entry) -> int:
+    return entry.position
+
+
+class Tail:
+    """A conversation's records since its snapshot, without their bodies.
+
+    Attributes:
+        first_position: No record here lies below it.
+        records: In order.
+    """
+
+    __slots__ = ("first_position", "records")
+
+    def __init__(self, first_position: int) -> None:
+        self.first_position = first_position
+        self.records: list[Accepted | Marked] = []
+
+
+class OutboxJob:
+    """An outbox record and the target shards that have not taken their part yet.
+
+    Attributes:
+        shard: The shard of the record.
+        record: The record, body and all.
+        remaining: One bit a target shard.
+    """
+
+    __slots__ = ("record", "remaining", "shard")
+
+    def __init__(self, shard: int, record: OutboxRecord, remaining: int) -> None:
+        self.shard = shard
+        self.record = record
+        self.remaining = remaining
+
+
+class Memtable:
+    """The index over the hot journal.
+
+    Args:
+        shard_of: The shard of an account; called for every target, so it should be quick.
+
+    Attributes:
+        head: Records up to this position are covered by the other tables.
+        devices: By device id.
+        tails: By conversation.
+        outbox: By position.
+        cursors: By (target shard, source shard): the highest source position taken.
+        epochs: By shard: the epoch that owns it.
+        dirty_cursors: Cursors that META does not have yet.
+        dirty_epochs: Epochs that META does not have yet.
+        expiries_ms: By shard: no hot entry expires before this.
+        parked: Untaken outbox records up to this position are in the OUTBOX table.
+        rechecks: Whether some device's `recheck` is set.
+    """
+
+    __slots__ = (
+        "_appliers",
+        "_shard_of",
+        "cursors",
+        "devices",
+        "dirty_cursors",
+        "dirty_epochs",
+        "epochs",
+        "expiries_ms",
+        "head",
+        "outbox",
+        "parked",
+        "rechecks",
+        "tails",
+    )
+
+    def __init__(self, shard_of: Callable[[str], int]) -> None:
+        self._shard_of = shard_of
+        self.head = 0
+        self.devices: dict[bytes, DeviceQueue] = {}
+        self.tails: dict[str, Tail] = {}
+        self.outbox: dict[int, OutboxJob] = {}
+        self.cursors: dict[tuple[int, int], int] = {}
+        self.epochs: dict[int, int] = {}
+        self.dirty_cursors: set[tuple[int, int]] = set()
+        self.dirty_epochs: set[int] = set()
+        self.expiries_ms: dict[int, int] = {}
+        self.parked = 0
+        self.rechecks = False
+        # One lookup by type instead of seven comparisons: this runs once for every record.
+        self._appliers: dict[type, Callable[[int, int, Record], None]] = {
+            Accepted: self._accepted,  # type: ignore[dict-item]
+            Entries: self._entries,  # type: ignore[dict-item]
+            Acked: self._acked,  # type: ignore[dict-item]
+            Marked: self._marked,  # type: ignore[dict-item]
+            Removed: self._removed,  # type: ignore[dict-item]
+            Emptied: self._emptied,  # type: ignore[dict-item]
+            Owned: self._owned,  # type: ignore[dict-item]
+        }
+
+    def apply(self, position: int, shard: int, record: Record) -> None:
+        """Take the effect of one durable record; positions come in rising order."""
+        self._appliers[type(record)](position, shard, record)
+
+    def device(self, shard: int, device: bytes) -> DeviceQueue:
+        """Return the queue of a device, made where absent."""
+        queue = self.devices.get(device)
+        if queue is None:
+            queue = self.devices[device] = DeviceQueue(shard)
+        return queue
+
+    def taken(self, position: int, target_shard: int) -> bool:
+        """Note that a target shard took its part; False when the record is not in the hot outbox."""
+        job = self.outbox.get(position)
+        if job is None:
+            return False
+        job.remaining &= ~(1 << target_shard)
+        if not job.remaining:
+            del self.outbox[position]
+        return True
+
+    def _accepted(self, position: int, shard: int, record: Accepted) -> None:
+        tail = self.tails.get(record.conversation)
+        if tail is None:
+            tail = self.tails[record.conversation] = Tail(position)
+        # Without targets and body: the view needs neither, and they are most of the record's memory.
+        tail.records.append(
+            Accepted(
+                record.conversation,
+                record.producer,
+                record.epoch,
+                record.number,
+                record.client_id,
+                record.seq,
+                record.message_id,
+                record.sender,
+                _NO_TARGETS,
+                0,
+                0,
+                record.time_ms,
+                b"",
+            )
+        )
+        remaining = 0
+        entry: Entry | None = None
+        for account, devices in record.targets:
+            target = self._shard_of(account)
+            if target != shard:
+                remaining |= 1 << target
+                continue
+            if entry is None:
+                entry = Entry(
+                    position,
+                    MESSAGE,
+                    record.conversation,
+                    record.seq,
+                    record.sender,
+                    record.expires_ms,
+                    record.flags,
+                    record.body,
+                )
+            self._enqueue(shard, devices, entry)
+        if remaining and position > self.parked:
+            self.outbox[position] = OutboxJob(shard, record, remaining)
+
+    def _entries(self, position: int, shard: int, record: Entries) -> None:
+        cursor = (shard, record.source)
+        if record.source_position > self.cursors.get(cursor, 0):
+            self.cursors[cursor] = record.source_position
+            self.dirty_cursors.add(cursor)
+        # One entry for all devices of the record: they differ in nothing.
+        entry = Entry(
+            position,
+            record.kind,
+            record.conversation,
+            record.seq,
+            record.sender,
+            record.expires_ms,
+            record.flags,
+            record.body,
+        )
+        for _, devices in record.targets:
+            self._enqueue(shard, devices, entry)
+
+    def _enqueue(self, shard: int, devices: list[bytes], entry: Entry) -> None:
+        known = self.devices
+        for device in devices:
+            queue = known.get(device)
+            if queue is None:
+                queue = known[device] = DeviceQueue(shard)
+            queue.entries.append(entry)
+        if entry.expires_ms and entry.expires_ms < self.expiries_ms.get(shard, NEVER_MS):
+            self.expiries_ms[shard] = entry.expires_ms
+
+    def _acked(self, position: int, shard: int, record: Acked) -> None:
+        self.device(shard, record.device).forget_up_to(min(record.up_to, position))
+
+    def _marked(self, position: int, shard: int, record: Marked) -> None:
+        tail = self.tails.get(record.conversation)
+        if tail is None:
+            tail = self.tails[record.conversation] = Tail(position)
+        tail.records.append(record)
+
+    def _removed(self, position: int, shard: int, record: Removed) -> None:
+        if record.positions:
+            self.device(shard, record.device).forget(record.positions)
+        if not record.notices:
+            return
+        remaining = 0
+        for account, devices in record.targets:
+            target = self._shard_of(account)
+            if target == shard:
+                _, conversation, seq = record.notices[0]
+                entry = Entry(position, NOTICE, conversation, seq, record.account, 0, 0, record.bodies[0])
+                self._enqueue(shard, devices, entry)
+            else:
+                remaining |= 1 << target
+        if remaining and position > self.parked:
+            self.outbox[position] = OutboxJob(shard, record, remaining)
+
+    def _emptied(self, position: int, shard: int, record: Emptied) -> None:
+        self.device(shard, record.device).forget_up_to(position)
+
+    def _owned(self, position: int, shard: int, record: Owned) -> None:
+        if record.epoch > self.epochs.get(shard, 0):
+            self.epochs[shard] = record.epoch
+            self.dirty_epochs.add(shard)
+
+
+_NO_TARGETS: list[Target] = []
