@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .actor import Actor
 from .errors import NameTakenError, StartError
 from .mailbox import Info, content, deliver
 from .messages import Exit
@@ -19,7 +20,6 @@ from .ties import add_link, links_of, remove_link, stop_watching, tell_watchers
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from .actor import Actor
     from .reasons import Reason
     from .runtime import Runtime
 
@@ -36,8 +36,11 @@ def start(
 
     Raises:
         StartError: `init` raised or stopped, or the name is taken; nothing of the process is left.
+        TypeError: The object is not an Actor.
         ValueError: The actor object belongs to a living process.
     """
+    if not isinstance(actor, Actor):
+        raise TypeError(f"only an Actor can be started, and a {type(actor).__name__} is none")
     former: Process | None = getattr(actor, "process", None)
     if former is not None and former._actor is not None:
         raise ValueError(f"this {type(actor).__name__} runs already, as {former.pid}: start another object")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runtime import (
@@ -42,6 +44,14 @@ def test_a_start_returns_after_init_and_nothing_is_left_of_one_that_failed(seed:
     stage.settle()
     assert stage.runtime.statistics().processes == 0
     assert other.terminated == [caught.value.reason]
+
+
+def test_only_actors_can_be_started(seed: int) -> None:
+    stage = Stage(seed)
+    wrong: Any = [1, 2]
+    with pytest.raises(TypeError, match="a list is none"):
+        stage.runtime.start(wrong)
+    assert stage.runtime.statistics().processes == 0
 
 
 def test_an_init_may_stop_and_then_the_start_has_failed(seed: int) -> None:
