@@ -1,0 +1,17 @@
+"""The messenger: one room per capability, and each room with the same floor plan.
+
+`api.py` holds the messages and functions that other rooms may import, `logic.py` is pure, `actor.py` is the process
+that owns the state. In reading order, along a message's way:
+
+- `connection`: a client's TCP connection, its session, its frames.
+- `router`: where an account, a conversation or a queue lives.
+- `conversation`: the single writer of a chat; accepts, numbers and dedupes.
+- `shard`: the journal, group commit answered with ✓, and the durable fan-out to other shards.
+- `queue`: what waits for one device until that device has it.
+- `receipts`: how far every member has received and read.
+- `presence`: who is here, who types; never on the durable path.
+- `accounts`: people, devices, settings, block lists, codes, rate limits.
+
+Invariants: rooms meet only through `api.py`. Only an actor changes its state. What is on the disk is known only by a
+message that comes after the commit. Nothing is acknowledged before it is durable.
+"""

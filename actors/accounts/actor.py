@@ -1,0 +1,405 @@
+"""The process of an account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from actors.accounts.api import (
+    AccountView,
+    Ask,
+    CodeSender,
+    DeviceRevoked,
+    LoggedIn,
+    LoginRefused,
+    Show,
+    SignIn,
+    Subscribe,
+)
+from actors.accounts.logic import AUDIENCES, Account, PendingCode, decode_account, encode_account
+from actors.router.api import Router, UnreachableError
+from actors.shard.api import Disk, LoadingActor, device_key, inform
+from protocol import AccountId, Code, DeviceId, IdentifierError, device_id_of, normalized_address, normalized_name
+from protocol.messages import (
+    CodeSent,
+    Device,
+    Devices,
+    Done,
+    Error,
+    GetSettings,
+    ListDevices,
+    ListRelations,
+    Lookup,
+    Profile,
+    Register,
+    Registered,
+    Relations,
+    RemoveDevice,
+    RequestCode,
+    SetRelation,
+    SetSettings,
+    Settings,
+)
+from runtime import Down, Pid, Ref, TaskDone, TaskFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["AccountActor", "AccountLimits"]
+
+IDLE_S: Final = 60.0
+LOGIN_RECORDED_EVERY_MS: Final = 3_600_000
+RETRY_MS: Final = 1_000
+CODE_DIGITS: Final = 6
+
+
+class AccountLimits(NamedTuple):
+    """What an account may have, and how people get one.
+
+    Attributes:
+        devices_max: Devices of the account.
+        relations_max: Contacts and blocked accounts together.
+        registration_open: Whether new accounts and devices may register.
+        code_lifetime_s: How long a code may be used.
+        code_attempts_max: Wrong codes before a new one must be requested.
+    """
+
+    devices_max: int
+    relations_max: int
+    registration_open: bool
+    code_lifetime_s: int
+    code_attempts_max: int
+
+
+class Loaded(NamedTuple):
+    """From the disk: the account's record, or None."""
+
+    value: bytes | None
+
+
+class Saved(NamedTuple):
+    """From the disk: a change is durable, or is not."""
+
+    ok: bool
+    account: Account
+    then: Callable[[], None]
+    failed: Callable[[], None]
+
+
+class Retire:
+    """The timer that ends an account of which nobody wants anything."""
+
+
+class AccountActor(LoadingActor):
+    """Owns one account, or knows that there is none.
+
+    Args:
+        account: Which one.
+        disk: The account's shard of the store.
+        router: Where the queues of its devices are found.
+        limits: What it may have.
+        sender: How a verification code travels.
+    """
+
+    __slots__ = (
+        "_account",
+        "_active",
+        "_code",
+        "_disk",
+        "_id",
+        "_limits",
+        "_router",
+        "_saving",
+        "_sender",
+        "_sending",
+        "_subscribers",
+        "_view",
+    )
+
+    def __init__(
+        self, account: AccountId, disk: Disk, router: Router, limits: AccountLimits, sender: CodeSender
+    ) -> None:
+        super().__init__()
+        self._id = account
+        self._disk = disk
+        self._router = router
+        self._limits = limits
+        self._sender = sender
+        self._account: Account | None = None
+        self._view = AccountView(account, exists=False)
+        self._subscribers: dict[Ref, Pid] = {}
+        self._code: PendingCode | None = None
+        self._sending: dict[Ref, Ask] = {}
+        self._saving = 0
+        self._active = True
+
+    def init(self) -> None:
+        """Ask the directory for the account."""
+        self._disk.store.directory.get(self._key, inform(self.process, Loaded))
+        self.process.send_after(IDLE_S, Retire())
+
+    @property
+    def _key(self) -> bytes:
+        return b"account/" + self._id.encode()
+
+    def handle_info(self, message: Any) -> None:
+        """What comes from the disk, from timers, tasks and monitors."""
+        kind = type(message)
+        if kind is Loaded:
+            if message.value is not None:
+                self._account = decode_account(message.value)
+                self._view = self._account.view()
+            self.loaded()
+        elif kind is Saved:
+            self._saved(message)
+        elif kind is Down:
+            self._subscribers.pop(message.ref, None)
+        elif kind is TaskDone or kind is TaskFailed:
+            self._code_travelled(message)
+        elif kind is Retire:
+            self._retire()
+
+    def _retire(self) -> None:
+        now_s = self.process.runtime.clock.now_s()
+        has_code = self._code is not None and now_s < self._code.expires_s
+        if self._active or self._subscribers or self._saving or self._sending or has_code or not self.is_loaded:
+            self._active = False
+            self.process.send_after(IDLE_S, Retire())
+        else:
+            self.process.stop()
+
+    def receive(self, message: Any) -> None:
+        """Act on a message."""
+        self._active = True
+        kind = type(message)
+        if kind is Ask:
+            self._requests[type(message.frame)](self, message, message.frame)
+        elif kind is SignIn:
+            self._sign_in(message)
+        elif kind is Subscribe:
+            self._subscribers[self.process.monitor(message.subscriber)] = message.subscriber
+            self.process.cast(message.subscriber, self._view)
+        elif kind is Show:
+            self.process.cast(message.asker, self._view)
+
+    def _save(self, account: Account, then: Callable[[], None], failed: Callable[[], None]) -> None:
+        """Make a change durable; then tell everyone, and answer."""
+        self._account = account
+        self._saving += 1
+        self._disk.store.directory.put(
+            self._key,
+            encode_account(account),
+            inform(self.process, lambda ok: Saved(ok, account, then, failed)),
+        )
+
+    def _saved(self, saved: Saved) -> None:
+        self._saving -= 1
+        if not saved.ok:
+            saved.failed()
+            raise RuntimeError("an account could not be written; it starts anew from what is on the disk")
+        view = saved.account.view()
+        if view != self._view:
+            self._view = view
+            for subscriber in self._subscribers.values():
+                self.process.cast(subscriber, view)
+        saved.then()
+
+    def _change(self, ask: Ask, account: Account, answer: Callable[[], object]) -> None:
+        """Save a change that a client asked for and answer it."""
+        request = ask.frame.request  # type: ignore[attr-defined]  # every frame that changes something has one
+        cast, connection = self.process.cast, ask.connection
+
+        def then() -> None:
+            cast(connection, answer())
+
+        def failed() -> None:
+            cast(connection, Error(request, Code.BUSY, Code.BUSY.sentence, RETRY_MS))
+
+        self._save(account, then, failed)
+
+    def _refuse(self, ask: Ask, code: Code, sentence: str | None = None, retry_after_ms: int = -1) -> None:
+        request = ask.frame.request  # type: ignore[attr-defined]  # every frame that is refused has one
+        self.process.cast(ask.connection, Error(request, code, sentence or code.sentence, retry_after_ms))
+
+    def _owned(self, ask: Ask) -> Account | None:
+        """The account, if the connection that asks is one of its devices (it may have been removed a moment ago)."""
+        account = self._account
+        if account is None or not account.holds(ask.device, ask.static_key):
+            self._refuse(ask, Code.DEVICE_REVOKED)
+            return None
+        return account
+
+    def _sign_in(self, sign_in: SignIn) -> None:
+        account, cast = self._account, self.process.cast
+        if account is None:
+            cast(sign_in.connection, LoginRefused(Code.ACCOUNT_UNKNOWN))
+        elif not account.holds(sign_in.device, sign_in.static_key):
+            cast(sign_in.connection, LoginRefused(Code.DEVICE_UNKNOWN))
+        else:
+            cast(sign_in.connection, LoggedIn(self._view))
+            now_ms = self.process.runtime.clock.wall_ms()
+            record = account.device(sign_in.device)
+            if record is not None and now_ms - record.last_login_ms > LOGIN_RECORDED_EVERY_MS:
+                self._save(account.seen(sign_in.device, now_ms), _nothing, _nothing)
+
+    def _request_code(self, ask: Ask, frame: RequestCode) -> None:
+        process, limits = self.process, self._limits
+        if not limits.registration_open:
+            self._refuse(ask, Code.REGISTRATION_CLOSED)
+            return
+        number = int.from_bytes(process.runtime.randomness.bytes(8), "big") % 10**CODE_DIGITS
+        code = f"{number:0{CODE_DIGITS}d}"
+        expires_s = process.runtime.clock.now_s() + limits.code_lifetime_s
+        self._code = PendingCode.issued(self._id, code, expires_s, limits.code_attempts_max)
+        ref = process.task(self._sender.send, self._id, code, limits.code_lifetime_s)
+        self._sending[ref] = ask
+
+    def _code_travelled(self, outcome: TaskDone | TaskFailed) -> None:
+        ask = self._sending.pop(outcome.ref, None)
+        if ask is None:
+            return
+        if type(outcome) is TaskFailed:
+            self._code = None
+            self._refuse(ask, Code.NOT_AVAILABLE, "The verification code could not be sent; try again later.", 60_000)
+        else:
+            request = ask.frame.request  # type: ignore[attr-defined]  # it is a RequestCode
+            self.process.cast(ask.connection, CodeSent(request, self._sender.via, self._limits.code_lifetime_s))
+
+    def _register(self, ask: Ask, frame: Register) -> None:
+        runtime = self.process.runtime
+        known = self._account
+        if not self._limits.registration_open:
+            self._refuse(ask, Code.REGISTRATION_CLOSED)
+            return
+        try:
+            device_name = normalized_name(frame.device_name)
+            name = normalized_name(frame.display_name)
+        except IdentifierError as error:
+            self._refuse(ask, error.code, error.sentence)
+            return
+        if self._code is None:
+            self._refuse(ask, Code.CODE_EXPIRED)
+            return
+        device = device_id_of(ask.static_key)
+        if known is not None and len(known.devices) >= self._limits.devices_max and known.device(device) is None:
+            self._refuse(ask, Code.DEVICES_MAX)
+            return
+        self._code, wrong = self._code.judged(self._id, frame.code, runtime.clock.now_s())
+        if wrong is not None:
+            self._refuse(ask, wrong)
+            return
+        now_ms = runtime.clock.wall_ms()
+        account = known or Account(self._id, now_ms, name)
+        registered = Registered(frame.request, self._id, device)
+        self._disk.store.directory.put(device_key(device), self._id.encode(), _ignore)  # durable before the account is
+        self._change(ask, account.with_device(ask.static_key, device_name, now_ms), lambda: registered)
+
+    def _get_settings(self, ask: Ask, frame: GetSettings) -> None:
+        account = self._owned(ask)
+        if account is not None:
+            self.process.cast(ask.connection, _settings(frame.request, account))
+
+    def _set_settings(self, ask: Ask, frame: SetSettings) -> None:
+        account = self._owned(ask)
+        if account is None:
+            return
+        for audience in (frame.last_seen, frame.online):
+            if audience is not None and audience not in AUDIENCES:
+                self._refuse(ask, Code.SETTING_INVALID, f"That is no audience; choose one of {', '.join(AUDIENCES)}.")
+                return
+        try:
+            name = None if frame.display_name is None else normalized_name(frame.display_name)
+        except IdentifierError as error:
+            self._refuse(ask, error.code, error.sentence)
+            return
+        changed = account.with_settings(frame.read_receipts, frame.last_seen, frame.online, name)
+        self._change(ask, changed, lambda: _settings(frame.request, changed))
+
+    def _set_relation(self, ask: Ask, frame: SetRelation) -> None:
+        account = self._owned(ask)
+        if account is None:
+            return
+        try:
+            other = normalized_address(frame.account)
+        except IdentifierError as error:
+            self._refuse(ask, error.code, error.sentence)
+            return
+        if frame.relation not in ("none", "contact", "blocked"):
+            self._refuse(ask, Code.SETTING_INVALID, 'A relation is "none", "contact" or "blocked".')
+        elif other == self._id:
+            self._refuse(ask, Code.SETTING_INVALID, "You cannot be your own contact or block yourself.")
+        elif frame.relation != "none" and len(account.contacts) + len(account.blocked) >= self._limits.relations_max:
+            self._refuse(ask, Code.OVER_QUOTA, "The lists of contacts and blocked accounts are full; remove some.")
+        else:
+            self._change(ask, account.with_relation(other, frame.relation), lambda: Done(frame.request))
+
+    def _list_relations(self, ask: Ask, frame: ListRelations) -> None:
+        account = self._owned(ask)
+        if account is not None:
+            contacts = [AccountId(other) for other in sorted(account.contacts)]
+            blocked = [AccountId(other) for other in sorted(account.blocked)]
+            self.process.cast(ask.connection, Relations(frame.request, contacts, blocked))
+
+    def _lookup(self, ask: Ask, frame: Lookup) -> None:
+        account = self._account
+        if account is None:
+            self._refuse(ask, Code.ACCOUNT_UNKNOWN)
+        else:
+            profile = Profile(frame.request, self._id, account.display_name, len(account.devices))
+            self.process.cast(ask.connection, profile)
+
+    def _list_devices(self, ask: Ask, frame: ListDevices) -> None:
+        account = self._owned(ask)
+        if account is not None:
+            devices = [
+                Device(
+                    DeviceId(record.device),
+                    record.name,
+                    record.created_ms,
+                    record.last_login_ms,
+                    record.device == ask.device,
+                )
+                for record in account.devices
+            ]
+            self.process.cast(ask.connection, Devices(frame.request, devices))
+
+    def _remove_device(self, ask: Ask, frame: RemoveDevice) -> None:
+        account = self._owned(ask)
+        if account is None:
+            return
+        if account.device(frame.device) is None:
+            self._refuse(ask, Code.DEVICE_UNKNOWN)
+            return
+
+        def removed() -> object:
+            try:
+                queue = self._router.queue(frame.device, self._id)
+                self.process.cast(queue, DeviceRevoked(ask.device))
+            except UnreachableError:
+                pass  # its entries expire, each with its notice
+            return Done(frame.request)
+
+        self._change(ask, account.without_device(frame.device), removed)
+
+    _requests: Final[dict[type, Any]] = {
+        RequestCode: _request_code,
+        Register: _register,
+        GetSettings: _get_settings,
+        SetSettings: _set_settings,
+        SetRelation: _set_relation,
+        ListRelations: _list_relations,
+        Lookup: _lookup,
+        ListDevices: _list_devices,
+        RemoveDevice: _remove_device,
+    }
+
+
+def _settings(request: int, account: Account) -> Settings:
+    return Settings(request, account.read_receipts, account.last_seen, account.online, account.display_name)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _ignore(_: bool) -> None:
+    """The write behind this one tells."""

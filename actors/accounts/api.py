@@ -1,0 +1,116 @@
+"""What other rooms may say to an account, and what they hear from it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from actors.accounts.rates import Allowance, Rate, RateLimiter
+from protocol import AccountId, DeviceId
+from runtime import Pid
+
+__all__ = [
+    "AccountView",
+    "Allowance",
+    "Ask",
+    "CodeSender",
+    "DeviceRevoked",
+    "LoggedIn",
+    "LoginRefused",
+    "Rate",
+    "RateLimiter",
+    "Show",
+    "SignIn",
+    "Subscribe",
+]
+
+
+class AccountView(msgspec.Struct, frozen=True):
+    """What the rest of the messenger needs to know of an account, as of `version`.
+
+    `exists` is False for an address that nobody registered; the other fields are then empty.
+    """
+
+    account: AccountId
+    exists: bool
+    version: int = 0
+    devices: tuple[DeviceId, ...] = ()
+    contacts: frozenset[AccountId] = frozenset()
+    blocked: frozenset[AccountId] = frozenset()
+    read_receipts: bool = True
+    last_seen: str = "everyone"
+    online: str = "everyone"
+
+    def shows(self, audience: str, viewer: AccountId) -> bool:
+        """Whether `viewer` belongs to an audience ("everyone", "contacts" or "nobody") of this account."""
+        if viewer == self.account:
+            return True
+        if viewer in self.blocked or audience == "nobody":
+            return False
+        return audience == "everyone" or viewer in self.contacts
+
+
+class Subscribe(msgspec.Struct, frozen=True):
+    """Send `subscriber` the view of this account now and after every change (as casts of `AccountView`)."""
+
+    subscriber: Pid
+
+
+class Show(msgspec.Struct, frozen=True):
+    """Send `asker` the view of this account once."""
+
+    asker: Pid
+
+
+class SignIn(msgspec.Struct, frozen=True):
+    """A connection proved that it holds `static_key`; is it a device of this account?"""
+
+    connection: Pid
+    device: DeviceId
+    static_key: bytes
+
+
+class LoggedIn(msgspec.Struct, frozen=True):
+    """Answer to `SignIn`: yes."""
+
+    view: AccountView
+
+
+class LoginRefused(msgspec.Struct, frozen=True):
+    """Answer to `SignIn`: no, with a code of `protocol.Code`."""
+
+    code: int
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A client's request about this account, answered with frames straight to `connection`.
+
+    `frame` is one of RequestCode, Register, GetSettings, SetSettings, SetRelation, Lookup,
+    ListDevices, RemoveDevice, ListRelations; `device` and `static_key` are those of the
+    connection that asks.
+    """
+
+    connection: Pid
+    device: DeviceId
+    static_key: bytes
+    frame: object
+
+
+class DeviceRevoked(msgspec.Struct, frozen=True):
+    """The device is no longer one of the account's; said to its queue."""
+
+    by: DeviceId
+
+
+class CodeSender(Protocol):
+    """The way a verification code travels to the owner of an address (a log line, an SMS, an e-mail).
+
+    It runs as a task in a thread, so it may block.
+    """
+
+    via: str
+
+    def send(self, address: AccountId, code: str, lifetime_s: int) -> None:
+        """Send the code, or raise."""
+        ...

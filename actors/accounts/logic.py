@@ -1,0 +1,149 @@
+"""The account as data: devices, settings, contacts, block list. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final
+
+import msgspec
+
+from actors.accounts.api import AccountView
+from protocol import AccountId, Code, DeviceId, device_id_of
+
+__all__ = ["AUDIENCES", "Account", "DeviceRecord", "PendingCode", "decode_account", "encode_account"]
+
+AUDIENCES: Final = ("everyone", "contacts", "nobody")
+SCHEMA: Final = 1
+
+
+class DeviceRecord(msgspec.Struct, array_like=True, frozen=True):
+    """One device of an account: its Noise static key is its identity."""
+
+    device: bytes
+    static_key: bytes
+    name: str
+    created_ms: int
+    last_login_ms: int
+
+
+class Account(msgspec.Struct, array_like=True, frozen=True):
+    """An account as it stands in the directory. Every change gives a new one with `version` + 1."""
+
+    account: str
+    created_ms: int
+    display_name: str
+    devices: tuple[DeviceRecord, ...] = ()
+    version: int = 1
+    read_receipts: bool = True
+    last_seen: str = "everyone"
+    online: str = "everyone"
+    contacts: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
+
+    def view(self) -> AccountView:
+        """The part that other rooms see."""
+        return AccountView(
+            AccountId(self.account),
+            exists=True,
+            version=self.version,
+            devices=tuple(DeviceId(device.device) for device in self.devices),
+            contacts=frozenset(AccountId(account) for account in self.contacts),
+            blocked=frozenset(AccountId(account) for account in self.blocked),
+            read_receipts=self.read_receipts,
+            last_seen=self.last_seen,
+            online=self.online,
+        )
+
+    def device(self, device: DeviceId) -> DeviceRecord | None:
+        """The device of that id, if the account has it."""
+        return next((record for record in self.devices if record.device == device), None)
+
+    def holds(self, device: DeviceId, static_key: bytes) -> bool:
+        """Whether this very key is a device of the account (compared in constant time)."""
+        record = self.device(device)
+        return record is not None and hmac.compare_digest(record.static_key, static_key)
+
+    def with_device(self, static_key: bytes, name: str, now_ms: int) -> Account:
+        """The account with one more device; the same key again only changes its name."""
+        device = device_id_of(static_key)
+        kept = tuple(record for record in self.devices if record.device != device)
+        added = DeviceRecord(device, static_key, name, now_ms, now_ms)
+        return self._changed(devices=(*kept, added))
+
+    def without_device(self, device: DeviceId) -> Account:
+        """The account without that device."""
+        return self._changed(devices=tuple(record for record in self.devices if record.device != device))
+
+    def seen(self, device: DeviceId, now_ms: int) -> Account:
+        """The account with a device's last login moved to now; not a change that others hear of."""
+        devices = tuple(
+            msgspec.structs.replace(record, last_login_ms=now_ms) if record.device == device else record
+            for record in self.devices
+        )
+        return msgspec.structs.replace(self, devices=devices)
+
+    def with_settings(
+        self, read_receipts: bool | None, last_seen: str | None, online: str | None, display_name: str | None
+    ) -> Account:
+        """The account with the given settings; None leaves one as it is."""
+        return self._changed(
+            read_receipts=self.read_receipts if read_receipts is None else read_receipts,
+            last_seen=self.last_seen if last_seen is None else last_seen,
+            online=self.online if online is None else online,
+            display_name=self.display_name if display_name is None else display_name,
+        )
+
+    def with_relation(self, account: AccountId, relation: str) -> Account:
+        """The account with another one as "contact", "blocked" or "none" of the two."""
+        contacts, blocked = self.contacts - {account}, self.blocked - {account}
+        if relation == "contact":
+            contacts |= {account}
+        elif relation == "blocked":
+            blocked |= {account}
+        return self._changed(contacts=contacts, blocked=blocked)
+
+    def _changed(self, **fields: object) -> Account:
+        return msgspec.structs.replace(self, version=self.version + 1, **fields)
+
+
+def encode_account(account: Account) -> bytes:
+    """The account's directory value: a schema byte, then MessagePack."""
+    return bytes((SCHEMA,)) + msgspec.msgpack.encode(account)
+
+
+def decode_account(value: bytes) -> Account:
+    """The account of a directory value.
+
+    Raises:
+        ValueError: a newer Roost wrote it.
+    """
+    if value[0] != SCHEMA:
+        raise ValueError(f"account record of schema {value[0]}, this Roost reads {SCHEMA}")
+    return msgspec.msgpack.decode(memoryview(value)[1:], type=Account)
+
+
+class PendingCode(msgspec.Struct, frozen=True):
+    """A verification code on its way; only its digest is kept."""
+
+    digest: bytes
+    expires_s: float
+    attempts_left: int
+
+    @classmethod
+    def issued(cls, account: AccountId, code: str, expires_s: float, attempts_max: int) -> PendingCode:
+        """The record of a code just sent."""
+        return cls(digest_of(account, code), expires_s, attempts_max)
+
+    def judged(self, account: AccountId, code: str, now_s: float) -> tuple[PendingCode | None, Code | None]:
+        """What remains of the code after one try, and the refusal if it was wrong."""
+        if now_s >= self.expires_s or self.attempts_left <= 0:
+            return None, Code.CODE_EXPIRED
+        if hmac.compare_digest(self.digest, digest_of(account, code)):
+            return None, None
+        return msgspec.structs.replace(self, attempts_left=self.attempts_left - 1), Code.CODE_WRONG
+
+
+def digest_of(account: AccountId, code: str) -> bytes:
+    """The digest under which a code is kept."""
+    return hashlib.sha256(f"roost code\0{account}\0{code}".encode()).digest()

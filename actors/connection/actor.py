@@ -1,0 +1,489 @@
+"""The process of a connection."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from actors.accounts.api import Ask, LoggedIn, LoginRefused, RateLimiter, SignIn
+from actors.connection.api import ConnectionLimits, Drain, Ended, Pressure, Transport
+from actors.connection.routes import ROUTES, Session
+from actors.conversation.api import Sender
+from actors.presence.api import Appear
+from actors.queue.api import Attach, Attached, Batch, Detach, Fault, Flow, NoticeBody
+from actors.router.api import Router, UnreachableError
+from protocol import (
+    AccountId,
+    Code,
+    ConversationId,
+    DeviceId,
+    IdentifierError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ServerWire,
+    SessionToken,
+    choose_version,
+    device_id_of,
+    normalized_address,
+)
+from protocol.limits import FRAME_SIZE_BYTES_MAX
+from protocol.messages import (
+    Bye,
+    Error,
+    Heartbeat,
+    Hello,
+    Login,
+    Notice,
+    Ping,
+    Pong,
+    Presence,
+    Ready,
+    Receipt,
+    Refused,
+    Register,
+    RequestCode,
+    Sent,
+    SetState,
+    TypingBy,
+    UnknownFrame,
+    Welcome,
+)
+from runtime import Actor, Crash, Down, Reason, Ref
+from storage.records import MESSAGE
+
+__all__ = ["Admission", "ConnectionActor", "Origin"]
+
+BUSY_RETRY_MS: Final = 1_000
+FOREGROUND_HEARTBEAT_S_MAX: Final = 120
+GRACE_S: Final = 5.0
+QUIET_S: Final = 3.0
+BROKEN: Final = Reason("broken")
+
+_decode_notice = msgspec.msgpack.Decoder(NoticeBody).decode
+
+
+class Admission(Protocol):
+    """The door's book of who is inside."""
+
+    def logged_in(self) -> None:
+        """This connection is no longer a stranger."""
+        ...
+
+
+class Origin(NamedTuple):
+    """Where a connection comes from.
+
+    Attributes:
+        address: Network address of the client.
+        limited: Whether limits per network address apply to it.
+    """
+
+    address: str
+    limited: bool
+
+
+class Hurry:
+    """The timer before which the handshake, and then the login, must be done."""
+
+
+class Check:
+    """The timer that looks for a sign of life."""
+
+
+class Rest:
+    """The timer that puts the ciphers of a quiet connection away."""
+
+
+class TooSlow:
+    """The timer of a socket that takes nothing."""
+
+
+class ConnectionActor(Actor):
+    """Speaks with one client.
+
+    Args:
+        transport: The client's socket.
+        wire: The protocol's end of it.
+        router: Where accounts, conversations and queues are found.
+        limiter: Rate limits of the node.
+        limits: What one connection may do.
+        software: Name and version, told to the client.
+        origin: Where it comes from.
+        admission: The door's book.
+    """
+
+    __slots__ = (
+        "_admission",
+        "_heard_s",
+        "_heartbeat_s",
+        "_hurry",
+        "_limiter",
+        "_limits",
+        "_login",
+        "_monitor",
+        "_origin",
+        "_pressed",
+        "_router",
+        "_session",
+        "_software",
+        "_transport",
+        "_wire",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        wire: ServerWire,
+        router: Router,
+        limiter: RateLimiter,
+        limits: ConnectionLimits,
+        software: str,
+        origin: Origin,
+        admission: Admission,
+    ) -> None:
+        self._transport = transport
+        self._wire = wire
+        self._router = router
+        self._limiter = limiter
+        self._limits = limits
+        self._software = software
+        self._origin = origin
+        self._admission = admission
+        self._login: Login | None = None
+        self._session: Session | None = None
+        self._monitor: Ref | None = None
+        self._hurry: Ref | None = None
+        self._heartbeat_s = 0
+        self._heard_s = 0.0
+        self._pressed: Ref | None = None
+
+    def init(self) -> None:
+        """Give the client some time to shake hands."""
+        self._hurry = self.process.send_after(self._limits.handshake_timeout_s, Hurry())
+
+    def terminate(self, reason: Reason) -> None:
+        """Say why, if that was not done, and close the socket."""
+        if isinstance(reason, Crash):
+            self._wire.close(Code.INTERNAL)
+        elif not self._wire.closed and reason is not BROKEN:
+            self._wire.close(Code.DRAINING)
+        if reason is not BROKEN:
+            self._flush()
+        self._transport.close()
+
+    def handle_cast(self, message: Any) -> None:
+        """Bytes of the client, what others say to it, and frames for it."""
+        handler = self._routes.get(type(message))
+        if handler is not None:
+            handler(self, message)
+        else:
+            self._send(message)
+
+    def handle_info(self, message: Any) -> None:
+        """Timers, and the end of the queue."""
+        kind = type(message)
+        if kind is Check:
+            self._check()
+        elif kind is Rest:
+            self._wire.rest()
+        elif kind is Hurry:
+            late = Code.LOGIN_TIMEOUT if self._wire.handshake_complete else Code.HANDSHAKE_TIMEOUT
+            self._close(late)
+        elif kind is TooSlow:
+            self._close(Code.SLOW_READER)
+            self._transport.abort()
+        elif kind is Down and message.ref is self._monitor:
+            self._close(Code.BUSY, retry_after_ms=0)
+
+    def handle_deferred(self) -> None:
+        """One record and one write for all that this round brought."""
+        self._flush()
+
+    def _flush(self) -> None:
+        data = self._wire.data_to_send()
+        if data:
+            transport = self._transport
+            transport.write(data)
+            if transport.get_write_buffer_size() > self._limits.outbound_buffer_bytes_max:
+                transport.abort()
+                self.process.stop(BROKEN)
+
+    def _send(self, frame: Any) -> None:
+        if not self._wire.closed:
+            try:
+                self._wire.send(frame)
+            except LocalProtocolError as error:
+                if error.code is not Code.WRONG_STATE:  # an answer that comes after a login was refused
+                    raise
+            self.process.defer()
+
+    def _sheddable(self, frame: Receipt | Presence | TypingBy) -> None:
+        """Receipts heal, presence is told again: a full socket gets messages first."""
+        if self._pressed is None:
+            self._send(frame)
+
+    def _answered(self, frame: Sent | Refused) -> None:
+        if self._session is not None and frame.number:
+            self._session.answered(frame.conversation)
+        self._send(frame)
+
+    def _close(self, code: Code, sentence: str | None = None, retry_after_ms: int | None = None) -> None:
+        """Say why and end; the reason of the end is normal, so that it is no broken attempt at a message."""
+        self._wire.close(code, sentence, retry_after_ms)
+        self.process.stop()
+
+    def _data(self, data: bytes) -> None:
+        """Bytes from the client, cut anywhere."""
+        process, wire = self.process, self._wire
+        self._heard_s = process.runtime.clock.now_s()
+        fault = False
+        try:
+            frames = wire.receive_data(data)
+        except RemoteProtocolError as error:
+            frames, fault = error.frames, True  # type: ignore[assignment]  # they are ServerEvents
+        session = self._session
+        for frame in frames:
+            route = ROUTES.get(type(frame)) if session is not None else None
+            if route is not None and session is not None:
+                route(session, frame)
+            else:
+                self._own[type(frame)](self, frame)
+        process.defer()
+        if fault:
+            process.stop()
+
+    def _hello(self, frame: Hello) -> None:
+        limits = self._limits
+        try:
+            version = choose_version(frame.versions)
+        except RemoteProtocolError as error:
+            self._close(error.code, error.sentence)
+            return
+        self._send(
+            Welcome(
+                version,
+                self._software,
+                self.process.runtime.clock.wall_ms(),
+                limits.payload_size_bytes_max,
+                limits.window,
+                FRAME_SIZE_BYTES_MAX,
+            )
+        )
+        if self._hurry is not None:
+            self.process.cancel(self._hurry)
+        self._hurry = self.process.send_after(limits.login_timeout_s, Hurry())
+
+    def _proved(self) -> tuple[DeviceId, bytes]:
+        """The device and static key that the handshake has proved."""
+        key = self._wire.remote_static_key
+        assert key is not None, "frames come after the handshake"
+        return device_id_of(key), key
+
+    def _ask_account(self, frame: RequestCode | Register) -> None:
+        """Registration, before any login: limited per address and per network address."""
+        now_s = self.process.runtime.clock.now_s()
+        try:
+            account = normalized_address(frame.address)
+        except IdentifierError as error:
+            self._send(Error(frame.request, error.code, error.sentence, -1))
+            return
+        wait_s = 0.0
+        if self._origin.limited:
+            wait_s = self._limiter.take("registrations", self._origin.address, now_s)
+        if not wait_s:
+            operation = "codes" if type(frame) is RequestCode else "registers"
+            wait_s = self._limiter.take(operation, account, now_s)
+        if wait_s:
+            self._send(Error(frame.request, Code.RATE_LIMITED, Code.RATE_LIMITED.sentence, int(wait_s * 1000) + 1))
+            return
+        device, key = self._proved()
+        try:
+            self.process.cast(self._router.account(account), Ask(self.process.pid, device, key, frame))
+        except UnreachableError:
+            self._send(Error(frame.request, Code.BUSY, Code.BUSY.sentence, BUSY_RETRY_MS))
+
+    def _sign_in(self, frame: Login) -> None:
+        if self._login is not None:
+            self._send(Error(0, Code.WRONG_STATE, "A login is under way already; wait for its answer.", -1))
+            return
+        device, key = self._proved()
+        wait_s = self._limiter.take("logins", device.hex(), self.process.runtime.clock.now_s())
+        if wait_s:
+            self._close(Code.RATE_LIMITED, retry_after_ms=int(wait_s * 1000) + 1)
+            return
+        try:
+            pid = self._router.account(normalized_address(frame.account))
+        except IdentifierError as error:
+            self._send(Error(0, error.code, error.sentence, -1))
+        except UnreachableError:
+            self._close(Code.BUSY, retry_after_ms=BUSY_RETRY_MS)
+        else:
+            self._login = frame
+            self.process.cast(pid, SignIn(self.process.pid, device, key))
+
+    def _login_refused(self, refusal: LoginRefused) -> None:
+        self._login = None
+        code = Code(refusal.code)  # type: ignore[call-arg]  # lookup by value
+        self._send(Error(0, code, code.sentence, -1))
+
+    def _logged_in(self, answer: LoggedIn) -> None:
+        process, login = self.process, self._login
+        assert login is not None
+        device, key = self._proved()
+        account = answer.view.account
+        try:
+            queue = self._router.queue(device, account)
+        except UnreachableError:
+            self._close(Code.BUSY, retry_after_ms=BUSY_RETRY_MS)
+            return
+        sender = Sender(process.pid, account, device, login.epoch)
+        self._session = Session(
+            process, sender, queue, key, self._router, self._limiter, self._limits, self._answer_session
+        )
+        self._monitor = process.monitor(queue)
+        process.cast(queue, Attach(process.pid, login.session, login.received_up_to))
+
+    def _answer_session(self, frame: Any) -> None:
+        if type(frame) is Refused:
+            self._answered(frame)
+        else:
+            self._send(frame)
+
+    def _attached(self, attached: Attached) -> None:
+        process, login, session = self.process, self._login, self._session
+        assert login is not None
+        assert session is not None
+        sender = session.sender
+        self._login = None
+        if self._hurry is not None:
+            process.cancel(self._hurry)
+            self._hurry = None
+        self._admission.logged_in()
+        self._agree(login.foreground, login.heartbeat_s)
+        self._send(
+            Ready(
+                sender.account,
+                sender.device,
+                SessionToken(attached.session),
+                attached.resumed,
+                self._heartbeat_s,
+                attached.waiting,
+                process.runtime.clock.wall_ms(),
+            )
+        )
+        process.send_after(self._heartbeat_s + GRACE_S, Check())
+        process.send_after(QUIET_S, Rest())
+        self._appear(session, login.foreground)
+
+    def _agree(self, foreground: bool, wish_s: int) -> None:
+        """The heartbeat of this device: what it wishes, within the limits, and brisk while a person looks."""
+        longest_s = self._limits.heartbeat_s_max
+        if foreground:
+            longest_s = min(longest_s, FOREGROUND_HEARTBEAT_S_MAX)
+        self._heartbeat_s = max(self._limits.heartbeat_s_min, min(wish_s, longest_s))
+
+    def _appear(self, session: Session, foreground: bool) -> None:
+        if self._limits.presence:
+            sender = session.sender
+            try:
+                pid = self._router.presence(sender.account)
+            except UnreachableError:
+                return
+            self.process.cast_sheddable(pid, Appear(self.process.pid, sender.device, foreground))
+
+    def _set_state(self, frame: SetState) -> None:
+        self._agree(frame.foreground, frame.heartbeat_s)
+        self._send(Heartbeat(self._heartbeat_s))
+        if self._session is not None:
+            self._appear(self._session, frame.foreground)
+
+    def _check(self) -> None:
+        """A timer that only looks: it is set anew for the rest of the time, not at every frame."""
+        silent_s = self.process.runtime.clock.now_s() - self._heard_s
+        allowed_s = self._heartbeat_s * 1.5 + GRACE_S
+        if silent_s > allowed_s:
+            self._wire.close(Code.HEARTBEAT_MISSED)
+            self._flush()
+            self.process.stop(BROKEN)
+        else:
+            if silent_s > QUIET_S:
+                self._wire.rest()
+            self.process.send_after(allowed_s - silent_s + 0.1, Check())
+
+    def _deliver(self, batch: Batch) -> None:
+        wire = self._wire
+        if wire.closed:
+            return
+        for position, kind, body in batch.entries:
+            if kind == MESSAGE:
+                wire.send_deliver(position, body)
+            else:
+                notice = _decode_notice(body)
+                wire.send(
+                    Notice(
+                        position,
+                        ConversationId(notice.conversation),
+                        notice.seq,
+                        AccountId(notice.account),
+                        DeviceId(notice.device),
+                        notice.reason,
+                    )
+                )
+        self.process.defer()
+
+    def _fault(self, fault: Fault) -> None:
+        self._close(Code(fault.code))  # type: ignore[call-arg]  # lookup by value
+
+    def _pressure(self, pressure: Pressure) -> None:
+        if self._session is not None:
+            self.process.cast(self._session.queue, Flow(self.process.pid, not pressure.full))
+        if self._pressed is not None:
+            self.process.cancel(self._pressed)
+            self._pressed = None
+        if pressure.full:
+            self._pressed = self.process.send_after(self._limits.slow_reader_s, TooSlow())
+
+    def _ended(self, ended: Ended) -> None:
+        self.process.stop(BROKEN)
+
+    def _drain(self, drain: Drain) -> None:
+        self._close(Code.DRAINING, retry_after_ms=drain.retry_after_ms)
+
+    def _bye(self, _: Bye) -> None:
+        if self._session is not None:
+            self.process.cast(self._session.queue, Detach(self.process.pid))
+        self.process.stop()
+
+    def _ping(self, frame: Ping) -> None:
+        self._send(Pong(frame.token))
+
+    def _unknown(self, frame: UnknownFrame) -> None:
+        self._send(Error(0, Code.UNKNOWN_FRAME, Code.UNKNOWN_FRAME.sentence, -1))
+
+    _own: Final[dict[type, Any]] = {
+        Hello: _hello,
+        RequestCode: _ask_account,
+        Register: _ask_account,
+        Login: _sign_in,
+        SetState: _set_state,
+        Ping: _ping,
+        Bye: _bye,
+        UnknownFrame: _unknown,
+    }
+    _routes: Final[dict[type, Any]] = {
+        bytes: _data,
+        Batch: _deliver,
+        Sent: _answered,
+        Refused: _answered,
+        Receipt: _sheddable,
+        Presence: _sheddable,
+        TypingBy: _sheddable,
+        LoggedIn: _logged_in,
+        LoginRefused: _login_refused,
+        Attached: _attached,
+        Fault: _fault,
+        Pressure: _pressure,
+        Ended: _ended,
+        Drain: _drain,
+    }

@@ -1,0 +1,75 @@
+"""The socket as a port, the limits of a connection, and what the door says to it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+__all__ = ["ConnectionLimits", "Drain", "Ended", "Pressure", "Transport"]
+
+
+class Transport(Protocol):
+    """A byte stream to one client; asyncio's transports are ones, the simulator has its own."""
+
+    def write(self, data: bytes) -> None:
+        """Send, or buffer what the peer does not take yet."""
+        ...
+
+    def close(self) -> None:
+        """Close once everything is sent."""
+        ...
+
+    def abort(self) -> None:
+        """Close now."""
+        ...
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the peer has not taken yet."""
+        ...
+
+
+class ConnectionLimits(NamedTuple):
+    """What one connection may do and take.
+
+    Attributes:
+        handshake_timeout_s: From the connection to the end of the handshake.
+        login_timeout_s: From the handshake to the login.
+        payload_size_bytes_max: Told in `Welcome`.
+        window: Sends without their answer, told in `Welcome`.
+        outbound_buffer_bytes_max: What may wait for the client to read it.
+        slow_reader_s: How long a full socket is borne.
+        heartbeat_s_min: Shortest agreed heartbeat.
+        heartbeat_s_max: Longest agreed heartbeat.
+        open_conversations_max: Chats watched at once.
+        presence: Whether there is presence at all.
+    """
+
+    handshake_timeout_s: float
+    login_timeout_s: float
+    payload_size_bytes_max: int
+    window: int
+    outbound_buffer_bytes_max: int
+    slow_reader_s: float
+    heartbeat_s_min: int
+    heartbeat_s_max: int
+    open_conversations_max: int
+    presence: bool
+
+
+class Pressure(msgspec.Struct, frozen=True):
+    """From the door: the client's socket takes no more for now, or takes more again."""
+
+    full: bool
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """From the door: the socket is closed."""
+
+    broken: bool
+
+
+class Drain(msgspec.Struct, frozen=True):
+    """From the door: the node stops; say goodbye, to come back after so many milliseconds."""
+
+    retry_after_ms: int

@@ -1,0 +1,275 @@
+"""What happens to each frame of a client that has logged in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.accounts.api import Ask, RateLimiter
+from actors.conversation.api import Sender, Submit
+from actors.presence.api import Subscribe, Type, Unsubscribe
+from actors.queue.api import Acknowledge
+from actors.receipts.api import Advance, Inquire
+from actors.router.api import Router, UnreachableError
+from protocol import AccountId, Code, ConversationId, IdentifierError, members_of, normalized_address
+from protocol.messages import (
+    Ack,
+    Close,
+    Error,
+    FetchMarks,
+    GetLimits,
+    GetSettings,
+    Limit,
+    Limits,
+    ListDevices,
+    ListRelations,
+    Lookup,
+    Mark,
+    Open,
+    Refused,
+    RemoveDevice,
+    Send,
+    SetRelation,
+    SetSettings,
+    Typing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.connection.api import ConnectionLimits
+    from runtime import Pid, Process
+
+__all__ = ["ROUTES", "Session"]
+
+BUSY_RETRY_MS: Final = 500
+TOLD_OPERATIONS: Final = ("sends", "marks", "typing", "opens", "lookups", "queries", "changes", "logins")
+
+
+class Session:
+    """A login that stands: who it is, and where its frames go.
+
+    Attributes:
+        sender: The proven account, device and epoch.
+        queue: The device's queue.
+        in_flight: Conversation -> sends that wait for their answer.
+        open: Conversation -> its other members, for chats that the person has open.
+    """
+
+    __slots__ = (
+        "answer",
+        "in_flight",
+        "key",
+        "limiter",
+        "limits",
+        "open",
+        "process",
+        "queue",
+        "router",
+        "sender",
+        "static_key",
+    )
+
+    def __init__(
+        self,
+        process: Process,
+        sender: Sender,
+        queue: Pid,
+        static_key: bytes,
+        router: Router,
+        limiter: RateLimiter,
+        limits: ConnectionLimits,
+        answer: Callable[[Any], None],
+    ) -> None:
+        self.process = process
+        self.sender = sender
+        self.queue = queue
+        self.static_key = static_key
+        self.router = router
+        self.limiter = limiter
+        self.limits = limits
+        self.answer = answer
+        self.key = sender.device.hex()
+        self.in_flight: dict[str, int] = {}
+        self.open: dict[str, tuple[AccountId, ...]] = {}
+
+    def wait_ms(self, operation: str) -> int:
+        """0 when the operation is allowed now, else after how many milliseconds it will be."""
+        wait_s = self.limiter.take(operation, self.key, self.process.runtime.clock.now_s())
+        return int(wait_s * 1000) + 1 if wait_s else 0
+
+    def answered(self, conversation: str) -> None:
+        """A send was accepted or refused: its place in the window is free."""
+        count = self.in_flight.get(conversation, 0)
+        if count > 1:
+            self.in_flight[conversation] = count - 1
+        else:
+            self.in_flight.pop(conversation, None)
+
+    def fail(self, request: int, code: Code, retry_after_ms: int = -1, sentence: str | None = None) -> None:
+        """Answer a request with an error."""
+        self.answer(Error(request, code, sentence or code.sentence, retry_after_ms))
+
+    def checked(self, conversation: str, request: int = 0) -> tuple[AccountId, ...] | None:
+        """The members of a conversation that this account belongs to; None, and an error, for any other."""
+        try:
+            members = members_of(conversation)
+        except IdentifierError as error:
+            self.fail(request, error.code, sentence=error.sentence)
+            return None
+        if self.sender.account not in members:
+            self.fail(request, Code.NOT_MEMBER)
+            return None
+        return members
+
+    def cast_conversation(self, conversation: str, message: object) -> bool:
+        """Cast to a conversation; False when it cannot take it now."""
+        try:
+            return self.process.cast(self.router.conversation(ConversationId(conversation)), message)
+        except UnreachableError:
+            return False
+
+
+def _send(session: Session, frame: Send) -> None:
+    code, wait_ms = _judge_send(session, frame)
+    if code is None:
+        conversation = frame.conversation
+        session.in_flight[conversation] = session.in_flight.get(conversation, 0) + 1
+        if session.cast_conversation(conversation, Submit(session.sender, frame)):
+            return
+        session.answered(conversation)
+        code, wait_ms = Code.BUSY, BUSY_RETRY_MS
+    session.answer(Refused(frame.conversation, frame.number, frame.client_id, code, code.sentence, wait_ms, 0))
+
+
+def _judge_send(session: Session, frame: Send) -> tuple[Code | None, int]:
+    """Why a send goes no further than here, and when to try again."""
+    conversation = frame.conversation
+    in_flight = session.in_flight.get(conversation)
+    if in_flight is None:  # the first of a burst: the others name the same conversation
+        try:
+            if session.sender.account not in members_of(conversation):
+                return Code.NOT_MEMBER, -1
+        except IdentifierError as error:
+            return error.code, -1
+    elif in_flight >= session.limits.window:
+        return Code.WINDOW_FULL, BUSY_RETRY_MS
+    wait_ms = session.wait_ms("sends")
+    return (Code.RATE_LIMITED, wait_ms) if wait_ms else (None, 0)
+
+
+def _ack(session: Session, frame: Ack) -> None:
+    session.process.cast(session.queue, Acknowledge(session.process.pid, frame.up_to))
+
+
+def _mark(session: Session, frame: Mark) -> None:
+    if session.checked(frame.conversation) is None:
+        return
+    wait_ms = session.wait_ms("marks")
+    advance = Advance(session.sender.account, frame.delivered, frame.read)
+    if wait_ms:
+        session.fail(0, Code.RATE_LIMITED, wait_ms)
+    elif not session.cast_conversation(frame.conversation, advance):
+        session.fail(0, Code.BUSY, BUSY_RETRY_MS)
+
+
+def _fetch_marks(session: Session, frame: FetchMarks) -> None:
+    wait_ms = session.wait_ms("queries")
+    if wait_ms:
+        session.fail(0, Code.RATE_LIMITED, wait_ms)
+        return
+    inquire = Inquire(session.sender.account, session.process.pid)
+    for conversation in dict.fromkeys(frame.conversations):
+        if session.checked(conversation) is not None:
+            session.cast_conversation(conversation, inquire)
+
+
+def _open(session: Session, frame: Open) -> None:
+    members = session.checked(frame.conversation)
+    if members is None:
+        return
+    wait_ms = session.wait_ms("opens")
+    if not session.limits.presence:
+        session.fail(0, Code.NOT_AVAILABLE, sentence="Presence is switched off on this server.")
+    elif wait_ms:
+        session.fail(0, Code.RATE_LIMITED, wait_ms)
+    elif frame.conversation not in session.open and len(session.open) >= session.limits.open_conversations_max:
+        session.fail(0, Code.TOO_MANY_OPEN)
+    else:
+        others = tuple({member for member in members if member != session.sender.account})
+        session.open[frame.conversation] = others
+        subscribe = Subscribe(session.process.pid, session.sender.account, frame.conversation)
+        for account in others:
+            try:
+                session.process.cast_sheddable(session.router.presence(account), subscribe)
+            except UnreachableError:
+                session.fail(0, Code.BUSY, BUSY_RETRY_MS)
+
+
+def _close(session: Session, frame: Close) -> None:
+    unsubscribe = Unsubscribe(session.process.pid, frame.conversation)
+    for account in session.open.pop(frame.conversation, ()):
+        presence = session.router.live_presence(account)
+        if presence is not None:
+            session.process.cast(presence, unsubscribe)
+
+
+def _typing(session: Session, frame: Typing) -> None:
+    """Only from whom the server knows to look at the chat, and to whoever else looks at it."""
+    if frame.conversation in session.open and not session.wait_ms("typing"):
+        presence = session.router.live_presence(session.sender.account)
+        if presence is not None:
+            session.process.cast_sheddable(presence, Type(frame.conversation, frame.active))
+
+
+def _question(session: Session, frame: GetSettings | ListDevices | ListRelations) -> None:
+    _ask(session, session.sender.account, "queries", frame)
+
+
+def _change(session: Session, frame: SetSettings | SetRelation | RemoveDevice) -> None:
+    _ask(session, session.sender.account, "changes", frame)
+
+
+def _lookup(session: Session, frame: Lookup) -> None:
+    try:
+        _ask(session, normalized_address(frame.account), "lookups", frame)
+    except IdentifierError as error:
+        session.fail(frame.request, error.code, sentence=error.sentence)
+
+
+def _ask(session: Session, account: AccountId, operation: str, frame: Any) -> None:
+    wait_ms = session.wait_ms(operation)
+    if wait_ms:
+        session.fail(frame.request, Code.RATE_LIMITED, wait_ms)
+        return
+    ask = Ask(session.process.pid, session.sender.device, session.static_key, frame)
+    try:
+        if session.process.cast(session.router.account(account), ask):
+            return
+    except UnreachableError:
+        pass
+    session.fail(frame.request, Code.BUSY, BUSY_RETRY_MS)
+
+
+def _get_limits(session: Session, frame: GetLimits) -> None:
+    now_s = session.process.runtime.clock.now_s()
+    left = session.limiter.remaining(session.key, now_s, TOLD_OPERATIONS)
+    session.answer(Limits(frame.request, [Limit(*allowance) for allowance in left]))
+
+
+ROUTES: Final[dict[type, Callable[[Session, Any], None]]] = {
+    Send: _send,
+    Ack: _ack,
+    Mark: _mark,
+    FetchMarks: _fetch_marks,
+    Open: _open,
+    Close: _close,
+    Typing: _typing,
+    GetSettings: _question,
+    ListDevices: _question,
+    ListRelations: _question,
+    SetSettings: _change,
+    SetRelation: _change,
+    RemoveDevice: _change,
+    Lookup: _lookup,
+    GetLimits: _get_limits,
+}

@@ -1,0 +1,119 @@
+"""Whether a send is accepted, answered again, or refused. Pure.
+
+The numbering is Kafka's idempotent producer: a producer (device, epoch) numbers its sends in a conversation from 1;
+exactly the next is accepted, one of the last 32 is answered with its original id and seq, anything else is refused
+with a code that says what to do. A refused send changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from protocol import AccountId, Code, ConversationId, MessageId
+from protocol.messages import EPHEMERAL, URGENT, Refused, Send, Sent
+from storage.conversation_view import EPOCHS_PER_DEVICE_MAX, PRODUCERS_MAX, ConversationView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from actors.accounts.api import AccountView
+    from actors.conversation.api import Sender
+
+__all__ = ["Limits", "Refusal", "authorise", "recall", "refused", "targets_of"]
+
+KNOWN_FLAGS: Final = URGENT | EPHEMERAL
+
+
+class Limits(NamedTuple):
+    """What one message may be.
+
+    Attributes:
+        payload_size_bytes_max: Size of its content.
+        ttl_s_default: How long it waits for its readers if the sender does not say.
+        ttl_s_max: The longest that a sender may say.
+    """
+
+    payload_size_bytes_max: int
+    ttl_s_default: int
+    ttl_s_max: int
+
+
+class Refusal(NamedTuple):
+    """Why a send is not accepted."""
+
+    code: Code
+    expected: int = 0
+    retry_after_ms: int = -1
+
+
+def refused(frame: Send, refusal: Refusal) -> Refused:
+    """The answer that a refusal becomes."""
+    code = refusal.code
+    return Refused(
+        frame.conversation,
+        frame.number,
+        frame.client_id,
+        code,
+        code.sentence,
+        refusal.retry_after_ms,
+        refusal.expected,
+    )
+
+
+def authorise(sender: Sender, frame: Send, members: Mapping[AccountId, AccountView], limits: Limits) -> Refusal | None:
+    """Whether this sender may say this here at all; None if so."""
+    account = sender.account
+    if account not in members:
+        return Refusal(Code.NOT_MEMBER)
+    for member, view in members.items():
+        if not view.exists:
+            return Refusal(Code.RECIPIENT_UNKNOWN)
+        if account in view.blocked:
+            return Refusal(Code.NOT_ALLOWED)
+        if member in members[account].blocked:
+            return Refusal(Code.NOT_ALLOWED)
+    if sender.device not in members[account].devices:
+        return Refusal(Code.DEVICE_REVOKED)
+    if len(frame.payload) > limits.payload_size_bytes_max:
+        return Refusal(Code.PAYLOAD_TOO_LARGE)
+    if frame.ttl_s > limits.ttl_s_max:
+        return Refusal(Code.TTL_INVALID)
+    return None
+
+
+def recall(view: ConversationView, sender: Sender, frame: Send) -> Sent | Refusal | None:
+    """What the producer's history says of a send: its old answer, a refusal, or None if it is the next one."""
+    producer = view.producers.get((sender.device, sender.epoch))
+    number = frame.number
+    if producer is None:
+        return None if number == 1 else _unknown_producer(view, sender)
+    last = producer.last
+    if number == last + 1:
+        return None
+    if number > last or number < 1:
+        return Refusal(Code.NUMBER_GAP, expected=last + 1)
+    known = producer.find(number)
+    if known is None:
+        return Refusal(Code.ALREADY_ACCEPTED)
+    if known.client_id != frame.client_id:
+        return Refusal(Code.NUMBER_REUSED, expected=last + 1)
+    return Sent(ConversationId(frame.conversation), number, known.seq, MessageId(known.message_id), known.time_ms)
+
+
+def _unknown_producer(view: ConversationView, sender: Sender) -> Refusal:
+    """A producer that is not known here begins with 1, unless its history may have been dropped: then it is over."""
+    epochs = sum(device == sender.device for device, _ in view.producers)
+    if epochs >= EPOCHS_PER_DEVICE_MAX or len(view.producers) >= PRODUCERS_MAX:
+        return Refusal(Code.EPOCH_UNKNOWN, expected=1)
+    return Refusal(Code.NUMBER_GAP, expected=1)
+
+
+def targets_of(members: Iterable[AccountView], sender: Sender) -> list[tuple[str, list[bytes]]]:
+    """Every device that a message goes to: all devices of all members but the one that sent it."""
+    own = sender.device
+    targets: list[tuple[str, list[bytes]]] = []
+    for view in members:
+        devices: list[bytes] = [device for device in view.devices if device != own]
+        if devices:
+            targets.append((view.account, devices))
+    return targets

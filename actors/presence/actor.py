@@ -1,0 +1,223 @@
+"""The process of an account's presence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from actors.accounts.api import AccountView
+from actors.accounts.api import Subscribe as SubscribeAccount
+from actors.presence.api import Appear, Subscribe, Type, Unsubscribe
+from actors.presence.logic import PresenceState
+from actors.router.api import Router, UnreachableError
+from actors.shard.api import Disk, LoadingActor, inform
+from protocol.messages import Presence, TypingBy
+from runtime import Down, Pid, Ref
+
+if TYPE_CHECKING:
+    from protocol import AccountId, ConversationId
+
+__all__ = ["PresenceActor", "PresenceLimits"]
+
+SUBSCRIBERS_MAX: Final = 10_000
+RESUBSCRIBE_S: Final = 0.5
+IDLE_S: Final = 30.0
+
+
+class PresenceLimits(NamedTuple):
+    """How presence behaves.
+
+    Attributes:
+        offline_delay_s: How long after its last connection an account still counts as online.
+        typing_interval_s_min: Typing in one conversation is passed on no more often than this.
+    """
+
+    offline_delay_s: float
+    typing_interval_s_min: float
+
+
+class LastSeen(NamedTuple):
+    """From the disk: when the account was last online."""
+
+    value: bytes | None
+
+
+class Gone(NamedTuple):
+    """The timer after which a connection that ended counts as gone."""
+
+    connection: Pid
+
+
+class Resubscribe:
+    """The timer that asks for the account's view again."""
+
+
+class Retire:
+    """The timer that ends a presence which nobody needs."""
+
+
+class PresenceActor(LoadingActor):
+    """Knows which devices of one account are here and who wants to know.
+
+    Last seen is written when the account goes offline, without waiting; a crash of the node loses at most the time
+    since then.
+
+    Args:
+        account: Which one.
+        disk: The account's shard of the store.
+        router: Where the account is found.
+        limits: How presence behaves.
+    """
+
+    __slots__ = (
+        "_account",
+        "_disk",
+        "_limits",
+        "_monitors",
+        "_router",
+        "_state",
+        "_typed_s",
+        "_view",
+        "_view_monitor",
+    )
+
+    def __init__(self, account: AccountId, disk: Disk, router: Router, limits: PresenceLimits) -> None:
+        super().__init__()
+        self._account = account
+        self._disk = disk
+        self._router = router
+        self._limits = limits
+        self._view: AccountView | None = None
+        self._state: PresenceState[Pid] | None = None
+        self._monitors: dict[Pid, Ref] = {}
+        self._view_monitor: Ref | None = None
+        self._typed_s: dict[ConversationId, tuple[float, bool]] = {}
+
+    def init(self) -> None:
+        """Ask for last seen and for the account's privacy settings."""
+        self._disk.store.directory.get(self._key, inform(self.process, LastSeen))
+        self._subscribe()
+        self.process.send_after(IDLE_S, Retire())
+
+    @property
+    def _key(self) -> bytes:
+        return b"last_seen/" + self._account.encode()
+
+    def _subscribe(self) -> None:
+        try:
+            pid = self._router.account(self._account)
+        except UnreachableError:
+            self.process.send_after(RESUBSCRIBE_S, Resubscribe())
+            return
+        self._view_monitor = self.process.monitor(pid)
+        self.process.cast(pid, SubscribeAccount(self.process.pid))
+
+    def handle_info(self, message: Any) -> None:
+        """What comes from the disk, from timers and from monitors."""
+        kind = type(message)
+        if kind is LastSeen:
+            last_seen_ms = int.from_bytes(message.value, "big") if message.value else 0
+            self._state = PresenceState(last_seen_ms, SUBSCRIBERS_MAX)
+            self._start_when_complete()
+        elif kind is Down:
+            self._down(message)
+        elif kind is Gone:
+            self._gone(message.connection)
+        elif kind is Resubscribe:
+            self._subscribe()
+        elif kind is Retire:
+            if self._state is not None and self._state.idle:
+                self.process.stop()
+            else:
+                self.process.send_after(IDLE_S, message)
+
+    def handle_cast(self, message: Any) -> None:
+        """The account's view is taken at once, everything else once the presence is complete."""
+        if type(message) is AccountView:
+            self._view = message
+            if self.is_loaded:
+                self._tell()
+            else:
+                self._start_when_complete()
+        else:
+            super().handle_cast(message)
+
+    def _start_when_complete(self) -> None:
+        if not self.is_loaded and self._state is not None and self._view is not None:
+            self.loaded()
+
+    def receive(self, message: Any) -> None:
+        """Act on a message."""
+        state, view = self._state, self._view
+        assert state is not None
+        assert view is not None
+        kind = type(message)
+        if kind is Appear:
+            self._watch(message.connection)
+            state.appear(message.connection, message.device, message.foreground)
+            self._tell()
+        elif kind is Type:
+            self._type(state, view, message)
+        elif kind is Subscribe:
+            if state.subscribe(message.connection, message.viewer, message.conversation):
+                self._watch(message.connection)
+                self._tell()
+        elif kind is Unsubscribe:
+            state.unsubscribe(message.connection, message.conversation)
+            self._forget(message.connection)
+
+    def _type(self, state: PresenceState[Pid], view: AccountView, typing: Type) -> None:
+        now_s = self.process.runtime.clock.now_s()
+        typed_s, was_active = self._typed_s.get(typing.conversation, (-1e9, False))
+        if typing.active == was_active and now_s - typed_s < self._limits.typing_interval_s_min:
+            return
+        if len(self._typed_s) > 64:
+            self._typed_s.clear()
+        self._typed_s[typing.conversation] = (now_s, typing.active)
+        frame = TypingBy(typing.conversation, self._account, typing.active)
+        for connection in state.onlookers(typing.conversation, view):
+            self.process.cast_sheddable(connection, frame)
+
+    def _watch(self, connection: Pid) -> None:
+        if connection not in self._monitors:
+            self._monitors[connection] = self.process.monitor(connection)
+
+    def _forget(self, connection: Pid) -> None:
+        state = self._state
+        assert state is not None
+        watched = any(key[0] == connection for key in state.subscribers) or connection in state.connections
+        if not watched and (ref := self._monitors.pop(connection, None)) is not None:
+            self.process.demonitor(ref)
+
+    def _down(self, down: Down) -> None:
+        if down.ref is self._view_monitor:
+            self.process.send_after(RESUBSCRIBE_S, Resubscribe())
+            return
+        self._monitors.pop(down.pid, None)
+        if self._state is not None:
+            self._state.unsubscribe(down.pid)
+            if down.pid in self._state.connections:
+                self.process.send_after(self._limits.offline_delay_s, Gone(down.pid))
+
+    def _gone(self, connection: Pid) -> None:
+        """A connection ended a while ago: without another one, the account is offline since then."""
+        state = self._state
+        assert state is not None
+        now_ms = self.process.runtime.clock.wall_ms() - int(self._limits.offline_delay_s * 1000)
+        state.vanish(connection, now_ms)
+        if not state.connections:
+            value = state.last_seen_ms.to_bytes(8, "big")
+            self._disk.store.directory.put(self._key, value, _ignore)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Whoever may see a change is told of it; lost ones are made good by the next."""
+        state, view = self._state, self._view
+        if state is None or view is None:
+            return
+        for connection, picture in state.news(view):
+            frame = Presence(self._account, picture.online, picture.last_seen_ms, picture.devices)
+            self.process.cast_sheddable(connection, frame)
+
+
+def _ignore(_: bool) -> None:
+    """Last seen is written without waiting."""

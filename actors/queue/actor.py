@@ -1,0 +1,390 @@
+"""The process of a queue."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from actors.accounts.api import AccountView, DeviceRevoked, Show
+from actors.queue.api import Acknowledge, Attach, Attached, Batch, Detach, Fault, Flow, NoticeBody, Pass
+from actors.queue.logic import Forgotten, QueueLimits, QueueState
+from actors.receipts.api import Advance, Tell
+from actors.router.api import Router, UnreachableError
+from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, inform
+from protocol import AccountId, Code, ConversationId, DeviceId
+from protocol.messages import (
+    NOTICE_EXPIRED,
+    NOTICE_OVER_QUOTA,
+    NOTICE_POISON,
+    NOTICE_REVOKED,
+    Drained,
+    Receipt,
+)
+from runtime import NORMAL, Down, Pid, Ref
+from storage import Entry, QueueView
+from storage.records import MESSAGE, Acked, Emptied, Removed
+
+__all__ = ["QueueActor"]
+
+IDLE_S: Final = 60.0
+SUSPICION_S: Final = 3_600.0
+RECEIPTS_KEPT_MAX: Final = 256
+SWEEP_PAGE_COUNT: Final = 256
+SWEEP_PAGE_BYTES: Final = 1 << 20
+REMOVAL_RETRY_S: Final = 1.0
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Page(NamedTuple):
+    """Entries that were read for delivery, in the session that asked for them."""
+
+    session: bytes
+    entries: list[Entry]
+
+
+class Sweep(NamedTuple):
+    """Entries that were read to be removed: the expired ones, or all of a revoked device."""
+
+    entries: list[Entry]
+
+
+class Retire:
+    """The timer that ends a queue whose device is away."""
+
+
+class RetryRemovals:
+    """The timer that asks again for the accounts which removals wait for."""
+
+
+class QueueActor(LoadingActor):
+    """Holds what waits for one device.
+
+    Args:
+        device: Which one.
+        account: Whose it is.
+        disk: The account's shard of the store.
+        router: Where conversations and accounts are found.
+        limits: How much may wait, and be on its way.
+    """
+
+    __slots__ = (
+        "_account",
+        "_connection",
+        "_detached_s",
+        "_device",
+        "_disk",
+        "_drained_told",
+        "_flow_open",
+        "_limits",
+        "_monitor",
+        "_reading",
+        "_receipts",
+        "_removing",
+        "_revoked",
+        "_router",
+        "_session",
+        "_state",
+        "_sweeping",
+    )
+
+    def __init__(self, device: DeviceId, account: AccountId, disk: Disk, router: Router, limits: QueueLimits) -> None:
+        super().__init__()
+        self._device = device
+        self._account = account
+        self._disk = disk
+        self._router = router
+        self._limits = limits
+        self._connection: Pid | None = None
+        self._monitor: Ref | None = None
+        self._session = b""
+        self._detached_s = 0.0
+        self._drained_told = False
+        self._flow_open = True
+        self._reading = False
+        self._sweeping = False
+        self._revoked = False
+        self._receipts: dict[tuple[str, str], Receipt] = {}
+        self._removing: dict[int, tuple[Entry, int]] = {}
+
+    def init(self) -> None:
+        """Ask how much waits."""
+        disk = self._disk
+        disk.store.load_queue(disk.shard, self._device, inform(self.process, lambda view: view))
+        self._detached_s = self.process.runtime.clock.now_s()
+        self.process.send_after(IDLE_S, Retire())
+
+    def handle_info(self, message: Any) -> None:
+        """What comes from the disk, from timers and from monitors."""
+        kind = type(message)
+        if kind is Page:
+            self._page(message)
+        elif kind is Sweep:
+            self._sweep(message.entries)
+        elif kind is QueueView:
+            self._state = QueueState(
+                self._account, message.count, message.size_bytes, message.tail_position, self._limits
+            )
+            self.loaded()
+        elif kind is Down:
+            if message.ref is self._monitor:
+                self._detach(broken=message.reason is not NORMAL)
+        elif kind is Retire:
+            self._retire()
+        elif kind is RetryRemovals:
+            self._ask_for_senders()
+
+    def receive(self, message: Any) -> None:
+        """Act on a message."""
+        self._routes[type(message)](self, message)
+
+    def _retire(self) -> None:
+        state = self._state if self.is_loaded else None
+        away_s = self.process.runtime.clock.now_s() - self._detached_s
+        keep_s = SUSPICION_S if state is not None and state.attempts else self._limits.resume_window_s
+        busy = self._connection is not None or self._reading or self._sweeping or self._removing
+        if state is None or busy or away_s < keep_s:
+            self.process.send_after(IDLE_S, Retire())
+        else:
+            self.process.stop()
+
+    def _attach(self, attach: Attach) -> None:
+        process, state = self.process, self._state
+        if self._revoked:
+            process.cast(attach.connection, Fault(Code.DEVICE_REVOKED))
+            return
+        if self._connection is not None:
+            process.cast(self._connection, Fault(Code.REPLACED))
+            self._detach(broken=False)
+        forgotten = state.resume(attach.received_up_to) if self._resumable(attach) else None
+        resumed = forgotten is not None
+        if forgotten is None:
+            state.begin()
+        else:
+            self._forget(attach.received_up_to, forgotten)
+        self._connection = attach.connection
+        self._monitor = process.monitor(attach.connection)
+        self._session = process.runtime.randomness.bytes(16)
+        self._drained_told = False
+        self._flow_open = True
+        self._reading = False
+        process.cast(attach.connection, Attached(self._session, resumed, state.count))
+        for receipt in self._receipts.values() if resumed else ():
+            process.cast_sheddable(attach.connection, receipt)
+        self._receipts.clear()
+        self._pump()
+
+    def _resumable(self, attach: Attach) -> bool:
+        away_s = self.process.runtime.clock.now_s() - self._detached_s
+        return (
+            len(self._session) > 0
+            and attach.session == self._session
+            and away_s <= self._limits.resume_window_s
+            and len(self._receipts) < RECEIPTS_KEPT_MAX
+        )
+
+    def _detach(self, *, broken: bool) -> None:
+        if self._monitor is not None:
+            self.process.demonitor(self._monitor)
+        self._connection = self._monitor = None
+        self._detached_s = self.process.runtime.clock.now_s()
+        self._state.detach(broken)
+
+    def _goodbye(self, detach: Detach) -> None:
+        if detach.connection == self._connection:
+            self._detach(broken=False)
+
+    def _flow(self, flow: Flow) -> None:
+        if flow.connection == self._connection:
+            self._flow_open = flow.open
+            self._pump()
+
+    def _enqueue(self, enqueue: Enqueue) -> None:
+        state = self._state
+        batch: list[tuple[int, int, bytes]] = []
+        for entry in enqueue.entries:
+            was_live = state.live
+            if not state.admit(entry):
+                continue
+            if self._revoked:
+                self._remove(entry, NOTICE_REVOKED)
+            elif entry.kind == MESSAGE and state.over_quota():
+                self._remove(entry, NOTICE_OVER_QUOTA)
+            elif was_live and self._connection is not None and self._flow_open and state.window_open:
+                state.send(entry)
+                batch.append((entry.position, entry.kind, entry.body))
+        if batch and self._connection is not None:
+            self.process.cast(self._connection, Batch(batch))
+
+    def _pump(self) -> None:
+        """Read the next page for delivery, if there is one and there is room for it."""
+        state, connection = self._state, self._connection
+        if connection is None or self._reading or not self._flow_open:
+            return
+        if state.live:
+            if not self._drained_told:
+                self._drained_told = True
+                self.process.cast(connection, Drained(state.sent_up_to))
+        elif state.window_open:
+            self._reading = True
+            session = self._session
+            self._disk.store.read_queue(
+                self._disk.shard,
+                self._device,
+                state.read_up_to,
+                state.page_count,
+                state.page_size_bytes,
+                inform(self.process, lambda entries: Page(session, entries)),
+            )
+
+    def _page(self, page: Page) -> None:
+        if page.session != self._session or self._connection is None:
+            return
+        self._reading = False
+        state = self._state
+        now_ms = self.process.runtime.clock.wall_ms()
+        batch = []
+        for entry in page.entries:
+            state.read_up_to = entry.position
+            if entry.position in self._removing:
+                continue
+            if state.is_poison(entry.position):
+                self._remove(entry, NOTICE_POISON)
+            elif entry.expires_ms and entry.expires_ms <= now_ms:
+                self._remove(entry, NOTICE_EXPIRED)
+            else:
+                state.send(entry)
+                batch.append((entry.position, entry.kind, entry.body))
+        if batch:
+            self.process.cast(self._connection, Batch(batch))
+        elif not page.entries:
+            state.all_read()
+        self._pump()
+
+    def _acknowledge(self, ack: Acknowledge) -> None:
+        if ack.connection != self._connection:
+            return
+        forgotten = self._state.acknowledge(ack.up_to)
+        if forgotten is None:
+            self.process.cast(ack.connection, Fault(Code.ACK_BEYOND_SENT))
+            return
+        self._forget(ack.up_to, forgotten)
+        if not self._state.live or not self._drained_told:
+            self._pump()
+
+    def _forget(self, up_to: int, forgotten: Forgotten) -> None:
+        if not forgotten.entries_count:
+            return
+        process, account = self.process, self._account
+        self._disk.append(Acked(self._device, up_to, account, forgotten.marks))
+        for conversation, seq in forgotten.marks:
+            try:
+                process.cast(self._router.conversation(ConversationId(conversation)), Advance(account, seq, 0))
+            except UnreachableError:
+                continue  # the client's own Mark at its next login heals this
+
+    def _tell(self, tell: Tell) -> None:
+        receipt = tell.receipt
+        if self._connection is not None:
+            self.process.cast_sheddable(self._connection, receipt)
+        elif len(self._receipts) < RECEIPTS_KEPT_MAX:
+            self._receipts[(receipt.conversation, receipt.account)] = receipt
+
+    def _pass(self, ephemeral: Pass) -> None:
+        if self._connection is not None:
+            self.process.cast_sheddable(self._connection, Batch([(0, MESSAGE, ephemeral.body)]))
+
+    def _expire(self, _: Expire) -> None:
+        if not self._sweeping:
+            self._sweep_from(0)
+
+    def _revoke(self, _: DeviceRevoked) -> None:
+        self._revoked = True
+        if self._connection is not None:
+            self.process.cast(self._connection, Fault(Code.DEVICE_REVOKED))
+            self._detach(broken=False)
+        self._sweep_from(0)
+
+    def _sweep_from(self, position: int) -> None:
+        self._sweeping = True
+        self._disk.store.read_queue(
+            self._disk.shard, self._device, position, SWEEP_PAGE_COUNT, SWEEP_PAGE_BYTES, inform(self.process, Sweep)
+        )
+
+    def _sweep(self, entries: list[Entry]) -> None:
+        now_ms = self.process.runtime.clock.wall_ms()
+        for entry in entries:
+            if entry.position in self._removing:
+                continue
+            if self._revoked:
+                self._remove(entry, NOTICE_REVOKED)
+            elif entry.expires_ms and entry.expires_ms <= now_ms:
+                self._remove(entry, NOTICE_EXPIRED)
+        if entries:
+            self._sweep_from(entries[-1].position)
+        else:
+            self._sweeping = False
+            self._finish_revocation()
+
+    def _remove(self, entry: Entry, reason: int) -> None:
+        """Take an entry out, as soon as it is known which devices of its sender are to be told."""
+        self._state.remove([entry])
+        self._removing[entry.position] = (entry, reason)
+        if entry.kind == MESSAGE:
+            self._ask(AccountId(entry.sender))
+        else:
+            self._write_removal(entry, reason, None)
+
+    def _ask(self, account: AccountId) -> None:
+        with contextlib.suppress(UnreachableError):
+            self.process.cast(self._router.account(account), Show(self.process.pid))
+        if len(self._removing) == 1:
+            self.process.send_after(REMOVAL_RETRY_S, RetryRemovals())
+
+    def _ask_for_senders(self) -> None:
+        """An answer was lost, or the sender's shard was away."""
+        if self._removing:
+            for sender in {entry.sender for entry, _ in self._removing.values()}:
+                try:
+                    self.process.cast(self._router.account(AccountId(sender)), Show(self.process.pid))
+                except UnreachableError:
+                    continue
+            self.process.send_after(REMOVAL_RETRY_S, RetryRemovals())
+
+    def _sender_known(self, view: AccountView) -> None:
+        for entry, reason in [pair for pair in self._removing.values() if pair[0].sender == view.account]:
+            self._write_removal(entry, reason, view)
+        self._finish_revocation()
+
+    def _write_removal(self, entry: Entry, reason: int, sender: AccountView | None) -> None:
+        del self._removing[entry.position]
+        device, account = self._device, self._account
+        devices = [] if sender is None else [other for other in sender.devices if other != device]
+        if devices:
+            body = _encode(NoticeBody(entry.conversation, entry.seq, account, device, reason))
+            notices = [(entry.sender, entry.conversation, entry.seq)]
+            targets: list[tuple[str, list[bytes]]] = [(entry.sender, list(devices))]
+            record = Removed(device, account, [entry.position], reason, notices, targets, [body])
+        else:
+            record = Removed(device, account, [entry.position], reason, [], [], [])
+        self._disk.append(record)
+
+    def _finish_revocation(self) -> None:
+        if self._revoked and not self._sweeping and not self._removing:
+            self._disk.append(Emptied(self._device, self._account))
+            self.process.stop()
+
+    _routes: Final[dict[type, Any]] = {
+        Enqueue: _enqueue,
+        Acknowledge: _acknowledge,
+        Attach: _attach,
+        Detach: _goodbye,
+        Flow: _flow,
+        Tell: _tell,
+        Pass: _pass,
+        Expire: _expire,
+        DeviceRevoked: _revoke,
+        AccountView: _sender_known,
+    }

@@ -1,0 +1,86 @@
+"""What other rooms may say to the queue of a device, and what its connection hears."""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocol import DeviceId
+from runtime import Pid
+
+__all__ = ["Acknowledge", "Attach", "Attached", "Batch", "Detach", "Fault", "Flow", "NoticeBody", "Pass", "Revoke"]
+
+
+class Attach(msgspec.Struct, frozen=True):
+    """A connection of the device is there.
+
+    Attributes:
+        connection: Whom to deliver to.
+        session: Token of an earlier session that it wants to resume, or empty.
+        received_up_to: Position up to which the device has committed itself, by its own word.
+    """
+
+    connection: Pid
+    session: bytes
+    received_up_to: int
+
+
+class Attached(msgspec.Struct, frozen=True):
+    """Answer to `Attach`: deliveries follow."""
+
+    session: bytes
+    resumed: bool
+    waiting: int
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """To a connection: entries to deliver, as (position, kind, body), in position order."""
+
+    entries: list[tuple[int, int, bytes]]
+
+
+class Acknowledge(msgspec.Struct, frozen=True):
+    """The device has committed everything up to this position."""
+
+    connection: Pid
+    up_to: int
+
+
+class Detach(msgspec.Struct, frozen=True):
+    """The client says goodbye on this connection."""
+
+    connection: Pid
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """The connection's socket takes more, or does not at this moment."""
+
+    connection: Pid
+    open: bool
+
+
+class NoticeBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a notice says, as it waits in the store: which message did not reach which device, and why."""
+
+    conversation: str
+    seq: int
+    account: str
+    device: bytes
+    reason: int
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """An ephemeral message for the device, if it is connected now."""
+
+    body: bytes
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """To a connection: close with this code."""
+
+    code: int
+
+
+class Revoke(msgspec.Struct, frozen=True):
+    """The device is no longer one of its account: everything that waits for it goes, with notices."""
+
+    by: DeviceId

@@ -1,0 +1,215 @@
+"""The queue of one device: what is waiting, what is on its way, what may be forgotten. Pure.
+
+Entries live in the store; the queue holds those on their way (`unacked`) and counts the rest. It is either `live`
+(everything that waits is on its way, so a new entry goes straight out) or `behind` (entries wait in the store and are
+read in pages as the window opens).
+
+State is mutated in place: an entry passes here twice, in and out (0.5 µs both ways; copying the deque would make a
+queue of n entries cost n squared).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from storage.records import MESSAGE
+
+if TYPE_CHECKING:
+    from storage import Entry
+
+__all__ = ["Forgotten", "QueueLimits", "QueueState", "Unacked"]
+
+ISOLATE_AFTER: Final = 3
+
+
+class QueueLimits(NamedTuple):
+    """How much may wait, and how much may be on its way.
+
+    Attributes:
+        entries_max: Entries that may wait for a device.
+        size_bytes_max: Their bytes.
+        window_bytes: Bytes on their way to the device without its ack.
+        attempts_max: Connections that may break over the same entry before it is taken for poison.
+        resume_window_s: How long a session may be resumed.
+    """
+
+    entries_max: int
+    size_bytes_max: int
+    window_bytes: int
+    attempts_max: int
+    resume_window_s: float
+
+
+class Unacked(NamedTuple):
+    """An entry on its way to the device."""
+
+    position: int
+    size_bytes: int
+    kind: int
+    conversation: str
+    seq: int
+    sender: str
+
+
+class Forgotten(NamedTuple):
+    """What an ack lets go: how many, and how far each conversation has thereby been delivered."""
+
+    entries_count: int
+    marks: list[tuple[str, int]]
+
+
+class QueueState:
+    """State of one queue.
+
+    Attributes:
+        count: Entries waiting, those on their way included.
+        size_bytes: Their bytes.
+        tail: Highest position that is known to wait.
+        sent_up_to: Highest position that this session was sent.
+        acked_up_to: Highest position that the device has acknowledged.
+        attempts: Connections that broke while the oldest entry was on its way and unacknowledged.
+    """
+
+    __slots__ = (
+        "_limits",
+        "_suspect",
+        "_unacked_bytes",
+        "acked_up_to",
+        "attempts",
+        "count",
+        "own_account",
+        "read_up_to",
+        "sent_up_to",
+        "size_bytes",
+        "tail",
+        "unacked",
+    )
+
+    def __init__(self, own_account: str, count: int, size_bytes: int, tail: int, limits: QueueLimits) -> None:
+        self.own_account = own_account
+        self.count = count
+        self.size_bytes = size_bytes
+        self.tail = tail
+        self.read_up_to = 0
+        self.sent_up_to = 0
+        self.acked_up_to = 0
+        self.attempts = 0
+        self.unacked: deque[Unacked] = deque()
+        self._unacked_bytes = 0
+        self._suspect = 0
+        self._limits = limits
+
+    @property
+    def live(self) -> bool:
+        """Everything that waits is on its way."""
+        return self.read_up_to >= self.tail
+
+    @property
+    def window_open(self) -> bool:
+        """Whether more may go out: by bytes, or one at a time while an entry is suspected of being poison."""
+        if self.attempts >= ISOLATE_AFTER:
+            return not self.unacked
+        return self._unacked_bytes < self._limits.window_bytes
+
+    @property
+    def page_size_bytes(self) -> int:
+        """How many bytes the next page may have."""
+        return max(1, self._limits.window_bytes - self._unacked_bytes)
+
+    @property
+    def page_count(self) -> int:
+        """How many entries the next page may have."""
+        return 1 if self.attempts >= ISOLATE_AFTER else 128
+
+    def admit(self, entry: Entry) -> bool:
+        """Count an entry that is durable now; False if it is here already."""
+        if entry.position <= self.tail:
+            return False
+        self.tail = entry.position
+        self.count += 1
+        self.size_bytes += entry.size_bytes
+        return True
+
+    def over_quota(self) -> bool:
+        """Whether more waits than may."""
+        return self.count > self._limits.entries_max or self.size_bytes > self._limits.size_bytes_max
+
+    def send(self, entry: Entry) -> None:
+        """Note that an entry goes out now."""
+        size_bytes = entry.size_bytes
+        self.unacked.append(
+            Unacked(entry.position, size_bytes, entry.kind, entry.conversation, entry.seq, entry.sender)
+        )
+        self._unacked_bytes += size_bytes
+        self.read_up_to = entry.position
+        if entry.position > self.sent_up_to:
+            self.sent_up_to = entry.position
+
+    def acknowledge(self, up_to: int) -> Forgotten | None:
+        """Forget what the device has; None if it was never sent that far."""
+        if up_to > self.sent_up_to:
+            return None
+        unacked = self.unacked
+        count = 0
+        marks: dict[str, int] = {}
+        while unacked and unacked[0].position <= up_to:
+            entry = unacked.popleft()
+            count += 1
+            self._unacked_bytes -= entry.size_bytes
+            self.size_bytes -= entry.size_bytes
+            if entry.kind == MESSAGE and entry.sender != self.own_account:
+                marks[entry.conversation] = max(entry.seq, marks.get(entry.conversation, 0))
+        self.count -= count
+        if count:
+            self.attempts = 0
+            self._suspect = 0
+        self.acked_up_to = max(self.acked_up_to, up_to)
+        return Forgotten(count, list(marks.items()))
+
+    def remove(self, entries: list[Entry]) -> None:
+        """Entries go for a reason of ours."""
+        positions = {entry.position for entry in entries}
+        self.count -= len(entries)
+        self.size_bytes -= sum(entry.size_bytes for entry in entries)
+        self._unacked_bytes -= sum(entry.size_bytes for entry in self.unacked if entry.position in positions)
+        self.unacked = deque(entry for entry in self.unacked if entry.position not in positions)
+        if self._suspect in positions:
+            self.attempts = self._suspect = 0
+
+    def detach(self, broken: bool) -> None:
+        """The connection is gone; what was on its way is remembered until the next one comes, for a resumption.
+
+        Args:
+            broken: Whether it broke, rather than being closed by the client or by another login: then this counts as
+                an attempt at the oldest entry on its way.
+        """
+        if broken and self.unacked:
+            oldest = self.unacked[0].position
+            self.attempts = self.attempts + 1 if oldest == self._suspect else 1
+            self._suspect = oldest
+
+    def resume(self, received_up_to: int) -> Forgotten | None:
+        """The same session goes on: what the device has committed is acknowledged; None if it cannot have been."""
+        forgotten = self.acknowledge(received_up_to)
+        if forgotten is not None:
+            self._rewind(self.sent_up_to)
+        return forgotten
+
+    def begin(self) -> None:
+        """A new session: nothing was sent to it yet."""
+        self._rewind(0)
+
+    def _rewind(self, sent_up_to: int) -> None:
+        self.unacked.clear()
+        self._unacked_bytes = 0
+        self.read_up_to = 0
+        self.sent_up_to = sent_up_to
+
+    def all_read(self) -> None:
+        """The store has nothing more."""
+        self.read_up_to = self.tail
+
+    def is_poison(self, position: int) -> bool:
+        """Whether this entry has broken as many connections as one may."""
+        return position == self._suspect and self.attempts >= self._limits.attempts_max

@@ -1,0 +1,115 @@
+"""Watermarks: how far each member of a conversation has received and read. Pure.
+
+Reads have two faces: `read` is what the account's own devices share, `read_shown` what the other members may see. Who
+has switched read receipts off shows no reads from then on, and sees none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from protocol.messages import Receipt
+from storage.records import Marked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from protocol import AccountId, ConversationId
+    from storage.conversation_view import ConversationView
+
+__all__ = ["Ledger", "Marks"]
+
+
+class Marks(NamedTuple):
+    """A member's watermarks, by seq."""
+
+    delivered: int
+    read: int
+    read_shown: int
+
+
+class Ledger:
+    """The changes of watermarks in one conversation, on their way to the disk and then to the members.
+
+    One `Marked` record a member and commit: changes that come while a commit is in flight wait for it and merge, so
+    a fast reader costs one record a commit, not one a message. State is mutated in place for the same reason.
+    """
+
+    __slots__ = ("_changed", "_conversation", "_in_flight", "_view")
+
+    def __init__(self, conversation: ConversationId, view: ConversationView) -> None:
+        self._conversation = conversation
+        self._view = view
+        self._changed: dict[AccountId, Marks] = {}
+        self._in_flight: tuple[AccountId, ...] = ()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits for the disk."""
+        return not self._changed and not self._in_flight
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `records` would give any."""
+        return bool(self._changed) and not self._in_flight
+
+    def advance(self, account: AccountId, delivered: int, read: int, shows_reads: bool) -> bool:
+        """Merge what is newly known of a member; True if that moved a mark forward.
+
+        Args:
+            account: The member.
+            delivered: Its devices have received up to this seq; what is read has been received.
+            read: It has read up to this seq.
+            shows_reads: Whether its read receipts are on.
+        """
+        seq_max = self._view.next_seq - 1
+        read = min(read, seq_max)
+        delivered = min(max(delivered, read), seq_max)
+        mark = self._changed.get(account) or self._present(account)
+        merged = Marks(
+            max(mark.delivered, delivered),
+            max(mark.read, read),
+            max(mark.read_shown, read) if shows_reads else mark.read_shown,
+        )
+        if merged == mark:
+            return False
+        self._changed[account] = merged
+        return True
+
+    def _present(self, account: AccountId) -> Marks:
+        mark = self._view.marks.get(account)
+        return Marks(0, 0, 0) if mark is None else Marks(mark.delivered, mark.read, mark.read_shown)
+
+    def records(self) -> list[Marked]:
+        """What to write now; nothing while the last write is in flight."""
+        if self._in_flight:
+            return []
+        self._in_flight = tuple(self._changed)
+        records = [
+            Marked(self._conversation, account, mark.delivered, mark.read, mark.read_shown)
+            for account, mark in self._changed.items()
+        ]
+        self._changed.clear()
+        for record in records:
+            self._view.apply(record)
+        return records
+
+    def durable(self) -> tuple[AccountId, ...]:
+        """The last write is on disk: these members' marks may be told."""
+        told, self._in_flight = self._in_flight, ()
+        return told
+
+    def receipts(
+        self, viewer: AccountId, members: tuple[AccountId, ...], sees_reads: Callable[[AccountId], bool]
+    ) -> Iterator[Receipt]:
+        """The present marks of `members`, as `viewer` may see them.
+
+        Args:
+            viewer: To whom they are told; its own reads are always shown.
+            members: Whose marks.
+            sees_reads: Whether the viewer may see a member's reads.
+        """
+        for account in members:
+            mark = self._present(account)
+            read = mark.read if account == viewer else mark.read_shown if sees_reads(account) else 0
+            yield Receipt(self._conversation, account, mark.delivered, read)

@@ -1,0 +1,128 @@
+"""What other rooms may do with a shard: write to its slice of the disk, load from it, and be spread to.
+
+`Disk` is the only way the messenger touches `storage`. Completions come back as messages to the actor
+that asked, never as return values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from runtime import Actor, Pid, Process
+from storage import Entry, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protocol import DeviceId
+    from protocol.messages import Sent
+    from storage.records import Record
+
+__all__ = ["Disk", "Enqueue", "Expire", "LoadingActor", "MarksDurable", "Ticket", "device_key", "inform"]
+
+STASH_MAX: Final = 10_000
+
+
+class Ticket:
+    """A send on its way to the disk: who waits for its ✓, and the frame that is the ✓.
+
+    Mutable on purpose: a retry of a send whose commit is in flight joins `waiters`, and so is
+    answered by that commit and never before it.
+    """
+
+    __slots__ = ("client_id", "conversation", "done", "sent", "waiters")
+
+    def __init__(self, conversation: Pid, sent: Sent, client_id: bytes, waiter: Pid) -> None:
+        self.conversation = conversation
+        self.sent = sent
+        self.client_id = client_id
+        self.waiters = [waiter]
+        self.done = False
+
+
+class MarksDurable(msgspec.Struct, frozen=True):
+    """To a conversation: the watermarks that it wrote last are on disk."""
+
+
+class Enqueue(msgspec.Struct, frozen=True):
+    """To a queue: these entries of its device are on disk."""
+
+    entries: list[Entry]
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """To a queue: something of yours has outlived its time."""
+
+
+class Disk:
+    """One shard's slice of the store.
+
+    Args:
+        store: The node's store.
+        shard: Number of the shard.
+        epoch: Ownership epoch under which this node may write to the shard.
+    """
+
+    __slots__ = ("_append", "epoch", "shard", "store")
+
+    def __init__(self, store: Store, shard: int, epoch: int) -> None:
+        self.store = store
+        self.shard = shard
+        self.epoch = epoch
+        self._append = store.append
+
+    def append(self, record: Record, token: object = None) -> None:
+        """Write a record; when it is durable, the shard actor acts on `token`."""
+        self._append(self.shard, self.epoch, record, token)
+
+
+def device_key(device: DeviceId) -> bytes:
+    """Where the directory of an account's shard says whose device that is."""
+    return b"device/" + device
+
+
+def inform(process: Process, wrap: Callable[[Any], object]) -> Callable[[Any], None]:
+    """A completion callback that turns what came from the disk into a message to `process`."""
+    pid, send = process.pid, process.runtime.send
+
+    def completed(value: Any) -> None:
+        send(pid, wrap(value))
+
+    return completed
+
+
+class LoadingActor(Actor):
+    """An actor whose state is on disk: casts that arrive before it is loaded wait, in order.
+
+    Subclasses ask for their state in `init`, call `loaded` once they have it, and take casts in `receive`.
+    """
+
+    __slots__ = ("_stash",)
+
+    def __init__(self) -> None:
+        self._stash: list[Any] | None = []
+
+    def handle_cast(self, message: Any) -> None:
+        """Act on a message, or keep it until the state is there."""
+        stash = self._stash
+        if stash is None:
+            self.receive(message)
+        elif len(stash) < STASH_MAX:
+            stash.append(message)
+
+    def receive(self, message: Any) -> None:
+        """Act on a message."""
+        raise NotImplementedError
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the state is there."""
+        return self._stash is None
+
+    def loaded(self) -> None:
+        """The state is there: act on what waited."""
+        stash, self._stash = self._stash, None
+        for message in stash or ():
+            self.receive(message)

@@ -1,0 +1,88 @@
+"""From the settings file to each room's own frozen slice of it; nothing else sees the settings as a whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.accounts.actor import AccountLimits
+from actors.accounts.api import Rate
+from actors.connection.api import ConnectionLimits
+from actors.conversation.logic import Limits
+from actors.presence.actor import PresenceLimits
+from actors.queue.logic import QueueLimits
+from actors.tree import MessengerLimits
+from storage import StoreLimits
+
+if TYPE_CHECKING:
+    from config import ClusterConfig, RatesConfig
+
+__all__ = ["connection_limits", "messenger_limits", "rates", "store_limits"]
+
+SLOW_READER_S = 30.0
+
+
+def store_limits(config: ClusterConfig) -> StoreLimits:
+    """The bounds of the store."""
+    journal = config.journal
+    return StoreLimits(
+        commit_patience_s=journal.commit_patience_ms / 1000,
+        hot_window_bytes_max=journal.hot_window_bytes_max,
+        hot_window_s_max=float(journal.hot_window_s_max),
+        free_space_bytes_min=journal.free_space_bytes_min,
+    )
+
+
+def messenger_limits(config: ClusterConfig) -> MessengerLimits:
+    """The slices of conversations, queues, accounts and presences."""
+    limits, queue, registration = config.limits, config.queue, config.registration
+    return MessengerLimits(
+        Limits(limits.payload_size_bytes_max, queue.ttl_s_default, queue.ttl_s_max),
+        QueueLimits(
+            queue.entries_max,
+            queue.size_bytes_max,
+            limits.delivery_window_bytes,
+            queue.delivery_attempts_max,
+            float(queue.resume_window_s),
+        ),
+        AccountLimits(
+            limits.devices_per_account_max,
+            limits.relations_max,
+            registration.open,
+            registration.code_lifetime_s,
+            config.rates.code_attempts_max,
+        ),
+        PresenceLimits(float(config.presence.offline_delay_s), float(config.presence.typing_interval_s_min)),
+        float(queue.sweep_interval_s),
+    )
+
+
+def connection_limits(config: ClusterConfig) -> ConnectionLimits:
+    """What one connection may do."""
+    limits = config.limits
+    return ConnectionLimits(
+        handshake_timeout_s=float(limits.handshake_timeout_s),
+        login_timeout_s=float(limits.login_timeout_s),
+        payload_size_bytes_max=limits.payload_size_bytes_max,
+        window=limits.send_window,
+        outbound_buffer_bytes_max=limits.outbound_buffer_bytes_max,
+        slow_reader_s=SLOW_READER_S,
+        heartbeat_s_min=limits.heartbeat_s_min,
+        heartbeat_s_max=limits.heartbeat_s_max,
+        open_conversations_max=limits.open_conversations_max,
+        presence=config.presence.enabled,
+    )
+
+
+def rates(config: RatesConfig) -> dict[str, Rate]:
+    """Operation -> how often; the names are those that `GetLimits` tells."""
+    by_minute = {
+        operation: Rate(getattr(config, f"{operation}_burst"), getattr(config, f"{operation}_per_minute") / 60)
+        for operation in ("sends", "marks", "typing", "opens", "lookups", "queries", "changes", "logins")
+    }
+    codes = config.code_requests_per_hour
+    per_address = config.registrations_per_address_per_hour
+    return by_minute | {
+        "codes": Rate(codes, codes / 3600),
+        "registers": Rate(codes * config.code_attempts_max, codes * config.code_attempts_max / 3600),
+        "registrations": Rate(per_address, per_address / 3600),
+    }

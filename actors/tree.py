@@ -1,0 +1,108 @@
+"""The supervision tree of the messenger: who lives in a shard, and which shards live on a node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from actors.accounts.actor import AccountActor, AccountLimits
+from actors.conversation.actor import ConversationActor
+from actors.presence.actor import PresenceActor, PresenceLimits
+from actors.queue.actor import QueueActor
+from actors.router.api import Household, Router
+from actors.shard.actor import ShardActor
+from actors.shard.api import Disk
+from actors.shard.journal import JournalActor
+from protocol.ids import SHARDS
+from supervisors import ChildSpec, KeyedSupervisor, Supervisor, SupervisorFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.accounts.api import CodeSender
+    from actors.conversation.logic import Limits
+    from actors.queue.logic import QueueLimits
+    from protocol import Ulid
+    from storage import Store
+
+__all__ = ["MessengerLimits", "messenger_children"]
+
+CHILDREN_MAX = 1_000_000
+MAILBOX_MAX = 4_096
+
+
+class MessengerLimits(NamedTuple):
+    """Each room's slice of the settings."""
+
+    conversation: Limits
+    queue: QueueLimits
+    account: AccountLimits
+    presence: PresenceLimits
+    sweep_interval_s: float
+
+
+def messenger_children(
+    store: Store,
+    epochs: Mapping[int, int],
+    router: Router,
+    ulid: Ulid,
+    code_sender: CodeSender,
+    limits: MessengerLimits,
+) -> list[ChildSpec]:
+    """The node's children that make the messenger, in the order in which they depend on each other.
+
+    Args:
+        store: The node's store, open and replayed.
+        epochs: Shard -> ownership epoch, for each shard of this node.
+        router: Is told where everyone will live.
+        ulid: The node's generator of message ids.
+        code_sender: How verification codes travel.
+        limits: Each room's slice of the settings.
+    """
+
+    def shard(number: int, epoch: int) -> ChildSpec:
+        """One shard: its own process first, for all the others write through it."""
+        disk = Disk(store, number, epoch)
+        household = Household(
+            accounts=_keyed(
+                "account", lambda account: AccountActor(account, disk, router, limits.account, code_sender)
+            ),
+            conversations=_keyed(
+                "conversation", lambda id_: ConversationActor(id_, disk, router, ulid, limits.conversation)
+            ),
+            queues=KeyedSupervisor(
+                lambda key: QueueActor(key[0], key[1], disk, router, limits.queue),
+                lambda key: ("queue", key[0]),
+                CHILDREN_MAX,
+                mailbox_limit=MAILBOX_MAX,
+            ),
+            presences=_keyed("presence", lambda account: PresenceActor(account, disk, router, limits.presence)),
+        )
+        router.settle(number, household)
+        own = ChildSpec(
+            "shard",
+            lambda: ShardActor(disk, router, range(SHARDS), limits.sweep_interval_s),
+            name=("shard", number),
+            mailbox_limit=1_000_000,
+        )
+        tenants = [
+            ChildSpec("accounts", lambda: household.accounts, kind="supervisor"),
+            ChildSpec("conversations", lambda: household.conversations, kind="supervisor"),
+            ChildSpec("queues", lambda: household.queues, kind="supervisor"),
+            ChildSpec("presences", lambda: household.presences, kind="supervisor"),
+        ]
+        flags = SupervisorFlags("rest_for_one", intensity=5, period_s=10)
+        return ChildSpec(("shard", number), lambda: Supervisor(flags, [own, *tenants]), kind="supervisor")
+
+    shards = [shard(number, epoch) for number, epoch in epochs.items()]
+    return [
+        ChildSpec("journal", lambda: JournalActor(store, router), name="journal", mailbox_limit=1_000_000),
+        ChildSpec(
+            "shards",
+            lambda: Supervisor(SupervisorFlags("one_for_one", intensity=10, period_s=10), shards),
+            kind="supervisor",
+        ),
+    ]
+
+
+def _keyed(kind: str, start: Any) -> KeyedSupervisor[Any]:
+    return KeyedSupervisor(start, lambda key: (kind, key), CHILDREN_MAX, mailbox_limit=MAILBOX_MAX)

@@ -1,0 +1,100 @@
+"""Who may come in: counts of connections, in all, of strangers, and per network address. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple
+
+__all__ = ["Door", "DoorLimits", "Visit"]
+
+
+class DoorLimits(NamedTuple):
+    """How many may be inside.
+
+    Attributes:
+        connections_max: In all.
+        strangers_max: That have not logged in yet.
+        per_address_max: From one network address.
+        loopback_exempt: Whether this host itself is free of the limit per address.
+    """
+
+    connections_max: int
+    strangers_max: int
+    per_address_max: int
+    loopback_exempt: bool
+
+
+class Visit:
+    """One connection in the door's book."""
+
+    __slots__ = ("_address", "_door", "_stranger")
+
+    def __init__(self, door: Door, address: str) -> None:
+        self._door = door
+        self._address = address
+        self._stranger = True
+
+    def logged_in(self) -> None:
+        """It is no longer a stranger."""
+        if self._stranger:
+            self._stranger = False
+            self._door.strangers -= 1
+
+    def left(self) -> None:
+        """It is gone."""
+        self.logged_in()
+        self._door.leave(self._address)
+
+
+class Door:
+    """The book of a door.
+
+    Attributes:
+        connections: Who is inside.
+        strangers: Of these, who has not logged in.
+        refused: Who was turned away since the start.
+    """
+
+    __slots__ = ("_by_address", "_limits", "connections", "refused", "strangers")
+
+    def __init__(self, limits: DoorLimits) -> None:
+        self._limits = limits
+        self._by_address: dict[str, int] = {}
+        self.connections = 0
+        self.strangers = 0
+        self.refused = 0
+
+    def limited(self, address: str) -> bool:
+        """Whether limits per network address apply to this one."""
+        return not (self._limits.loopback_exempt and _is_loopback(address))
+
+    def enter(self, address: str) -> Visit | str:
+        """A visit, or the sentence with which it is refused."""
+        limits = self._limits
+        inside = self._by_address.get(address, 0)
+        if self.connections >= limits.connections_max or self.strangers >= limits.strangers_max:
+            self.refused += 1
+            return "The server has as many connections as it takes; try again later."
+        if inside >= limits.per_address_max and self.limited(address):
+            self.refused += 1
+            return "There are too many connections from your network address; close some of them."
+        self._by_address[address] = inside + 1
+        self.connections += 1
+        self.strangers += 1
+        return Visit(self, address)
+
+    def leave(self, address: str) -> None:
+        """Someone from this address is gone."""
+        self.connections -= 1
+        inside = self._by_address[address] - 1
+        if inside:
+            self._by_address[address] = inside
+        else:
+            del self._by_address[address]
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return True  # a Unix socket has no address

@@ -1,0 +1,183 @@
+"""The TCP door: sockets in, connection actors out."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from actors.connection.actor import ConnectionActor, Origin
+from actors.connection.api import Drain, Ended, Pressure
+from gateway.door import Door, Visit
+from protocol import Code, ServerWire, StaticKey
+from runtime import Actor, Pid, Reason, Runtime, StartError
+from supervisors import DynamicSupervisor, TooManyChildrenError
+
+__all__ = ["Connect", "TcpListener", "bound_socket", "drain"]
+
+BACKLOG: Final = 4_096
+RETRY_MS: Final = 5_000
+
+
+Connect = Callable[[asyncio.Transport, Origin, Visit], ConnectionActor]
+"""Makes the actor of a connection."""
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A listening TCP socket.
+
+    Args:
+        host: Address to bind; IPv6 without brackets.
+        port: Port, 0 for any free one.
+
+    Raises:
+        OSError: The address is in use, not of this host, or not allowed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+class _Socket(asyncio.Protocol):
+    """One client's socket: every event becomes a message to its connection."""
+
+    __slots__ = ("_listener", "_pid", "_transport", "_visit")
+
+    def __init__(self, listener: TcpListener) -> None:
+        self._listener = listener
+        self._pid: Pid | None = None
+        self._visit: Visit | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._pid, self._visit = self._listener.admit(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._pid is not None and not self._listener.runtime.cast(self._pid, data) and self._transport is not None:
+            self._transport.abort()  # its actor has ended, or cannot keep up with one socket
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        if self._pid is not None:
+            self._listener.runtime.cast(self._pid, Pressure(full=True))
+
+    def resume_writing(self) -> None:
+        if self._pid is not None:
+            self._listener.runtime.cast(self._pid, Pressure(full=False))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._visit is not None:
+            self._visit.left()
+            self._visit = None
+        if self._pid is not None:
+            self._listener.runtime.cast(self._pid, Ended(broken=exc is not None))
+
+
+class TcpListener(Actor):
+    """Accepts clients on a bound socket while it lives.
+
+    Args:
+        listening: The socket; it belongs to the caller, so that it outlives a restart of this actor.
+        door: Who may come in.
+        connections: The supervisor of the connections.
+        connect: Makes the actor of one.
+        static_key: The server's identity, for the last word to those who are refused.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_connect",
+        "_connections",
+        "_door",
+        "_listening",
+        "_server",
+        "_serving",
+        "_static_key",
+        "runtime",
+    )
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        door: Door,
+        connections: DynamicSupervisor,
+        connect: Connect,
+        static_key: StaticKey,
+    ) -> None:
+        self._listening = listening
+        self._door = door
+        self._connections = connections
+        self._connect = connect
+        self._static_key = static_key
+        self._server: asyncio.Server | None = None
+        self._closing = False
+
+    runtime: Runtime
+
+    def init(self) -> None:
+        """Begin to accept."""
+        self.runtime = self.process.runtime
+        self._serving = asyncio.get_running_loop().create_task(self._serve())
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Socket(self), sock=self._listening.dup(), backlog=BACKLOG)
+        if self._closing:
+            server.close()
+        self._server = server
+
+    def terminate(self, reason: Reason) -> None:
+        """Accept no more; whoever is inside stays."""
+        self._closing = True
+        if self._server is not None:
+            self._server.close()
+
+    def admit(self, transport: asyncio.Transport) -> tuple[Pid | None, Visit | None]:
+        """Start the connection of a client, or tell it why not."""
+        peer: Any = transport.get_extra_info("peername")
+        address = peer[0] if isinstance(peer, tuple) else ""
+        sentence: str | None = None
+        visit = self._door.enter(address)
+        if isinstance(visit, Visit):
+            transport.set_write_buffer_limits(high=256 * 1024, low=64 * 1024)
+            admitted = visit
+            origin = Origin(address, self._door.limited(address))
+            try:
+                return self._connections.start_actor(lambda: self._connect(transport, origin, admitted)), visit
+            except (StartError, TooManyChildrenError):
+                visit.left()
+                sentence = Code.TOO_MANY_CONNECTIONS.sentence
+        else:
+            sentence = visit
+        wire = ServerWire(self._static_key)
+        wire.close(Code.TOO_MANY_CONNECTIONS, sentence, RETRY_MS)
+        transport.write(wire.data_to_send())
+        transport.close()
+        return None, None
+
+
+def drain(runtime: Runtime, connections: DynamicSupervisor, spread_ms: int) -> None:
+    """Say goodbye to every client, each with its own moment to come back, so that they do not all come at once.
+
+    Args:
+        runtime: The node's runtime.
+        connections: Who is inside.
+        spread_ms: Over how long they are to come back.
+    """
+    children = connections.which_children()
+    for index, child in enumerate(children):
+        if child.pid is not None:
+            runtime.cast(child.pid, Drain(500 + spread_ms * index // len(children)))

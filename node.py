@@ -1,0 +1,229 @@
+"""One node of Roost, run once per host: read cluster.toml, build the tree, wait. The whole system on one screen.
+
+rest_for_one
+├─ journal      drives the store: one LMDB environment, one thread that commits
+├─ shards       one_for_one: a supervisor per shard, and in it the shard's own process, then its accounts,
+│               conversations, queues and presences
+└─ gateway      rest_for_one: connections (they come and go), then the listener: opens last, closes first
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import uvloop
+
+from actors.accounts.api import RateLimiter
+from actors.accounts.codes import code_sender
+from actors.connection.actor import Admission, ConnectionActor, Origin
+from actors.logbook import configure, hooks
+from actors.router.api import Router
+from actors.slices import connection_limits, messenger_limits, rates, store_limits
+from actors.tree import messenger_children
+from config import ClusterConfig, ConfigError, load
+from gateway import Door, DoorLimits, TcpListener, bound_socket, drain
+from protocol import ServerWire, StaticKey, Ulid, shard_of
+from protocol.ids import SHARDS
+from runtime import SHUTDOWN, LoopScheduler, Pid, Runtime
+from storage import LmdbEngine, StorageError, Store, ThreadCommitter
+from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorFlags
+
+if TYPE_CHECKING:
+    from actors.connection.api import Transport
+
+SOFTWARE: Final = "roost/0.1.0"
+RECONNECT_SPREAD_MS: Final = 5_000
+
+
+class StartError(Exception):
+    """The node cannot start; the text says why and what to do."""
+
+
+class Node:
+    """A running node.
+
+    Args:
+        config: Every setting.
+        log: The node's logger.
+
+    Raises:
+        StartError: The data folder or the address cannot be had.
+    """
+
+    def __init__(self, config: ClusterConfig, log: Any) -> None:
+        self.config = config
+        self.log = log
+        folder = config.node.data_folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            engine = LmdbEngine(folder, config.journal.store_size_bytes_max)
+            self.runtime = Runtime(node=config.node.name, scheduler=LoopScheduler(), hooks=hooks(log))
+            self.store = Store.open(
+                engine,
+                ThreadCommitter(engine, self.runtime.post_threadsafe),
+                self.runtime.schedule,
+                self.runtime.clock.wall_ms,
+                store_limits(config),
+                config.node.name,
+                shard_of,
+            )
+        except StorageError as error:
+            raise StartError(str(error)) from error
+        self.static_key = _static_key(folder / "node.key")
+        try:
+            self.listening = bound_socket(config.node.listen_host, config.node.listen_port)
+        except OSError as error:
+            raise StartError(f"cannot listen on {config.node.listen}: {error.strerror}; change node.listen") from error
+        limits = config.limits
+        self.door = Door(
+            DoorLimits(
+                limits.connections_max,
+                limits.connections_unauthenticated_max,
+                limits.connections_per_address_max,
+                limits.loopback_exempt,
+            )
+        )
+        self.connections = DynamicSupervisor(children_max=limits.connections_max, shutdown_s=1.0)
+        self.root = self._build()
+
+    def _build(self) -> Pid:
+        """The tree: what is lower in the list needs what is above it."""
+        config, runtime = self.config, self.runtime
+        router = Router(runtime)
+        limiter = RateLimiter(rates(config.rates))
+        limits = connection_limits(config)
+
+        def connect(transport: Transport, origin: Origin, admission: Admission) -> ConnectionActor:
+            wire = ServerWire(self.static_key)
+            return ConnectionActor(transport, wire, router, limiter, limits, SOFTWARE, origin, admission)
+
+        try:
+            sender = code_sender(config.registration.code_sender, print)
+        except ValueError as error:
+            raise StartError(str(error)) from error
+        gateway = [
+            ChildSpec("connections", lambda: self.connections, kind="supervisor"),
+            ChildSpec(
+                "listener",
+                lambda: TcpListener(self.listening, self.door, self.connections, connect, self.static_key),
+                name="listener",
+            ),
+        ]
+        children = [
+            *messenger_children(
+                self.store,
+                self.store.take_ownership(range(SHARDS)),
+                router,
+                Ulid(runtime.randomness.bytes),
+                sender,
+                messenger_limits(config),
+            ),
+            ChildSpec("gateway", lambda: Supervisor(SupervisorFlags("rest_for_one"), gateway), kind="supervisor"),
+        ]
+        return runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        host, port = self.listening.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def stop(self) -> None:
+        """Drain: accept no more, tell the clients, stop the tree from the right, flush the disk."""
+        runtime = self.runtime
+        listener = runtime.whereis("listener")
+        if listener is not None:
+            runtime.exit(listener, SHUTDOWN)
+        drain(runtime, self.connections, RECONNECT_SPREAD_MS)
+        deadline_s = runtime.clock.now_s() + self.config.node.drain_timeout_s
+        while self.door.connections and runtime.clock.now_s() < deadline_s:
+            await asyncio.sleep(0.01)
+        runtime.exit(self.root, SHUTDOWN)
+        while runtime.is_alive(self.root) and runtime.clock.now_s() < deadline_s + 5:
+            await asyncio.sleep(0.01)
+        closed = asyncio.Event()
+        self.store.close(closed.set)
+        await closed.wait()
+        runtime.close()
+        self.listening.close()
+
+
+def _static_key(path: Path) -> StaticKey:
+    """The server's identity, made at the first start; whoever reads the file can pose as this server."""
+    try:
+        return StaticKey.from_bytes(bytes.fromhex(path.read_text().strip()))
+    except FileNotFoundError:
+        key = StaticKey(secrets.token_bytes(32))
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key.private_bytes().hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return key
+    except ValueError as error:
+        raise StartError(f"{path} is not a key: restore it from a copy; clients have pinned its public half") from error
+
+
+def _hello(node: Node) -> str:
+    """The start-up line, and what to do next."""
+    config = node.config.node
+    server = "" if node.address == "127.0.0.1:7667" else f" --server {node.address}"
+    return (
+        f"Roost is at {node.address}, data in {config.data_folder}, key {node.static_key.public.hex()}; "
+        f"next: .venv/bin/roost register alice{server}, then .venv/bin/roost chat"
+    )
+
+
+async def _run(config: ClusterConfig, log: Any) -> int:
+    node = Node(config, log)
+    print(_hello(node), flush=True)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    fallen = loop.create_task(_root_ended(node))
+    waiting = loop.create_task(stop.wait())
+    await asyncio.wait({fallen, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if fallen.done():
+        log.error("tree_gave_up", fix="look at the crashes above; the process manager should start the node again")
+        return 1
+    log.info("draining", connections=node.door.connections)
+    fallen.cancel()
+    await node.stop()
+    log.info("stopped")
+    return 0
+
+
+async def _root_ended(node: Node) -> None:
+    """Wait until the root supervisor has given up."""
+    while node.runtime.is_alive(node.root):
+        await asyncio.sleep(0.5)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a node until SIGTERM or SIGINT; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="node.py", description="Run one node of Roost.")
+    parser.add_argument("--config", type=Path, help="the settings file (default: cluster.toml here, if there is one)")
+    chosen = parser.parse_args(arguments).config
+    try:
+        config = load(chosen or Path("cluster.toml"), required=chosen is not None)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    log = configure(config.log.level, config.log.format)
+    try:
+        return uvloop.run(_run(config, log))
+    except StartError as error:
+        print(f"Roost cannot start: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
