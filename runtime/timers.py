@@ -25,8 +25,8 @@ _LEVEL_BITS: Final = 8
 _SLOT_MASK: Final = 255
 _LEVELS: Final = 6
 _DELAY_TICKS_MAX: Final = (1 << _LEVEL_BITS * (_LEVELS - 1)) - 1
-_ROUNDING: Final = 1e-6
-"""A millionth of a tick: what sums of floats may be wrong by."""
+_ROUNDING: Final = 1e-3
+"""A microsecond, in ticks: more than a float of seconds is wrong by, on a machine that is up for thirty years."""
 _ADVANCING: Final = -1
 """Instead of an armed tick while `advance` runs: it arms the alarm itself at its end."""
 
@@ -53,7 +53,7 @@ class Timer(Ref):
 
 
 class TimerWheel:
-    """The runtime's timers. None fires early; each fires at most a tick after it is due, if the alarm is punctual.
+    """The runtime's timers. None fires early by more than a microsecond; each fires at most a tick after it is due, if the alarm is punctual.
 
     Args:
         clock: Where time is read.

@@ -108,8 +108,8 @@ def check(wheel: Wheel, waiting: dict[int, Mark], slept: bool) -> None:
         assert ticks == sorted(ticks)
     for number, at_s in wheel.fired:
         mark = waiting.pop(number)
-        assert at_s >= mark.due_s - 1e-6
-        assert slept or at_s <= mark.due_s + 0.001 + 1e-6
+        assert at_s >= mark.due_s - 2e-6
+        assert slept or at_s <= mark.due_s + 0.001 + 2e-6
     assert all(mark.due_s > wheel.clock.now_s() - 0.001 for mark in waiting.values())
     wheel.fired.clear()
 
@@ -196,6 +196,14 @@ def test_a_cleared_wheel_fires_nothing() -> None:
     wheel.insert(1)
     wheel.run_to(102)
     assert len(wheel.fired) == 1
+
+
+def test_a_machine_that_is_up_for_thirty_years_advances_to_each_tick() -> None:
+    wheel = Wheel(1e9)
+    for number in range(2000):
+        wheel.insert(number / 1000)
+    wheel.run_to(1e9 + 3)
+    assert [number for number, _ in wheel.fired] == list(range(2000))
 
 
 def test_a_bare_timer_is_for_nothing() -> None:
