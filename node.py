@@ -15,6 +15,7 @@ import os
 import secrets
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -105,7 +106,7 @@ class Node:
             return ConnectionActor(transport, wire, router, limiter, limits, SOFTWARE, origin, admission)
 
         try:
-            sender = code_sender(config.registration.code_sender, print)
+            sender = code_sender(config.registration.code_sender, partial(print, flush=True))
         except ValueError as error:
             raise StartError(str(error)) from error
         gateway = [

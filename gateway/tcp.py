@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from actors.connection.actor import ConnectionActor, Origin
 from actors.connection.api import Drain, Ended, Pressure
@@ -59,9 +59,8 @@ class _Socket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._pid, self._visit = self._listener.admit(transport)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without being its subclass
+        self._pid, self._visit = self._listener.admit(self._transport)
 
     def data_received(self, data: bytes) -> None:
         if self._pid is not None and not self._listener.runtime.cast(self._pid, data) and self._transport is not None:
