@@ -29,7 +29,7 @@ def take_turn(process: Process, budget: int) -> int:
     next_item = mailbox.popleft
     try:
         for _ in range(min(len(mailbox), budget)):
-            if process._ending is not None:
+            if process._ending is not None or not mailbox:  # a demonitor may have taken messages out
                 break
             item = next_item()
             handled += 1

@@ -231,6 +231,19 @@ def test_a_demonitor_takes_back_a_down_that_lies_in_the_mailbox(seed: int) -> No
     puppet.process.demonitor(puppet.heard[1].ref)
 
 
+@pytest.mark.parametrize("schedule", range(20))
+def test_a_demonitor_in_the_turn_that_would_have_handled_the_down_hurts_nobody(schedule: int) -> None:
+    stage = Stage(schedule)
+    puppet, dying = stage.puppet(), stage.puppet()
+    refs: list[Any] = []
+    stage.play(puppet, lambda process: refs.append(process.monitor(dying.pid)))
+    stage.runtime.cast(dying.pid, lambda process: process.stop())
+    stage.runtime.cast(puppet.pid, lambda process: process.demonitor(refs[0]))
+    stage.settle()
+    assert stage.is_alive(puppet)
+    assert len([message for message in puppet.heard if type(message) is Down]) <= 1
+
+
 def test_several_monitors_and_links_end_with_the_watcher(seed: int) -> None:
     stage = Stage(seed)
     watcher, target = stage.puppet(), stage.puppet()
