@@ -44,12 +44,12 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The server has a message of ours; it leaves the outbox. A `seq` of 0 means: place unknown."""
+    """The server has a message of ours; it leaves the outbox."""
 
     conversation: ConversationId
     client_id: ClientId
     seq: int
-    message_id: MessageId | None
+    message_id: MessageId
     time_ms: int
 
 

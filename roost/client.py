@@ -189,6 +189,11 @@ class Client(Queries):
             )
         return payload
 
+    @property
+    def unsent(self) -> int:
+        """How many messages wait for their ✓."""
+        return self._runner.session.pending
+
     async def history(
         self, conversation: str, *, limit: int = 50, before: StoredMessage | None = None
     ) -> list[StoredMessage]:

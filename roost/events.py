@@ -58,7 +58,7 @@ class MessageSent:
     Args:
         conversation: where it was sent.
         key: which message.
-        seq: its place in the conversation; 0 if the server knew only that it had it already.
+        seq: its place in the conversation.
         time_ms: when the server took it, milliseconds since 1970.
     """
 

@@ -4,6 +4,12 @@ The server accepts exactly the next number of (device, epoch, conversation) and 
 refused send consumes no number and everything behind it is numbered anew. This is Kafka's idempotent
 producer with a window of 32.
 
+The server remembers the last 32 sends of a producer with their client ids, and no more than 32 of ours are
+ever unanswered, so it recognises every true retry. If it knows a number but not the message ("number reused",
+"already accepted"), another life of this database used the number: it was restored from a copy. Then nothing
+of ours is taken for sent; it is sent again under a new epoch, because a message twice is better than a tick
+that lies.
+
 Two facts about a message decide what an answer proves:
 
 - `unanswered`: it was transmitted on this connection and waits for its answer; any other answer is stale.
@@ -15,12 +21,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from protocol import Code
 from roost.backoff import jittered_s
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from protocol import ClientId
     from protocol.messages import Refused
     from roost.ports import Randomness
@@ -42,8 +51,6 @@ class Outcome(Enum):
     """Nothing: the message is gone, or no answer about it is expected."""
     RETRY = auto()
     """It will be transmitted again by itself."""
-    ACCEPTED = auto()
-    """The server has it."""
     FAILED = auto()
     """The server will never take it."""
     EPOCH_LOST = auto()
@@ -104,8 +111,8 @@ class Outbox:
         return entry
 
     def restore(self, entry: Entry) -> None:
-        """Append a message read from disk. The first window of them may have been sent before the crash."""
-        entry.uncertain = len(self._entries) < WINDOW_DEFAULT
+        """Append a message read from disk: in a life before the crash or the copy it may have been sent."""
+        entry.uncertain = True
         self._entries[entry.client_id] = entry
 
     def due(self, now_s: float, *, only_uncertain: bool = False) -> list[Entry]:
@@ -118,17 +125,21 @@ class Outbox:
         if now_s < self._paused_until_s:
             return []
         due: list[Entry] = []
-        for entry, _ in zip(self._entries.values(), range(self._window), strict=False):
+        for entry in self._in_window(only_uncertain=only_uncertain):
             overdue = entry.unanswered and now_s >= entry.transmitted_at_s + entry.answer_wait_s
             if entry.unanswered and not overdue:
                 if not entry.in_flight:
                     break  # the answer to its former number comes first, and nothing may overtake it
                 continue
-            if only_uncertain and not (entry.uncertain or overdue):
-                continue
             self._transmit(entry, now_s, overdue=overdue)
             due.append(entry)
         return due
+
+    def _in_window(self, *, only_uncertain: bool) -> Iterator[Entry]:
+        entries: Iterable[Entry] = self._entries.values()
+        if only_uncertain:
+            entries = (entry for entry in entries if entry.uncertain or entry.unanswered)
+        return islice(entries, self._window)
 
     def _transmit(self, entry: Entry, now_s: float, *, overdue: bool) -> None:
         if overdue:
@@ -140,13 +151,13 @@ class Outbox:
 
     def sent(self, number: int) -> Entry | None:
         """Take out and return the message that the server accepted under `number`; None if long known."""
-        for entry, _ in zip(self._entries.values(), range(WINDOW_DEFAULT), strict=False):
+        for entry in self._entries.values():
             if entry.number == number:
                 return self._entries.pop(entry.client_id) if entry.number_transmitted == number else None
         return None
 
     def refused(self, answer: Refused, now_s: float, randomness: Randomness) -> tuple[Outcome, Entry | None]:
-        """Say what a refusal means; an accepted or failed message is taken out.
+        """Say what a refusal means; a failed message is taken out.
 
         Args:
             answer: the refusal, naming a message of this conversation.
@@ -161,16 +172,10 @@ class Outbox:
         entry.uncertain = False
         if outcome is Outcome.FAILED:
             self._remove_and_renumber(entry)
-        elif outcome is Outcome.ACCEPTED:
-            del self._entries[entry.client_id]
         return outcome, entry
 
     def _judged(self, entry: Entry, answer: Refused, now_s: float, randomness: Randomness) -> Outcome:
-        if answer.code == Code.ALREADY_ACCEPTED:
-            # The server no longer knows which message had this number. One that was never unanswered
-            # before cannot be it: another life of this database used the number.
-            return Outcome.ACCEPTED if entry.uncertain else Outcome.EPOCH_LOST
-        if answer.code in (Code.NUMBER_REUSED, Code.EPOCH_UNKNOWN):
+        if answer.code in (Code.NUMBER_REUSED, Code.ALREADY_ACCEPTED, Code.EPOCH_UNKNOWN):
             return Outcome.EPOCH_LOST
         if answer.code == Code.NUMBER_GAP:
             if answer.expected < next(iter(self._entries.values())).number:
@@ -226,9 +231,7 @@ class Outbox:
     def next_deadline_s(self, now_s: float) -> float | None:
         """Return when `due` should be asked again although nothing arrived; None if never."""
         deadlines = [
-            entry.transmitted_at_s + entry.answer_wait_s
-            for entry, _ in zip(self._entries.values(), range(self._window), strict=False)
-            if entry.unanswered
+            entry.transmitted_at_s + entry.answer_wait_s for entry in self._entries.values() if entry.unanswered
         ]
         if self._entries and self._paused_until_s > now_s:
             deadlines.append(self._paused_until_s)

@@ -113,7 +113,7 @@ class Outboxes:
         )
         step.events.append(MessageSent(answer.conversation, entry.client_id.hex(), answer.seq, answer.time_ms))
 
-    def refused(self, answer: Refused, now_s: float, time_ms: int, step: Step) -> None:
+    def refused(self, answer: Refused, now_s: float, step: Step) -> None:
         """Take a refusal: wait and retry, give up with a reason, or prepare a new epoch."""
         outbox = self._active.get(answer.conversation)
         if outbox is None:
@@ -122,10 +122,6 @@ class Outboxes:
         if entry is None:
             return
         match outcome:
-            case Outcome.ACCEPTED:
-                self._pending -= 1
-                step.changes.append(Accepted(answer.conversation, entry.client_id, 0, None, time_ms))
-                step.events.append(MessageSent(answer.conversation, entry.client_id.hex(), 0, time_ms))
             case Outcome.FAILED:
                 self._pending -= 1
                 self._fail(answer, entry, outbox, step)

@@ -2,7 +2,7 @@
 
 `messages` is history and outbox in one: a row waits to be sent while its `state` is PENDING, and then
 carries the number it has in its conversation. `place` orders the history: the `seq`, or where a message
-whose `seq` is unknown was put.
+without one stands.
 """
 
 from __future__ import annotations

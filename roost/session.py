@@ -373,7 +373,7 @@ class Session:
 
     def _on_refused(self, frame: Refused) -> None:
         if frame.number:
-            self._outboxes.refused(frame, self._clock.now_s(), self._clock.wall_ms(), self._step)
+            self._outboxes.refused(frame, self._clock.now_s(), self._step)
         else:
             self._step.events.append(ServerComplained(frame.code, frame.sentence))
 

@@ -214,15 +214,14 @@ class Store:
         return int(row[0]) if row else 0
 
     def _accepted(self, change: Accepted) -> None:
-        place = change.seq or self._last_place(change.conversation)
-        self._touch(change.conversation, change.time_ms, place)
+        self._touch(change.conversation, change.time_ms, change.seq)
         self._database.execute(
             "UPDATE conversations SET written = max(written, ?) WHERE id = ?", (change.seq, change.conversation)
         )
         self._database.execute(
             "UPDATE messages SET state = ?, place = ?, seq = ?, number = 0, message_id = ?, time_ms = ?"
             " WHERE client_id = ?",
-            (SENT, place, change.seq, change.message_id, change.time_ms, change.client_id),
+            (SENT, change.seq, change.seq, change.message_id, change.time_ms, change.client_id),
         )
 
     def _failed(self, change: Failed) -> None:
@@ -344,9 +343,7 @@ def _opened(path: Path, *, read_only: bool) -> sqlite3.Connection:
         _prepare(database, path, read_only=read_only)
     except sqlite3.Error as error:
         database.close()
-        raise StoreError(
-            f"The file {path} is not a readable Roost database ({error}). Restore it from a copy."
-        ) from error
+        raise StoreError(f"The file {path} cannot be read as a Roost database: {error}. Restore a copy.") from error
     except StoreError:
         database.close()
         raise

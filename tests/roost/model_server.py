@@ -51,6 +51,7 @@ class Link:
     out: list[m.ServerFrame] = field(default_factory=list)
     account: AccountId | None = None
     epoch: Epoch | None = None
+    login: m.Login | None = None
     delivered_up_to: int = 0
     open_chats: set[ConversationId] = field(default_factory=set)
     closed: bool = False
@@ -146,7 +147,7 @@ class ModelServer:
         resumed = bool(frame.session) and frame.session == token and frame.received_up_to <= sent_up_to
         self.counter += 1
         token = SessionToken(self.counter.to_bytes(16, "big"))
-        link.account, link.epoch = frame.account, frame.epoch
+        link.account, link.epoch, link.login = frame.account, frame.epoch, frame
         link.delivered_up_to = frame.received_up_to if resumed else 0
         self.sessions[link.device] = (token, link.delivered_up_to)
         queue = self.queues[link.device]
