@@ -7,12 +7,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from storage.errors import EngineError, StorageError
-from storage.memory_engine import MemoryPrepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
-    from storage.engine import Batch, Engine, Prepared, Table
+    from storage.engine import Batch, Engine, Prepared
 
     Done = Callable[[Exception | None], None]
 
@@ -118,21 +117,20 @@ class ManualCommitter:
         return True
 
     def fail(self, error: Exception) -> bool:
-        """Let what waits fail with an error, nothing of it stored (memory engine); False when nothing waited."""
+        """Let what waits fail with an error, nothing of it stored; False when nothing waited."""
         if self._in_flight is None:
             return False
         prepared, done = self._in_flight
         self._in_flight = None
-        if isinstance(prepared, MemoryPrepared):
+        if not isinstance(prepared, StorageError):
             prepared.abandon()
         done(error)
         return True
 
-    def crash(self, tables: Collection[Table] = ()) -> None:
-        """Lose the batch in flight, all but its part in these tables (memory engine); nobody is told."""
-        if self._in_flight is not None and isinstance(self._in_flight[0], MemoryPrepared):
-            self._in_flight[0].tear(tables)
-        self._in_flight = None
+    def crash(self) -> Prepared | None:
+        """Stop as a killed process does: nobody is told. Return the batch in flight, whose fate the caller decides."""
+        waiting, self._in_flight = self._in_flight, None
+        return None if waiting is None or isinstance(waiting[0], StorageError) else waiting[0]
 
     def run_until_idle(self) -> None:
         """Step until nothing waits."""

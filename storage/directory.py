@@ -123,9 +123,7 @@ class _Get:
         self._value = _current(self._engine, batch, self._key)
 
     def complete(self, error: Exception | None) -> None:
-        """Hand the value out; a read whose group failed reads what is durable."""
-        if error is not None:
-            self._value = self._engine.get(Table.DIRECTORY, self._key)
+        """Hand the value out."""
         self._completed(self._value)
 
 
@@ -147,7 +145,8 @@ class _Scan:
     def prepare(self, batch: Batch) -> None:
         """Read, with what the group wrote so far laid over it."""
         written = {key: value for key, value in batch.directory.items() if key.startswith(self._prefix)}
-        pairs = dict(self._read(self._limit + len(written)))
+        stop, limit = prefix_stop(self._prefix), self._limit + len(written)
+        pairs = dict(self._engine.scan(Table.DIRECTORY, self._prefix, stop, limit))
         for key, value in written.items():
             if value is None:
                 pairs.pop(key, None)
@@ -156,13 +155,8 @@ class _Scan:
         self._pairs = sorted(pairs.items())[: self._limit]
 
     def complete(self, error: Exception | None) -> None:
-        """Hand the pairs out; a read whose group failed reads what is durable."""
-        if error is not None:
-            self._pairs = self._read(self._limit)
+        """Hand the pairs out."""
         self._completed(self._pairs)
-
-    def _read(self, limit: int) -> list[Pair]:
-        return self._engine.scan(Table.DIRECTORY, self._prefix, prefix_stop(self._prefix), limit)
 
 
 def _current(engine: Engine, batch: Batch, key: bytes) -> bytes | None:

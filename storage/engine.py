@@ -87,6 +87,9 @@ class Prepared(Protocol):
             EngineError: The disk failed.
         """
 
+    def abandon(self) -> None:
+        """Let go of the batch instead; nothing of it is stored."""
+
 
 class Engine(Protocol):
     """Ordered keys on a disk. Everything but `Prepared.commit` runs on the loop thread."""

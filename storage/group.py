@@ -45,10 +45,13 @@ class Step(Protocol):
         ...
 
     def prepare(self, batch: Batch) -> None:
-        """Evaluate, and add to the group's batch; no commit is in flight. Runs again when the group is tried again."""
+        """Evaluate, and add to the group's batch; no commit is in flight.
+
+        Runs again when the group is tried again, and before the completion of a read whose group failed.
+        """
 
     def complete(self, error: Exception | None) -> None:
-        """The group is durable, or failed with this error; every append before the step has completed."""
+        """The group is durable, or (for what writes) failed with this error; all before the step has completed."""
 
 
 class Group:

@@ -75,6 +75,7 @@ class Journal:
         "_callback_error",
         "_closed",
         "_committer",
+        "_given",
         "_group",
         "_in_flight",
         "_last_company",
@@ -112,6 +113,7 @@ class Journal:
         self._now_ms = now_ms
         self._limits = limits
         self._owned: dict[int, int] = {}
+        self._given: dict[int, int] = {}  # an epoch whose ownership failed is not given again
         self._group = Group()
         self._in_flight: Group | None = None
         self._timer_armed = False
@@ -137,8 +139,8 @@ class Journal:
 
     def own(self, shard: int, node: str) -> int:
         """Append the ownership of a shard; return the epoch that its appends carry from now on."""
-        epoch = max(self._memtable.epochs.get(shard, 0), self._owned.get(shard, 0)) + 1
-        self._owned[shard] = epoch
+        epoch = max(self._memtable.epochs.get(shard, 0), self._given.get(shard, 0)) + 1
+        self._owned[shard] = self._given[shard] = epoch
         self._append(shard, Owned(node, epoch), None)
         return epoch
 
@@ -296,20 +298,26 @@ class Journal:
         """Fail a group and all that was built on top of it; reads still read, behind the failures."""
         self.failures += 1
         behind, self._group = self._group, Group()
-        for committed in (*group.records, *behind.records):
-            committed.error = error
-            self.guard.failed(committed.shard, committed.record)
-            if type(committed.record) is Owned:
-                self._owned.pop(committed.shard, None)
+        self._refuse_followers([*group.records, *behind.records], error)
         for failed in (group, behind):
             for records, step in failed.runs():
                 if records:
+                    # Again, for a load that came before these must not let what comes after them pass.
+                    self._refuse_followers(records, error)
                     self._tell(records)
                 if step is None:
                     continue
-                if failed is behind and not step.writes:
-                    step.prepare(Batch())
+                if not step.writes:
+                    step.prepare(Batch())  # anew: what it read with the group's writes laid over is not so
                 self._complete(step, error if step.writes else None)
+
+    def _refuse_followers(self, records: list[Committed], error: Exception) -> None:
+        """Mark records as failed, so that nothing built on them passes."""
+        for committed in records:
+            committed.error = error
+            self.guard.failed(committed.shard, committed.record)
+            if type(committed.record) is Owned and self._owned.get(committed.shard) == committed.record.epoch:
+                del self._owned[committed.shard]
 
     def _tell(self, records: list[Committed]) -> None:
         try:

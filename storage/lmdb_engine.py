@@ -58,6 +58,11 @@ class LmdbPrepared:
         finally:
             self._engine.finished()
 
+    def abandon(self) -> None:
+        """Let go of the batch; nothing of it is stored."""
+        self._transaction.abort()
+        self._engine.finished()
+
 
 class LmdbEngine:
     """Ordered keys in one LMDB environment.

@@ -1,0 +1,484 @@
+"""One model for both engines: any order of calls, commits, failures and crashes agrees with the plain store."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from storage import (
+    ABSENT,
+    ANY,
+    Accepted,
+    Acked,
+    Batch,
+    BehindFailureError,
+    Committed,
+    ConversationView,
+    Emptied,
+    Engine,
+    EngineError,
+    Entries,
+    Entry,
+    Expectation,
+    FencedError,
+    LmdbEngine,
+    ManualCommitter,
+    Marked,
+    MemoryEngine,
+    Owned,
+    Prepared,
+    QueueView,
+    Record,
+    Removed,
+    ShardView,
+    Store,
+    StoreLimits,
+    Table,
+)
+from storage.memory_engine import MemoryPrepared
+from storage.records import decode_record, key_position
+from tests.storage.plain import SHARDS, Plain, shard_of
+
+CONVERSATIONS = ("x0", "y1", "z2")
+DEVICES = {f"{account}{number}".encode(): account for account in ("a0", "b1", "c2", "d0") for number in (1, 2)}
+ACCOUNTS = sorted(set(DEVICES.values()))
+KEYS = (b"k", b"k1", b"l")
+NOUNS = (frozenset({Table.META, Table.JOURNAL, Table.OUTBOX}), frozenset({Table.INBOX}), frozenset({Table.DIRECTORY}))
+LIMITS = StoreLimits(
+    commit_patience_s=0.002,
+    commit_company=3,
+    commit_records_max=4,
+    move_operations_max=3,
+    trim_records_max=2,
+    hot_window_bytes_max=2_000,
+    hot_window_s_max=10,
+)
+accounts = st.lists(st.sampled_from(ACCOUNTS), min_size=1, max_size=3, unique=True)
+bodies = st.integers(0, 60).map(bytes)
+
+
+def devices_of(account: str) -> list[bytes]:
+    return [device for device, owner in DEVICES.items() if owner == account]
+
+
+class StoreModel(RuleBasedStateMachine):
+    """A store, its plain twin, and the calls that are under way, in order."""
+
+    def make_engine(self) -> Engine:
+        return MemoryEngine()
+
+    def reopened(self, inflight: Prepared | None, nouns: tuple[bool, bool, bool]) -> Engine:
+        """Return the engine after a crash that let the chosen nouns of the batch in flight through."""
+        assert isinstance(self.engine, MemoryEngine)
+        if isinstance(inflight, MemoryPrepared):
+            through = [table for chosen, noun in zip(nouns, NOUNS, strict=True) if chosen for table in noun]
+            inflight.tear(through)
+            self.survived(inflight.batch, nouns)
+        return self.engine.crash()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = Plain()
+        self.now_ms = 1_000
+        self.calls: deque[object] = deque()
+        self.call_number = 0
+        self.last_position = 0
+        self.failing = False
+        self.seqs: dict[str, int] = {}
+        self.lost: set[str] = set()
+        self.sources: dict[tuple[int, int], int] = {}
+        self.lost_sources: set[tuple[int, int]] = set()
+        self.engine = self.make_engine()
+        self.open()
+
+    @initialize()
+    def start(self) -> None:
+        self.own_all()
+
+    def open(self) -> None:
+        self.timers: deque[Any] = deque()
+        self.calls.clear()
+        self.committer = ManualCommitter(self.engine)
+        self.store = Store.open(
+            self.engine, self.committer, self.schedule, lambda: self.now_ms, LIMITS, "node", shard_of
+        )
+        self.store.subscribe(self.on_committed)
+        self.epochs: dict[int, int] = {}
+
+    def schedule(self, delay_s: float, function: Any) -> None:
+        self.timers.append(function)
+
+    def own_all(self) -> None:
+        for shard in range(SHARDS):
+            self.take(shard)
+
+    def take(self, shard: int) -> None:
+        self.calls.append(Owned)
+        self.epochs.update(self.store.take_ownership([shard]))
+
+    # Calls and completions, in order.
+
+    def call(self, what: str) -> tuple[int, str]:
+        self.call_number += 1
+        self.calls.append((self.call_number, what))
+        return self.call_number, what
+
+    def completes(self, token: object) -> None:
+        assert self.calls.popleft() == token, "completions come in the order of the calls"
+
+    def on_committed(self, batch: list[Committed]) -> None:
+        for committed in batch:
+            self.completes(Owned if type(committed.record) is Owned else committed.token)
+            if committed.error is None:
+                assert committed.position > self.last_position, "positions rise"
+                self.last_position = committed.position
+                self.plain.journal.append((committed.position, committed.shard, committed.record))
+            else:
+                self.on_refused(committed)
+
+    def on_refused(self, committed: Committed) -> None:
+        record, error = committed.record, committed.error
+        assert self.failing or isinstance(error, FencedError | BehindFailureError), f"nothing fails unasked: {error}"
+        if isinstance(record, Accepted):
+            self.lost.add(record.conversation)
+        elif isinstance(record, Entries):
+            self.lost_sources.add((committed.shard, record.source))
+        elif isinstance(record, Owned) and self.epochs.get(committed.shard) == record.epoch:
+            del self.epochs[committed.shard]
+
+    def append(self, shard: int, record: Record) -> None:
+        if shard not in self.epochs:
+            self.take(shard)
+        self.store.append(shard, self.epochs[shard], record, self.call(type(record).__name__))
+
+    # Appends.
+
+    @rule(conversation=st.sampled_from(CONVERSATIONS), to=accounts, body=bodies, ttl=st.sampled_from((0, 0, 500)))
+    def accept(self, conversation: str, to: list[str], body: bytes, ttl: int) -> None:
+        """A conversation numbers its message before it is durable; after a failure it goes on wrongly until loaded."""
+        seq = self.seqs[conversation] = self.seqs.get(conversation, 0) + 1
+        producer, epoch = bytes((seq % 2,)) * 16, bytes((seq // 7 % 5,)) * 8
+        targets = [(account, devices_of(account)) for account in to]
+        expires_ms = self.now_ms + ttl if ttl else 0
+        ids = bytes((seq,)) * 16
+        record = Accepted(
+            conversation, producer, epoch, seq, ids, seq, ids, to[0], targets, expires_ms, 1, self.now_ms, body
+        )
+        self.append(shard_of(conversation), record)
+
+    @rule(source=st.integers(0, 2), to=st.sampled_from(ACCOUNTS), body=bodies, ttl=st.sampled_from((0, 500)))
+    def enter(self, source: int, to: str, body: bytes, ttl: int) -> None:
+        shard = shard_of(to)
+        position = self.sources[shard, source] = self.sources.get((shard, source), 0) + 1
+        targets = [(to, devices_of(to)[: 1 + position % 2])]
+        expires_ms = self.now_ms + ttl if ttl else 0
+        self.append(shard, Entries(source, position, targets, 0, "x0", position, "a0", expires_ms, 0, body))
+
+    @rule(device=st.sampled_from(sorted(DEVICES)), share=st.floats(0, 1))
+    def ack(self, device: bytes, share: float) -> None:
+        waiting = self.plain.waiting(device)
+        if waiting:
+            up_to = waiting[int(share * (len(waiting) - 1))].position
+            self.append(shard_of(DEVICES[device]), Acked(device, up_to, DEVICES[device], [("x0", 1)]))
+
+    @rule(device=st.sampled_from(sorted(DEVICES)), data=st.data(), sender=st.sampled_from((None, *ACCOUNTS)))
+    def remove(self, device: bytes, data: st.DataObject, sender: str | None) -> None:
+        waiting = [entry.position for entry in self.plain.waiting(device)]
+        if not waiting:
+            return
+        positions = data.draw(st.lists(st.sampled_from(waiting), min_size=1, max_size=3, unique=True))
+        notices, targets = ([(sender, "x0", 1)], [(sender, devices_of(sender))]) if sender else ([], [])
+        account = DEVICES[device]
+        record = Removed(device, account, positions, 1, notices, targets, [b"notice"] if sender else [])
+        self.append(shard_of(account), record)
+
+    @rule(device=st.sampled_from(sorted(DEVICES)))
+    def empty(self, device: bytes) -> None:
+        self.append(shard_of(DEVICES[device]), Emptied(device, DEVICES[device]))
+
+    @rule(conversation=st.sampled_from(CONVERSATIONS), account=st.sampled_from(ACCOUNTS), up_to=st.integers(0, 9))
+    def mark(self, conversation: str, account: str, up_to: int) -> None:
+        self.append(shard_of(conversation), Marked(conversation, account, up_to, up_to // 2, up_to // 3))
+
+    @rule(shard=st.integers(0, 2), back=st.integers(0, 2))
+    def own(self, shard: int, back: int) -> None:
+        """A new owner fences every earlier epoch."""
+        self.take(shard)
+        if back:
+            self.store.append(shard, self.epochs[shard] - back, Emptied(b"?", "a0"), self.call("stale"))
+
+    @rule(shard=st.integers(0, 2), data=st.data())
+    def taken(self, shard: int, data: st.DataObject) -> None:
+        untaken = self.plain.untaken(shard)
+        if untaken:
+            position = data.draw(st.sampled_from(sorted(untaken)))
+            target = data.draw(st.sampled_from(sorted(untaken[position])))
+            self.store.taken(shard, position, target)
+            self.plain.taken.add((position, target))
+
+    # Loads: each agrees with the plain store at its place in the order.
+
+    @rule(conversation=st.sampled_from(CONVERSATIONS))
+    def load_conversation(self, conversation: str) -> None:
+        token = self.call("load_conversation")
+
+        def completed(view: ConversationView) -> None:
+            self.completes(token)
+            assert view.encode() == self.plain.conversation(conversation).encode()
+            assert view.next_seq == self.plain.next_seq(conversation), "seqs have no gap and no double"
+            if conversation in self.lost:
+                self.lost.discard(conversation)
+                self.seqs[conversation] = view.next_seq - 1
+
+        self.store.load_conversation(shard_of(conversation), conversation, completed)
+
+    @rule(device=st.sampled_from(sorted(DEVICES)))
+    def load_queue(self, device: bytes) -> None:
+        token = self.call("load_queue")
+
+        def completed(view: QueueView) -> None:
+            self.completes(token)
+            assert view == self.plain.queue_view(device)
+
+        self.store.load_queue(shard_of(DEVICES[device]), device, completed)
+
+    @rule(device=st.sampled_from(sorted(DEVICES)), skip=st.integers(0, 3), limit=st.integers(1, 5))
+    def read_queue(self, device: bytes, skip: int, limit: int) -> None:
+        token = self.call("read_queue")
+        after = ([0] + [entry.position for entry in self.plain.waiting(device)])[-1 - skip :][0]
+
+        def completed(entries: list[Entry]) -> None:
+            self.completes(token)
+            expected = [entry for entry in self.plain.waiting(device) if entry.position > after]
+            assert entries == expected[:limit]
+
+        self.store.read_queue(shard_of(DEVICES[device]), device, after, limit, 1 << 30, completed)
+
+    @rule(shard=st.integers(0, 2))
+    def load_shard(self, shard: int) -> None:
+        token = self.call("load_shard")
+
+        def completed(view: ShardView) -> None:
+            self.completes(token)
+            assert view.epoch == self.plain.epoch(shard)
+            assert view.cursors == self.plain.cursors(shard)
+            offered, untaken = {position for position, _ in view.outbox}, set(self.plain.untaken(shard))
+            assert untaken <= offered <= untaken | self.plain.outbox_allowed(shard)
+            for key in [key for key in self.lost_sources if key[0] == shard]:
+                self.lost_sources.discard(key)
+                self.sources[key] = view.cursors.get(key[1], 0)
+
+        self.store.load_shard(shard, completed)
+
+    @rule(shard=st.integers(0, 2))
+    def expired(self, shard: int) -> None:
+        token, now_ms = self.call("expired"), self.now_ms
+
+        def completed(devices: list[bytes]) -> None:
+            self.completes(token)
+            assert set(devices) == self.plain.expired(shard, DEVICES, now_ms)
+
+        self.store.expired(shard, now_ms, 100, completed)
+
+    # The directory.
+
+    @rule(
+        key=st.sampled_from(KEYS),
+        value=st.sampled_from((None, b"1", b"2")),
+        expected=st.sampled_from((ANY, ABSENT, b"1")),
+    )
+    def write(self, key: bytes, value: bytes | None, expected: Expectation) -> None:
+        token = self.call("write")
+
+        def completed(ok: bool) -> None:
+            self.completes(token)
+            present = self.plain.directory.get(key)
+            matches = expected is ANY or present == (None if expected is ABSENT else expected)
+            assert ok == matches or (self.failing and not ok)
+            if ok and value is None:
+                self.plain.directory.pop(key, None)
+            elif ok and value is not None:
+                self.plain.directory[key] = value
+
+        if value is None:
+            self.store.directory.delete(key, completed, expected)
+        else:
+            self.store.directory.put(key, value, completed, expected)
+
+    @rule(key=st.sampled_from(KEYS))
+    def take_key(self, key: bytes) -> None:
+        token = self.call("take")
+
+        def completed(value: bytes | None) -> None:
+            self.completes(token)
+            assert value == self.plain.directory.get(key) or (self.failing and value is None)
+            if value is not None:
+                del self.plain.directory[key]
+
+        self.store.directory.take(key, completed)
+
+    @rule(key=st.sampled_from(KEYS))
+    def get_key(self, key: bytes) -> None:
+        token = self.call("get")
+
+        def completed(value: bytes | None) -> None:
+            self.completes(token)
+            assert value == self.plain.directory.get(key)
+
+        self.store.directory.get(key, completed)
+
+    @rule(limit=st.integers(1, 3))
+    def scan_keys(self, limit: int) -> None:
+        token = self.call("scan")
+
+        def completed(pairs: list[tuple[bytes, bytes]]) -> None:
+            self.completes(token)
+            expected = sorted(pair for pair in self.plain.directory.items() if pair[0].startswith(b"k"))
+            assert pairs == expected[:limit]
+
+        self.store.directory.scan(b"k", limit, completed)
+
+    # The disk.
+
+    @rule()
+    def commit(self) -> None:
+        if not self.committer.step():
+            self.tick()
+
+    @rule(flush=st.booleans())
+    def tick(self, flush: bool = False) -> None:
+        if flush:
+            self.store.flush()
+        for _ in range(len(self.timers)):
+            self.timers.popleft()()
+
+    @precondition(lambda self: self.committer.waiting)
+    @rule()
+    def fail(self) -> None:
+        """The disk fails: a slice of a move is given up first; then the group and all behind it."""
+        self.failing = True
+        self.committer.fail(EngineError("the disk broke"))
+        self.failing = self.committer.waiting
+
+    @rule()
+    def move(self) -> None:
+        self.store.move()
+
+    @rule(passed_ms=st.sampled_from((1, 300, 11_000)))
+    def maintain(self, passed_ms: int) -> None:
+        self.now_ms += passed_ms
+        self.store.maintain()
+
+    @rule()
+    def run(self) -> None:
+        """Let everything under way come to its end."""
+        while self.timers or self.committer.waiting:
+            self.failing = False
+            self.tick()
+            self.committer.step()
+        self.failing = False
+        assert not self.calls, "nobody waits for ever"
+        assert self.store.durable_position == self.last_position or not self.plain.journal
+
+    @rule(nouns=st.tuples(st.booleans(), st.booleans(), st.booleans()))
+    def crash(self, nouns: tuple[bool, bool, bool]) -> None:
+        """The process dies; of the batch in flight any noun may have come through."""
+        self.failing = False
+        self.engine = self.reopened(self.committer.crash(), nouns)
+        self.plain.taken_lost |= self.plain.taken
+        self.open()
+        self.seqs = {name: self.plain.next_seq(name) - 1 for name in CONVERSATIONS}
+        self.sources = {(at, src): last for at in range(SHARDS) for src, last in self.plain.cursors(at).items()}
+        self.lost.clear()
+        self.lost_sources.clear()
+        self.check_all()
+        self.own_all()
+
+    def survived(self, batch: Batch, nouns: tuple[bool, bool, bool]) -> None:
+        """Take into the plain store what became durable without anybody being told."""
+        if nouns[0]:
+            for key, value in batch.appends:
+                shard, record = decode_record(value)
+                self.plain.journal.append((key_position(key), shard, record))
+                self.last_position = key_position(key)
+        if nouns[2]:
+            for table, key in batch.deletes:
+                if table is Table.DIRECTORY:
+                    self.plain.directory.pop(key, None)
+            for table, key, value in batch.puts:
+                if table is Table.DIRECTORY and key in KEYS:
+                    self.plain.directory[key] = value
+
+    def check_all(self) -> None:
+        for conversation in CONVERSATIONS:
+            self.load_conversation(conversation)
+        for device in DEVICES:
+            self.load_queue(device)
+            self.read_queue(device, 99, 99)
+        for shard in range(SHARDS):
+            self.load_shard(shard)
+            self.expired(shard)
+        self.scan_keys(9)
+
+    def teardown(self) -> None:
+        self.run()
+        self.check_all()
+        self.store.move()
+        self.run()
+        self.check_all()
+        self.crash((False, False, False))
+        self.run()
+
+
+class LmdbStoreModel(StoreModel):
+    """The same rules over the embedded engine; what is in flight is lost or stored as a whole."""
+
+    def make_engine(self) -> Engine:
+        self.folder = tempfile.TemporaryDirectory(prefix="roost-model-")
+        return LmdbEngine(Path(self.folder.name), 1 << 24)
+
+    def reopened(self, inflight: Prepared | None, nouns: tuple[bool, bool, bool]) -> Engine:
+        batch = self.seen.pop() if self.seen else Batch()
+        if inflight is not None and nouns[0]:
+            inflight.commit()
+            self.survived(batch, (True, True, True))
+        self.engine.close()
+        return LmdbEngine(Path(self.folder.name), 1 << 24)
+
+    def open(self) -> None:
+        super().open()
+        self.seen: list[Batch] = []
+        submit = self.committer.submit
+
+        def submit_seen(batch: Batch, done: Any) -> None:
+            self.seen[:] = [batch]
+            submit(batch, done)
+
+        self.store._journal._committer = SeenCommitter(submit_seen)
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.engine.close()
+        self.folder.cleanup()
+
+
+class SeenCommitter:
+    """Passes batches on and lets the test look at them."""
+
+    def __init__(self, submit: Any) -> None:
+        self.submit = submit
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+TestMemoryStore = StoreModel.TestCase
+TestMemoryStore.settings = settings(max_examples=150, stateful_step_count=60)
+TestLmdbStore = LmdbStoreModel.TestCase
+TestLmdbStore.settings = settings(max_examples=25, stateful_step_count=40)
