@@ -11,36 +11,48 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import uvloop
 
-from actors.accounts.api import RateLimiter
-from actors.accounts.codes import code_sender
-from actors.connection.actor import Admission, ConnectionActor, Origin
+from actors import connection_limits, connection_maker, messenger_children, messenger_limits, rates, store_limits
+from actors.accounts.api import RateLimiter, code_sender
 from actors.logbook import configure, hooks
 from actors.router.api import Router
-from actors.slices import connection_limits, messenger_limits, rates, store_limits
-from actors.tree import messenger_children
 from config import ClusterConfig, ConfigError, load
 from gateway import Door, DoorLimits, TcpListener, bound_socket, drain
-from protocol import ServerWire, StaticKey, Ulid, shard_of
+from protocol import StaticKey, Ulid, shard_of
 from protocol.ids import SHARDS
-from runtime import SHUTDOWN, LoopScheduler, Pid, Runtime
+from runtime import SHUTDOWN, Actor, Down, LoopScheduler, Pid, Runtime
 from storage import LmdbEngine, StorageError, Store, ThreadCommitter
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorFlags
 
-if TYPE_CHECKING:
-    from actors.connection.api import Transport
-
 SOFTWARE: Final = "roost/0.1.0"
 RECONNECT_SPREAD_MS: Final = 5_000
+TREE_STOP_S: Final = 10.0
+
+
+class _Watcher(Actor):
+    """Tells the event loop when a process has ended."""
+
+    def __init__(self, pid: Pid, ended: asyncio.Event) -> None:
+        self._pid = pid
+        self._ended = ended
+
+    def init(self) -> None:
+        self.process.monitor(self._pid)
+
+    def handle_info(self, message: Any) -> None:
+        if isinstance(message, Down):
+            self._ended.set()
+            self.process.stop()
 
 
 class StartError(Exception):
@@ -93,18 +105,15 @@ class Node:
         )
         self.connections = DynamicSupervisor(children_max=limits.connections_max, shutdown_s=1.0)
         self.root = self._build()
+        self.ended = asyncio.Event()
+        self.runtime.start(_Watcher(self.root, self.ended))
 
     def _build(self) -> Pid:
         """The tree: what is lower in the list needs what is above it."""
         config, runtime = self.config, self.runtime
         router = Router(runtime)
         limiter = RateLimiter(rates(config.rates))
-        limits = connection_limits(config)
-
-        def connect(transport: Transport, origin: Origin, admission: Admission) -> ConnectionActor:
-            wire = ServerWire(self.static_key)
-            return ConnectionActor(transport, wire, router, limiter, limits, SOFTWARE, origin, admission)
-
+        connect = connection_maker(self.static_key, router, limiter, connection_limits(config), SOFTWARE)
         try:
             sender = code_sender(config.registration.code_sender, partial(print, flush=True))
         except ValueError as error:
@@ -144,11 +153,11 @@ class Node:
             runtime.exit(listener, SHUTDOWN)
         drain(runtime, self.connections, RECONNECT_SPREAD_MS)
         deadline_s = runtime.clock.now_s() + self.config.node.drain_timeout_s
-        while self.door.connections and runtime.clock.now_s() < deadline_s:
+        while self.door.connections and runtime.clock.now_s() < deadline_s:  # noqa: ASYNC110 - the door keeps counts
             await asyncio.sleep(0.01)
         runtime.exit(self.root, SHUTDOWN)
-        while runtime.is_alive(self.root) and runtime.clock.now_s() < deadline_s + 5:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ended.wait(), TREE_STOP_S)
         closed = asyncio.Event()
         self.store.close(closed.set)
         await closed.wait()
@@ -189,7 +198,7 @@ async def _run(config: ClusterConfig, log: Any) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    fallen = loop.create_task(_root_ended(node))
+    fallen = loop.create_task(node.ended.wait())
     waiting = loop.create_task(stop.wait())
     await asyncio.wait({fallen, waiting}, return_when=asyncio.FIRST_COMPLETED)
     if fallen.done():
@@ -200,12 +209,6 @@ async def _run(config: ClusterConfig, log: Any) -> int:
     await node.stop()
     log.info("stopped")
     return 0
-
-
-async def _root_ended(node: Node) -> None:
-    """Wait until the root supervisor has given up."""
-    while node.runtime.is_alive(node.root):
-        await asyncio.sleep(0.5)
 
 
 def main(arguments: list[str] | None = None) -> int:

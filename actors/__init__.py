@@ -15,3 +15,16 @@ that owns the state. In reading order, along a message's way:
 Invariants: rooms meet only through `api.py`. Only an actor changes its state. What is on the disk is known only by a
 message that comes after the commit. Nothing is acknowledged before it is durable.
 """
+
+from actors.slices import connection_limits, messenger_limits, rates, store_limits
+from actors.tree import MessengerLimits, connection_maker, messenger_children
+
+__all__ = [
+    "MessengerLimits",
+    "connection_limits",
+    "connection_maker",
+    "messenger_children",
+    "messenger_limits",
+    "rates",
+    "store_limits",
+]

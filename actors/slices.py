@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.accounts.actor import AccountLimits
-from actors.accounts.api import Rate
+from actors.accounts.api import AccountLimits, Rate
 from actors.connection.api import ConnectionLimits
-from actors.conversation.logic import Limits
-from actors.presence.actor import PresenceLimits
-from actors.queue.logic import QueueLimits
+from actors.conversation.api import ConversationLimits
+from actors.presence.api import PresenceLimits
+from actors.queue.api import QueueLimits
 from actors.tree import MessengerLimits
 from storage import StoreLimits
 
@@ -36,7 +35,7 @@ def messenger_limits(config: ClusterConfig) -> MessengerLimits:
     """The slices of conversations, queues, accounts and presences."""
     limits, queue, registration = config.limits, config.queue, config.registration
     return MessengerLimits(
-        Limits(limits.payload_size_bytes_max, queue.ttl_s_default, queue.ttl_s_max),
+        ConversationLimits(limits.payload_size_bytes_max, queue.ttl_s_default, queue.ttl_s_max),
         QueueLimits(
             queue.entries_max,
             queue.size_bytes_max,

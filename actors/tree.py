@@ -1,30 +1,38 @@
-"""The supervision tree of the messenger: who lives in a shard, and which shards live on a node."""
+"""The supervision tree of the messenger: who lives in a shard, and which shards live on a node.
+
+The one place, with `slices`, that knows the inside of every room: it makes the actors that the supervisors start.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from actors.accounts.actor import AccountActor, AccountLimits
+from actors.accounts.actor import AccountActor
+from actors.accounts.api import AccountLimits
+from actors.connection.actor import ConnectionActor
 from actors.conversation.actor import ConversationActor
-from actors.presence.actor import PresenceActor, PresenceLimits
+from actors.presence.actor import PresenceActor
 from actors.queue.actor import QueueActor
 from actors.router.api import Household, Router
 from actors.shard.actor import ShardActor
 from actors.shard.api import Disk
 from actors.shard.journal import JournalActor
+from protocol import ServerWire
 from protocol.ids import SHARDS
 from supervisors import ChildSpec, KeyedSupervisor, Supervisor, SupervisorFlags
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from actors.accounts.api import CodeSender
-    from actors.conversation.logic import Limits
-    from actors.queue.logic import QueueLimits
-    from protocol import Ulid
+    from actors.accounts.api import AccountLimits, CodeSender, RateLimiter
+    from actors.connection.api import Admission, ConnectionLimits, Origin, Transport
+    from actors.conversation.api import ConversationLimits
+    from actors.presence.api import PresenceLimits
+    from actors.queue.api import QueueLimits
+    from protocol import StaticKey, Ulid
     from storage import Store
 
-__all__ = ["MessengerLimits", "messenger_children"]
+__all__ = ["MessengerLimits", "connection_maker", "messenger_children"]
 
 CHILDREN_MAX = 1_000_000
 MAILBOX_MAX = 4_096
@@ -33,7 +41,7 @@ MAILBOX_MAX = 4_096
 class MessengerLimits(NamedTuple):
     """Each room's slice of the settings."""
 
-    conversation: Limits
+    conversation: ConversationLimits
     queue: QueueLimits
     account: AccountLimits
     presence: PresenceLimits
@@ -102,6 +110,26 @@ def messenger_children(
             kind="supervisor",
         ),
     ]
+
+
+def connection_maker(
+    static_key: StaticKey, router: Router, limiter: RateLimiter, limits: ConnectionLimits, software: str
+) -> Callable[[Transport, Origin, Admission], ConnectionActor]:
+    """What makes the actor of a connection for a door.
+
+    Args:
+        static_key: The server's identity.
+        router: Where accounts, conversations and queues are found.
+        limiter: Rate limits of the node.
+        limits: What one connection may do.
+        software: Name and version, told to clients.
+    """
+
+    def connect(transport: Transport, origin: Origin, admission: Admission) -> ConnectionActor:
+        wire = ServerWire(static_key)
+        return ConnectionActor(transport, wire, router, limiter, limits, software, origin, admission)
+
+    return connect
 
 
 def _keyed(kind: str, start: Any) -> KeyedSupervisor[Any]:

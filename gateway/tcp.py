@@ -7,8 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from actors.connection.actor import ConnectionActor, Origin
-from actors.connection.api import Drain, Ended, Pressure
+from actors.connection.api import Drain, Ended, Origin, Pressure
 from gateway.door import Door, Visit
 from protocol import Code, ServerWire, StaticKey
 from runtime import Actor, Pid, Reason, Runtime, StartError
@@ -20,7 +19,7 @@ BACKLOG: Final = 4_096
 RETRY_MS: Final = 5_000
 
 
-Connect = Callable[[asyncio.Transport, Origin, Visit], ConnectionActor]
+Connect = Callable[[asyncio.Transport, Origin, Visit], Actor]
 """Makes the actor of a connection."""
 
 

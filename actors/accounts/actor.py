@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.accounts.api import (
+    AccountLimits,
     AccountView,
     Ask,
     CodeSender,
@@ -44,30 +45,12 @@ from runtime import Down, Pid, Ref, TaskDone, TaskFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AccountActor", "AccountLimits"]
+__all__ = ["AccountActor"]
 
 IDLE_S: Final = 60.0
 LOGIN_RECORDED_EVERY_MS: Final = 3_600_000
 RETRY_MS: Final = 1_000
 CODE_DIGITS: Final = 6
-
-
-class AccountLimits(NamedTuple):
-    """What an account may have, and how people get one.
-
-    Attributes:
-        devices_max: Devices of the account.
-        relations_max: Contacts and blocked accounts together.
-        registration_open: Whether new accounts and devices may register.
-        code_lifetime_s: How long a code may be used.
-        code_attempts_max: Wrong codes before a new one must be requested.
-    """
-
-    devices_max: int
-    relations_max: int
-    registration_open: bool
-    code_lifetime_s: int
-    code_attempts_max: int
 
 
 class Loaded(NamedTuple):

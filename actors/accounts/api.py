@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple
 
 import msgspec
 
+from actors.accounts.codes import CodeSender, code_sender
 from actors.accounts.rates import Allowance, Rate, RateLimiter
 from protocol import AccountId, DeviceId
 from runtime import Pid
 
 __all__ = [
+    "AccountLimits",
     "AccountView",
     "Allowance",
     "Ask",
@@ -23,6 +25,7 @@ __all__ = [
     "Show",
     "SignIn",
     "Subscribe",
+    "code_sender",
 ]
 
 
@@ -103,14 +106,19 @@ class DeviceRevoked(msgspec.Struct, frozen=True):
     by: DeviceId
 
 
-class CodeSender(Protocol):
-    """The way a verification code travels to the owner of an address (a log line, an SMS, an e-mail).
+class AccountLimits(NamedTuple):
+    """What an account may have, and how people get one.
 
-    It runs as a task in a thread, so it may block.
+    Attributes:
+        devices_max: Devices of the account.
+        relations_max: Contacts and blocked accounts together.
+        registration_open: Whether new accounts and devices may register.
+        code_lifetime_s: How long a code may be used.
+        code_attempts_max: Wrong codes before a new one must be requested.
     """
 
-    via: str
-
-    def send(self, address: AccountId, code: str, lifetime_s: int) -> None:
-        """Send the code, or raise."""
-        ...
+    devices_max: int
+    relations_max: int
+    registration_open: bool
+    code_lifetime_s: int
+    code_attempts_max: int

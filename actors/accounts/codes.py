@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.accounts.api import CodeSender
     from protocol import AccountId
 
-__all__ = ["LogCodeSender", "code_sender"]
+__all__ = ["CodeSender", "LogCodeSender", "code_sender"]
+
+
+class CodeSender(Protocol):
+    """The way a verification code travels to the owner of an address (a log line, an SMS, an e-mail).
+
+    It runs as a task in a thread, so it may block.
+    """
+
+    via: str
+
+    def send(self, address: AccountId, code: str, lifetime_s: int) -> None:
+        """Send the code, or raise."""
+        ...
 
 
 class LogCodeSender:

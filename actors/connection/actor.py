@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from actors.accounts.api import Ask, LoggedIn, LoginRefused, RateLimiter, SignIn
-from actors.connection.api import ConnectionLimits, Drain, Ended, Pressure, Transport
+from actors.connection.api import Admission, ConnectionLimits, Drain, Ended, Origin, Pressure, Transport
 from actors.connection.routes import ROUTES, Session
 from actors.conversation.api import Sender
 from actors.presence.api import Appear
@@ -52,7 +52,7 @@ from protocol.messages import (
 from runtime import Actor, Crash, Down, Reason, Ref
 from storage.records import MESSAGE
 
-__all__ = ["Admission", "ConnectionActor", "Origin"]
+__all__ = ["ConnectionActor"]
 
 BUSY_RETRY_MS: Final = 1_000
 FOREGROUND_HEARTBEAT_S_MAX: Final = 120
@@ -61,26 +61,6 @@ QUIET_S: Final = 3.0
 BROKEN: Final = Reason("broken")
 
 _decode_notice = msgspec.msgpack.Decoder(NoticeBody).decode
-
-
-class Admission(Protocol):
-    """The door's book of who is inside."""
-
-    def logged_in(self) -> None:
-        """This connection is no longer a stranger."""
-        ...
-
-
-class Origin(NamedTuple):
-    """Where a connection comes from.
-
-    Attributes:
-        address: Network address of the client.
-        limited: Whether limits per network address apply to it.
-    """
-
-    address: str
-    limited: bool
 
 
 class Hurry:

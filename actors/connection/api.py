@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-__all__ = ["ConnectionLimits", "Drain", "Ended", "Pressure", "Transport"]
+__all__ = ["Admission", "ConnectionLimits", "Drain", "Ended", "Origin", "Pressure", "Transport"]
 
 
 class Transport(Protocol):
@@ -73,3 +73,23 @@ class Drain(msgspec.Struct, frozen=True):
     """From the door: the node stops; say goodbye, to come back after so many milliseconds."""
 
     retry_after_ms: int
+
+
+class Admission(Protocol):
+    """The door's book of who is inside."""
+
+    def logged_in(self) -> None:
+        """This connection is no longer a stranger."""
+        ...
+
+
+class Origin(NamedTuple):
+    """Where a connection comes from.
+
+    Attributes:
+        address: Network address of the client.
+        limited: Whether limits per network address apply to it.
+    """
+
+    address: str
+    limited: bool

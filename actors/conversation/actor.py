@@ -6,8 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.accounts.api import AccountView, Subscribe
-from actors.conversation.api import Sender, Submit
-from actors.conversation.logic import Limits, Refusal, authorise, recall, refused, targets_of
+from actors.conversation.api import ConversationLimits, Sender, Submit
+from actors.conversation.logic import Refusal, authorise, recall, refused, targets_of
 from actors.queue.api import Pass
 from actors.receipts.api import Advance, Inquire, Ledger, Tell
 from actors.router.api import Router, UnreachableError
@@ -61,7 +61,9 @@ class ConversationActor(LoadingActor):
         "_view",
     )
 
-    def __init__(self, conversation: ConversationId, disk: Disk, router: Router, ulid: Ulid, limits: Limits) -> None:
+    def __init__(
+        self, conversation: ConversationId, disk: Disk, router: Router, ulid: Ulid, limits: ConversationLimits
+    ) -> None:
         super().__init__()
         self._conversation = conversation
         self._disk = disk

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from protocol import AccountId, DeviceId, Epoch
 from protocol.messages import Send
 from runtime import Pid
 
-__all__ = ["Sender", "Submit"]
+__all__ = ["ConversationLimits", "Sender", "Submit"]
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -28,3 +30,17 @@ class Submit(msgspec.Struct, frozen=True):
 
     sender: Sender
     frame: Send
+
+
+class ConversationLimits(NamedTuple):
+    """What one message may be.
+
+    Attributes:
+        payload_size_bytes_max: Size of its content.
+        ttl_s_default: How long it waits for its readers if the sender does not say.
+        ttl_s_max: The longest that a sender may say.
+    """
+
+    payload_size_bytes_max: int
+    ttl_s_default: int
+    ttl_s_max: int

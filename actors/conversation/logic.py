@@ -17,25 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from actors.accounts.api import AccountView
-    from actors.conversation.api import Sender
+    from actors.conversation.api import ConversationLimits, Sender
 
-__all__ = ["Limits", "Refusal", "authorise", "recall", "refused", "targets_of"]
+__all__ = ["Refusal", "authorise", "recall", "refused", "targets_of"]
 
 KNOWN_FLAGS: Final = URGENT | EPHEMERAL
-
-
-class Limits(NamedTuple):
-    """What one message may be.
-
-    Attributes:
-        payload_size_bytes_max: Size of its content.
-        ttl_s_default: How long it waits for its readers if the sender does not say.
-        ttl_s_max: The longest that a sender may say.
-    """
-
-    payload_size_bytes_max: int
-    ttl_s_default: int
-    ttl_s_max: int
 
 
 class Refusal(NamedTuple):
@@ -60,7 +46,9 @@ def refused(frame: Send, refusal: Refusal) -> Refused:
     )
 
 
-def authorise(sender: Sender, frame: Send, members: Mapping[AccountId, AccountView], limits: Limits) -> Refusal | None:
+def authorise(
+    sender: Sender, frame: Send, members: Mapping[AccountId, AccountView], limits: ConversationLimits
+) -> Refusal | None:
     """Whether this sender may say this here at all; None if so."""
     account = sender.account
     if account not in members:

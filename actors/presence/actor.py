@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.accounts.api import AccountView
 from actors.accounts.api import Subscribe as SubscribeAccount
-from actors.presence.api import Appear, Subscribe, Type, Unsubscribe
+from actors.presence.api import Appear, PresenceLimits, Subscribe, Type, Unsubscribe
 from actors.presence.logic import PresenceState
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, LoadingActor, inform
@@ -16,23 +16,11 @@ from runtime import Down, Pid, Ref
 if TYPE_CHECKING:
     from protocol import AccountId, ConversationId
 
-__all__ = ["PresenceActor", "PresenceLimits"]
+__all__ = ["PresenceActor"]
 
 SUBSCRIBERS_MAX: Final = 10_000
 RESUBSCRIBE_S: Final = 0.5
 IDLE_S: Final = 30.0
-
-
-class PresenceLimits(NamedTuple):
-    """How presence behaves.
-
-    Attributes:
-        offline_delay_s: How long after its last connection an account still counts as online.
-        typing_interval_s_min: Typing in one conversation is passed on no more often than this.
-    """
-
-    offline_delay_s: float
-    typing_interval_s_min: float
 
 
 class LastSeen(NamedTuple):

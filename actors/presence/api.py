@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from protocol import AccountId, ConversationId, DeviceId
 from runtime import Pid
 
-__all__ = ["Appear", "Subscribe", "Type", "Unsubscribe"]
+__all__ = ["Appear", "PresenceLimits", "Subscribe", "Type", "Unsubscribe"]
 
 
 class Appear(msgspec.Struct, frozen=True):
@@ -38,3 +40,15 @@ class Type(msgspec.Struct, frozen=True):
 
     conversation: ConversationId
     active: bool
+
+
+class PresenceLimits(NamedTuple):
+    """How presence behaves.
+
+    Attributes:
+        offline_delay_s: How long after its last connection an account still counts as online.
+        typing_interval_s_min: Typing in one conversation is passed on no more often than this.
+    """
+
+    offline_delay_s: float
+    typing_interval_s_min: float

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from actors.accounts.api import AccountView, DeviceRevoked, Show
-from actors.queue.api import Acknowledge, Attach, Attached, Batch, Detach, Fault, Flow, NoticeBody, Pass
-from actors.queue.logic import Forgotten, QueueLimits, QueueState
+from actors.queue.api import Acknowledge, Attach, Attached, Batch, Detach, Fault, Flow, NoticeBody, Pass, QueueLimits
+from actors.queue.logic import Forgotten, QueueState
 from actors.receipts.api import Advance, Tell
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, inform

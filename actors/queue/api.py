@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
-from protocol import DeviceId
 from runtime import Pid
 
-__all__ = ["Acknowledge", "Attach", "Attached", "Batch", "Detach", "Fault", "Flow", "NoticeBody", "Pass", "Revoke"]
+__all__ = ["Acknowledge", "Attach", "Attached", "Batch", "Detach", "Fault", "Flow", "NoticeBody", "Pass", "QueueLimits"]
 
 
 class Attach(msgspec.Struct, frozen=True):
@@ -80,7 +81,19 @@ class Fault(msgspec.Struct, frozen=True):
     code: int
 
 
-class Revoke(msgspec.Struct, frozen=True):
-    """The device is no longer one of its account: everything that waits for it goes, with notices."""
+class QueueLimits(NamedTuple):
+    """How much may wait, and how much may be on its way.
 
-    by: DeviceId
+    Attributes:
+        entries_max: Entries that may wait for a device.
+        size_bytes_max: Their bytes.
+        window_bytes: Bytes on their way to the device without its ack.
+        attempts_max: Connections that may break over the same entry before it is taken for poison.
+        resume_window_s: How long a session may be resumed.
+    """
+
+    entries_max: int
+    size_bytes_max: int
+    window_bytes: int
+    attempts_max: int
+    resume_window_s: float

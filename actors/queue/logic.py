@@ -16,29 +16,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from storage.records import MESSAGE
 
 if TYPE_CHECKING:
+    from actors.queue.api import QueueLimits
     from storage import Entry
 
-__all__ = ["Forgotten", "QueueLimits", "QueueState", "Unacked"]
+__all__ = ["Forgotten", "QueueState", "Unacked"]
 
 ISOLATE_AFTER: Final = 3
-
-
-class QueueLimits(NamedTuple):
-    """How much may wait, and how much may be on its way.
-
-    Attributes:
-        entries_max: Entries that may wait for a device.
-        size_bytes_max: Their bytes.
-        window_bytes: Bytes on their way to the device without its ack.
-        attempts_max: Connections that may break over the same entry before it is taken for poison.
-        resume_window_s: How long a session may be resumed.
-    """
-
-    entries_max: int
-    size_bytes_max: int
-    window_bytes: int
-    attempts_max: int
-    resume_window_s: float
 
 
 class Unacked(NamedTuple):
