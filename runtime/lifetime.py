@@ -113,6 +113,8 @@ def _bury(process: Process, reason: Reason) -> None:
     runtime = process.runtime
     pid = process.pid
     linked = links_of(process)
+    process._links = None
+    process._parent_linked = False
     pid._process = None
     del runtime._processes[pid.serial]
     runtime._registry.forget(process._names)

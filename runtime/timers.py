@@ -53,7 +53,9 @@ class Timer(Ref):
 
 
 class TimerWheel:
-    """The runtime's timers. None fires early by more than a microsecond; each fires at most a tick after it is due, if the alarm is punctual.
+    """The runtime's timers.
+
+    None fires early by more than a microsecond; each fires at most a tick after it is due, if the alarm is punctual.
 
     Args:
         clock: Where time is read.
