@@ -6,13 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Self
 from weakref import WeakSet, WeakValueDictionary
 
-from protocol import AccountId, ConversationId, IdentifierError, checked_conversation, direct_conversation, members_of
 from protocol.messages import URGENT
 from roost.address import ServerAddress
 from roost.content import encode_text
+from roost.conversations import conversation_with
 from roost.errors import (
     AccountMissingError,
-    AddressError,
     ConnectionClosedError,
     NotConnectedError,
     SendFailedError,
@@ -28,7 +27,6 @@ from roost.events import (
     ReceiptChanged,
 )
 from roost.history import MessageState
-from roost.home import account_address
 from roost.queries import Queries
 from roost.runner import Runner
 from roost.sending import Sending
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from protocol import AccountId, ConversationId
     from protocol.messages import Frame
     from roost.events import Event
     from roost.history import Chat, StoredMessage
@@ -111,7 +110,7 @@ class Client(Queries):
             StoppedError: it ended for good and never will be.
         """
         await self._online.wait()
-        self._check_running()
+        self.check_running()
 
     def retry_now(self) -> None:
         """Connect at once instead of after the back-off, because the network has changed."""
@@ -125,15 +124,7 @@ class Client(Queries):
         Raises:
             AddressError: it is neither, or a conversation of others.
         """
-        if ":" not in name:
-            return direct_conversation(self.account, account_address(name))
-        try:
-            conversation = checked_conversation(name)
-        except IdentifierError as error:
-            raise AddressError(error.sentence, error.code) from error
-        if self.account not in members_of(conversation):
-            raise AddressError(f"{name} is a conversation of others.")
-        return conversation
+        return conversation_with(self.account, name)
 
     async def send(self, to: str, text: str, *, ttl_s: int = 0, urgent: bool = False) -> Sending:
         """Send a text; return when it is durable in the outbox, connected or not.
@@ -151,7 +142,7 @@ class Client(Queries):
             StoreError: the local disk is full or fails.
             StoppedError: the session ended for good.
         """
-        self._check_running()
+        self.check_running()
         conversation = self.conversation_with(to)
         if not 0 <= ttl_s <= _TTL_S_MAX:
             raise TextError("The time to live is a number of seconds, 0 or more.")
@@ -172,7 +163,7 @@ class Client(Queries):
             TextError: the text is empty or too long.
             NotConnectedError: there is no connection.
         """
-        self._check_running()
+        self.check_running()
         if not self._runner.session.send_ephemeral(self.conversation_with(to), self._payload(text)):
             raise NotConnectedError("There is no connection to the server, so nothing could be sent for this moment.")
         self._runner.wake()
@@ -257,12 +248,18 @@ class Client(Queries):
     # Within.
 
     def _request(self, frame_of: Callable[[int], Frame]) -> int:
-        self._check_running()
+        self.check_running()
         number = self._runner.session.request(frame_of)
         self._runner.wake()
         return number
 
-    def _check_running(self) -> None:
+    def check_running(self) -> None:
+        """Raise what ended this client.
+
+        Raises:
+            StoppedError: the session ended for good.
+            ConnectionClosedError: `close` was called.
+        """
         if self._stopped is not None:
             raise StoppedError(self._stopped.sentence, self._stopped.code)
         if self._closed:

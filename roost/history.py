@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from protocol import IdentifierError, members_of
 from roost.arrivals import not_delivered_sentence
 from roost.content import Content, decode_content
+from roost.conversations import other_account
 from roost.schema import FAILED, PENDING, RECEIVED
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from protocol import AccountId, ConversationId, DeviceId
 
-__all__ = ["Chat", "MessageState", "StoredMessage", "chats", "history", "message_of", "messages_after", "other_account"]
+__all__ = ["Chat", "MessageState", "StoredMessage", "chats", "history", "message_of", "messages_after"]
 
 
 class MessageState(StrEnum):
@@ -80,15 +80,6 @@ class Chat:
     unread: int
     read: int
     latest: StoredMessage | None
-
-
-def other_account(conversation: str, account: AccountId) -> AccountId:
-    """Return with whom a direct conversation is, seen from `account`."""
-    try:
-        first, second = members_of(conversation)
-    except IdentifierError:
-        return account
-    return second if first == account else first
 
 
 _COLUMNS = """

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from protocol import AccountId, IdentifierError, normalized_address
 from roost.address import ServerAddress
-from roost.errors import AccountMissingError, AddressError
+from roost.conversations import account_address
+from roost.errors import AccountMissingError
 
-__all__ = ["account_address", "account_path", "find_account", "home_folder", "registered"]
+if TYPE_CHECKING:
+    from protocol import AccountId
+
+__all__ = ["account_path", "find_account", "home_folder", "registered"]
 
 _SUFFIX: Final = ".db"
 
@@ -19,18 +22,6 @@ def home_folder() -> Path:
     """Return the folder of the accounts: $ROOST_HOME, or else ~/.local/share/roost."""
     chosen = os.environ.get("ROOST_HOME")
     return Path(chosen).expanduser() if chosen else Path.home() / ".local" / "share" / "roost"
-
-
-def account_address(text: str) -> AccountId:
-    """Return an account's address in its one spelling.
-
-    Raises:
-        AddressError: it is not an address; the sentence says why.
-    """
-    try:
-        return normalized_address(text)
-    except IdentifierError as error:
-        raise AddressError(error.sentence, error.code) from error
 
 
 def account_path(account: AccountId, server: ServerAddress, folder: Path | None = None) -> Path:

@@ -24,8 +24,8 @@ from protocol.messages import (
     SetSettings,
     Settings,
 )
+from roost.conversations import account_address
 from roost.errors import ConnectionClosedError, NotConnectedError, RefusedError
-from roost.home import account_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

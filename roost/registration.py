@@ -12,8 +12,9 @@ from protocol import IdentifierError, normalized_name
 from protocol.messages import Closing, CodeSent, Error, Hello, Register, Registered, RequestCode, Welcome
 from roost.address import SERVER_DEFAULT, ServerAddress
 from roost.connection import Connection
+from roost.conversations import account_address
 from roost.errors import AddressError, ConnectionClosedError, RefusedError, ServerKeyChangedError
-from roost.home import account_address, account_path
+from roost.home import account_path
 from roost.session import SOFTWARE, VERSIONS
 from roost.store import Store
 

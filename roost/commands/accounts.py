@@ -1,0 +1,108 @@
+"""Register an account, and look after it: its devices, settings and limits."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from roost.commands.opened import opened
+from roost.errors import AccountMissingError, AddressError, RoostError
+from roost.home import home_folder, registered
+from roost.plain import date_and_time, one_line
+from roost.registration import register as register_account
+
+if TYPE_CHECKING:
+    import argparse
+
+    from roost.client import Client
+    from roost.registration import CodeRequest
+
+__all__ = ["accounts", "devices", "limits", "register", "settings"]
+
+
+async def register(arguments: argparse.Namespace) -> None:
+    """Register an address and keep its identity on this computer."""
+    account = await register_account(
+        arguments.address,
+        server=arguments.server,
+        code=arguments.code or _asked,
+        display_name=arguments.name,
+        device_name=arguments.device_name,
+        server_key=_key(arguments.server_key),
+    )
+    print(f"{account} is registered. Now: roost chat")
+
+
+async def _asked(request: CodeRequest) -> str:
+    where = "the server's log" if request.via == "log" else request.via
+    minutes = max(1, request.expires_s // 60)
+    print(f"A code for {request.account} was sent by {where}; it holds for {minutes} minutes.", file=sys.stderr)
+    if sys.stdin.isatty():
+        print("Code: ", end="", file=sys.stderr, flush=True)
+    line: str = await asyncio.to_thread(sys.stdin.readline)
+    if not line.strip():
+        raise RoostError("No code was given. Run the command again, with --code once you have it.")
+    return line
+
+
+def _key(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise AddressError("A server key is 64 hexadecimal digits; ask the server's operator for it.") from error
+
+
+async def accounts(arguments: argparse.Namespace) -> None:
+    """Print the accounts registered on this computer."""
+    del arguments
+    found = registered()
+    if not found:
+        raise AccountMissingError(f"No account is registered in {home_folder()}. Register: roost register ADDRESS")
+    for path in found:
+        print(path.stem)
+
+
+async def devices(arguments: argparse.Namespace) -> None:
+    """Print the account's devices, or remove one."""
+    async with opened(arguments) as client:
+        if arguments.remove:
+            await _remove(client, arguments.remove)
+        for device in await client.devices():
+            current = "  (this one)" if device.current else ""
+            seen = date_and_time(device.last_login_ms)
+            print(f"{device.device.hex()[:8]}  last login {seen}  {one_line(device.name)}{current}")
+
+
+async def _remove(client: Client, prefix: str) -> None:
+    matching = [one for one in await client.devices() if one.device.hex().startswith(prefix.lower())]
+    if len(matching) != 1:
+        count = "No device" if not matching else "More than one device"
+        raise RoostError(f"{count} begins with {prefix}. The list says which there are: roost devices")
+    await client.remove_device(matching[0].device)
+    print(f"Removed {one_line(matching[0].name)}.")
+
+
+async def settings(arguments: argparse.Namespace) -> None:
+    """Print the settings after changing what was asked for."""
+    async with opened(arguments) as client:
+        receipts = None if arguments.read_receipts is None else arguments.read_receipts == "on"
+        now = await client.change_settings(
+            display_name=arguments.name,
+            read_receipts=receipts,
+            last_seen=arguments.last_seen,
+            online=arguments.online,
+        )
+        print(f"name           {one_line(now.display_name)}")
+        print(f"read receipts  {'on' if now.read_receipts else 'off'}")
+        print(f"last seen      {now.last_seen}")
+        print(f"online         {now.online}")
+
+
+async def limits(arguments: argparse.Namespace) -> None:
+    """Print what is left of the account's rate limits."""
+    async with opened(arguments) as client:
+        for limit in await client.limits():
+            print(f"{limit.operation:<16} {limit.remaining:>8} left, full again in {limit.reset_s} s")

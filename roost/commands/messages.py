@@ -1,0 +1,179 @@
+"""Send a message, listen for messages, look at the history."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from roost.commands.opened import opened
+from roost.content import Text
+from roost.conversations import conversation_with, other_account
+from roost.errors import NotConnectedError
+from roost.events import EventsLost, MessageReceived
+from roost.history import MessageState
+from roost.home import find_account
+from roost.plain import clock_time, day_name, shown
+from roost.store import Store
+
+if TYPE_CHECKING:
+    import argparse
+
+    from roost.client import Client
+    from roost.history import StoredMessage
+    from roost.sending import Sending
+
+__all__ = ["history", "listen", "send"]
+
+_BATCH: Final = 100
+_TICKS: Final = {
+    MessageState.PENDING: "…",
+    MessageState.SENT: "✓",
+    MessageState.DELIVERED: "✓✓",
+    MessageState.READ: "✓✓ read",
+    MessageState.FAILED: "!",
+    MessageState.RECEIVED: "",
+}
+
+
+async def send(arguments: argparse.Namespace) -> None:
+    """Send one message and wait for as many ticks as wanted."""
+    text = sys.stdin.read().rstrip("\n") if arguments.text == "-" else arguments.text
+    async with opened(arguments, online=False) as client:
+        sending = await client.send(arguments.to, text, ttl_s=arguments.ttl_s, urgent=arguments.urgent)
+        try:
+            async with asyncio.timeout(arguments.timeout_s):
+                await _reached(sending, arguments.wait)
+        except TimeoutError as error:
+            raise NotConnectedError(_late(client, sending, arguments)) from error
+        if arguments.json:
+            _print_json({"event": "sent", "id": sending.id, "state": sending.state, "seq": sending.seq})
+        elif arguments.wait != "none":
+            print(_TICKS[sending.state])
+
+
+async def _reached(sending: Sending, wanted: str) -> None:
+    if wanted == "sent":
+        await sending.sent()
+    elif wanted == "delivered":
+        await sending.delivered()
+    elif wanted == "read":
+        await sending.read()
+
+
+def _late(client: Client, sending: Sending, arguments: argparse.Namespace) -> str:
+    if sending.state is MessageState.PENDING:
+        why = f" ({client.connection.sentence})" if client.connection.sentence else ""
+        return (
+            f"Not sent within {arguments.timeout_s:g} seconds{why}. "
+            "The message is kept, and goes out when Roost next runs with a connection."
+        )
+    return f"The message is {sending.state}, but was not {arguments.wait} within {arguments.timeout_s:g} seconds."
+
+
+async def listen(arguments: argparse.Namespace) -> None:
+    """Print every message that comes, and those that came during other commands, once."""
+    async with opened(arguments, online=False) as client:
+        events = client.events()
+        left = await _print_stored(client, arguments, arguments.count)
+        while left is None or left > 0:
+            event = await anext(events, None)
+            match event:
+                case None:
+                    client.check_running()
+                    return
+                case MessageReceived(ephemeral=True):
+                    _print_message(_ephemeral(event), arguments)
+                    left = None if left is None else left - 1
+                case MessageReceived() | EventsLost():
+                    left = await _print_stored(client, arguments, left)
+                case _:
+                    pass
+
+
+async def _print_stored(client: Client, arguments: argparse.Namespace, left: int | None) -> int | None:
+    """Print what is stored and not yet printed, at most `left`; remember it only after it was handed on."""
+    while left is None or left > 0:
+        messages = await client.unprinted(_BATCH if left is None else min(left, _BATCH))
+        if not messages:
+            break
+        for message in messages:
+            _print_message(_stored(message), arguments)
+        await client.printed(messages[-1])
+        left = None if left is None else left - len(messages)
+    return left
+
+
+def _stored(message: StoredMessage) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "event": "message",
+        "id": message.key,
+        "conversation": message.conversation,
+        "from": message.sender,
+        "seq": message.seq,
+        "time_ms": message.time_ms,
+    }
+    return fields | _said(message.content, shown(message.content))
+
+
+def _ephemeral(event: MessageReceived) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "event": "message",
+        "id": event.key,
+        "conversation": event.conversation,
+        "from": event.sender,
+        "seq": 0,
+        "time_ms": event.time_ms,
+        "ephemeral": True,
+    }
+    return fields | _said(event.content, shown(event.content))
+
+
+def _said(content: object, text: str) -> dict[str, Any]:
+    return {"text": content.text} if isinstance(content, Text) else {"text": None, "note": text}
+
+
+def _print_message(fields: dict[str, Any], arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        _print_json(fields)
+        return
+    text = fields["note"] if fields["text"] is None else shown(Text(fields["text"]))
+    print(f"{clock_time(fields['time_ms'])} {fields['from']}: {text}", flush=True)
+
+
+def _print_json(fields: dict[str, Any]) -> None:
+    # ASCII only: half a character or a line separator in a text must not break the line for its reader.
+    print(json.dumps(fields, ensure_ascii=True), flush=True)
+
+
+async def history(arguments: argparse.Namespace) -> None:
+    """Print the latest messages of a conversation; needs no connection, and may run beside other programs."""
+    store = await asyncio.to_thread(Store, find_account(arguments.account, arguments.server), read_only=True)
+    try:
+        conversation = conversation_with(store.account, arguments.to)
+        messages = store.history(conversation, max(1, arguments.limit))
+        if arguments.json:
+            for message in messages:
+                _print_json(_stored(message) | {"event": "history", "state": message.state})
+        else:
+            _print_history(messages, other_account(conversation, store.account))
+    finally:
+        store.close()
+
+
+def _print_history(messages: list[StoredMessage], other: str) -> None:
+    if not messages:
+        print(f"No messages with {other} yet.")
+    now_ms, day = time.time_ns() // 1_000_000, ""
+    for message in messages:
+        name = day_name(message.time_ms, now_ms)
+        if name != day:
+            day = name
+            print(f"— {day} —")
+        ticks = f"  {_TICKS[message.state]}" if _TICKS[message.state] else ""
+        print(f"{clock_time(message.time_ms)} {message.sender}: {shown(message.content)}{ticks}")
+        for sentence in (message.sentence, *message.not_delivered):
+            if sentence:
+                print(f"      ! {sentence}")

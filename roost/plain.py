@@ -1,0 +1,88 @@
+"""Text from strangers, made safe and plain for a terminal.
+
+A message may hold anything: escape sequences that rewrite the screen, direction overrides that make words read
+differently, marks piled up by the hundred. None of that may leave the line it is shown on.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from roost.content import Text, UnknownContent
+
+if TYPE_CHECKING:
+    from roost.content import Content
+
+__all__ = ["clock_time", "date_and_time", "day_name", "one_line", "plain", "shown"]
+
+_TAB_WIDTH: Final = 4
+_MARKS_MAX: Final = 4
+"""Combining marks kept on one character: enough for every script, not enough to climb over other lines."""
+_REMOVED: Final = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+_BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+
+
+def plain(text: str) -> str:
+    """Return the text with line breaks kept and everything that could steer a terminal replaced."""
+    if text.isascii() and text.isprintable():
+        return text
+    shown: list[str] = []
+    marks = 0
+    for character in text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " " * _TAB_WIDTH):
+        category = unicodedata.category(character)
+        if category in ("Mn", "Me"):
+            marks += 1
+            if marks > _MARKS_MAX:
+                continue
+        else:
+            marks = 0
+        if character != "\n" and (category in _REMOVED or character in _BIDI_CONTROLS):
+            character = "\N{REPLACEMENT CHARACTER}"
+        shown.append(character)
+    return "".join(shown)
+
+
+def one_line(text: str) -> str:
+    """Return the text on one line, for lists and titles."""
+    return " ".join(plain(text).split())
+
+
+def shown(content: Content) -> str:
+    """Return what to show of a message's content."""
+    match content:
+        case Text(text):
+            return plain(text)
+        case UnknownContent():
+            return content.sentence
+
+
+def clock_time(time_ms: int) -> str:
+    """Return a time of day in the computer's own time zone."""
+    return f"{_local(time_ms):%H:%M}"
+
+
+def date_and_time(time_ms: int) -> str:
+    """Return a day and time in the computer's own time zone; "never" for 0."""
+    return f"{_local(time_ms):%Y-%m-%d %H:%M}" if time_ms else "never"
+
+
+def day_name(time_ms: int, now_ms: int) -> str:
+    """Return a day as people say it."""
+    day, today = _local(time_ms), _local(now_ms)
+    days = (today.date() - day.date()).days
+    if days == 0:
+        return "Today"
+    if days == 1:
+        return "Yesterday"
+    if 1 < days < 7:
+        return f"{day:%A}"
+    return f"{day.day} {day:%B %Y}"
+
+
+def _local(time_ms: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(time_ms / 1000).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return datetime.fromtimestamp(0).astimezone()

@@ -1,0 +1,193 @@
+"""The commands as a person or a script runs them: real processes, a real socket, exit codes and sentences."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import roost
+from protocol import AccountId, Code
+from roost.command import main
+from tests.roost.model_server import Account
+from tests.roost.stories import story
+from tests.roost.tcp_server import TcpServer
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = "red\x1b[31m\u202eevil\x07"
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+async def start(folder: Path, *words: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "roost", *words,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "ROOST_HOME": str(folder), "PYTHONUTF8": "1"}, cwd=ROOT,
+    )  # fmt: skip
+
+
+async def run(folder: Path, *words: str, typed: str = "") -> Ran:
+    process = await start(folder, *words)
+    out, err = await process.communicate(typed.encode())
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def register(folder: Path, server: TcpServer, *names: str) -> None:
+    for name in names:
+        await roost.register(name, server=server.address, code="123456", folder=folder)
+
+
+@story
+async def test_a_newcomer_registers_with_the_code_that_was_sent(folder: Path) -> None:
+    async with TcpServer() as server:
+        ran = await run(folder, "register", "Alice", "--server", server.address, typed="123456\n")
+        assert (ran.code, ran.out) == (0, "alice is registered. Now: roost chat\n")
+        assert "A code for alice was sent by the server's log" in ran.err
+        assert (await run(folder, "accounts")).out.startswith("alice@127.0.0.1_")
+
+
+@story
+async def test_a_wrong_code_is_said_and_exits_with_1(folder: Path) -> None:
+    async with TcpServer() as server:
+        ran = await run(folder, "register", "alice", "--server", server.address, "--code", "000000")
+        assert (ran.code, ran.out) == (1, "")
+        assert ran.err == f"roost: {Code.CODE_WRONG.sentence}\n"
+
+
+@story
+async def test_a_sent_message_shows_its_tick_and_the_listener_prints_it_once(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder, server, "alice", "bob")
+        sent = await run(folder, "send", "bob", "hi bob", "--account", "alice")
+        assert (sent.code, sent.out) == (0, "✓\n")
+        heard = await run(folder, "listen", "--json", "--count", "1", "--account", "bob")
+        (message,) = heard.json
+        assert (message["from"], message["text"], message["seq"]) == ("alice", "hi bob", 1)
+        piped = await run(folder, "send", "bob", "-", "--account", "alice", typed="from a pipe\n")
+        assert piped.code == 0
+        (message,) = (await run(folder, "listen", "--json", "--count", "1", "--account", "bob")).json
+        assert message["text"] == "from a pipe"
+
+
+@story
+async def test_a_listener_survives_a_server_that_goes_and_comes_back(folder: Path) -> None:
+    server = TcpServer()
+    await server.start()
+    await register(folder, server, "alice", "bob")
+    listener = await start(folder, "listen", "--json", "--count", "2", "--account", "bob")
+    assert listener.stdout is not None
+    async with roost.connect("alice", folder=folder) as alice:
+        await (await alice.send("bob", "before")).delivered()
+        first = json.loads(await listener.stdout.readline())
+        await server.stop()
+        await alice.send("bob", "after")
+        await server.start()
+        alice.retry_now()
+        second = json.loads(await listener.stdout.readline())
+    await listener.communicate()
+    await server.stop()
+    assert (first["text"], second["text"], listener.returncode) == ("before", "after", 0)
+
+
+@story
+async def test_what_came_while_sending_is_printed_by_the_next_listener(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder, server, "alice", "bob")
+        await run(folder, "send", "bob", "for later", "--account", "alice")
+        await run(folder, "send", "alice", "hello", "--wait", "delivered", "--timeout", "0.5", "--account", "bob")
+        (message,) = (await run(folder, "listen", "--json", "--count", "1", "--account", "bob")).json
+        assert message["text"] == "for later"
+
+
+@story
+async def test_without_a_server_the_message_is_kept_and_the_sentence_says_so(folder: Path) -> None:
+    server = TcpServer()
+    await server.start()
+    await register(folder, server, "alice", "bob")
+    await server.stop()
+    ran = await run(folder, "send", "bob", "hi", "--account", "alice", "--timeout", "0.2")
+    assert ran.code == 1
+    assert "Not sent within 0.2 seconds" in ran.err
+    assert "The message is kept" in ran.err
+    kept = (await run(folder, "history", "bob", "--account", "alice", "--json")).json
+    assert [(message["text"], message["state"]) for message in kept] == [("hi", "pending")]
+
+
+@story
+async def test_a_hostile_text_cannot_steer_the_terminal(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder, server, "alice", "bob")
+        async with roost.connect("alice", folder=folder) as alice:
+            await (await alice.send("bob", HOSTILE)).sent()
+        heard = await run(folder, "listen", "--count", "1", "--account", "bob")
+        shown = await run(folder, "history", "alice", "--account", "bob")
+        for text in (heard.out, shown.out):
+            assert "red" in text
+            assert not {"\x1b", "\x07", "\u202e"} & set(text)
+
+
+@story
+async def test_settings_devices_limits_and_people_are_shown_and_changed(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder, server, "alice")
+        server.model.accounts[AccountId("bob")] = Account("Bob")
+        changed = await run(folder, "settings", "--read-receipts", "off", "--last-seen", "nobody", "--name", "Alice A.")
+        assert changed.out.splitlines() == [
+            "name           Alice A.", "read receipts  off", "last seen      nobody", "online         everyone"
+        ]  # fmt: skip
+        assert "(this one)" in (await run(folder, "devices")).out
+        assert (await run(folder, "devices", "--remove", "zz")).err.startswith("roost: No device begins with zz")
+        assert "send" in (await run(folder, "limits")).out
+        assert (await run(folder, "block", "bob")).out == "bob is blocked.\n"
+        assert (await run(folder, "contacts")).out == "blocked  bob\n"
+        assert (await run(folder, "unblock", "bob")).code == 0
+        assert (await run(folder, "contact", "bob")).code == 0
+        assert (await run(folder, "contacts")).out == "contact  bob\n"
+
+
+@pytest.mark.parametrize("words", [[], ["sing"], ["send", "bob"], ["send", "bob", "x", "--timeout", "soon"]])
+def test_wrong_arguments_exit_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: roost")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["send", "bob", "hi"], "No account is registered on this computer. Register first"),
+        (["history", "bob", "--account", "No Such"], "That is not an address"),
+        (["register", "alice", "--server", "::1"], "write it in brackets"),
+        (["register", "alice", "--server", "host:99999"], "99999 is not a port"),
+        (["register", "alice", "--server-key", "xyz", "--code", "1"], "64 hexadecimal digits"),
+        (["register", "alice", "--name", "\u202e", "--code", "1"], "That name cannot be shown"),
+        (["register", "alice", "--server", "127.0.0.1:1", "--code", "1"], "cannot be reached"),
+        (["accounts"], "No account is registered in"),
+    ],
+)
+def test_every_failure_is_a_sentence_and_exits_with_1(
+    words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ROOST_HOME", str(tmp_path))
+    assert main(words) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("roost: ")
+    assert sentence in err
+    assert "Traceback" not in err
