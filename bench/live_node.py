@@ -1,0 +1,248 @@
+"""A real node in a process of its own, for whoever needs to start one, watch it, kill it and start it again."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+__all__ = ["LiveNode", "NodeError", "Settings", "free_port", "merged"]
+
+PROJECT: Final = Path(__file__).parents[1]
+START_WAIT_S: Final = 20.0
+STOP_WAIT_S: Final = 20.0
+LINE_WAIT_S: Final = 10.0
+
+_HELLO: Final = r"Roost is at \S+, data in .*, key ([0-9a-f]{64});"
+# Below the ports that the system gives to clients: a client that dials the port of a node that is down could else be
+# given that very port, meet itself, and keep the node from coming back.
+_PORTS: Final = range(15_000, 30_000)
+
+Settings = dict[str, dict[str, Any]]
+"""Section -> key -> value, as in cluster.toml."""
+
+
+class NodeError(Exception):
+    """The node did not do what was waited for; the text ends in what it printed."""
+
+
+def free_port() -> int:
+    """A port on which nobody listens at the moment."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def merged(*layers: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """Settings in which later layers win, key by key."""
+    settings: Settings = {}
+    for layer in layers:
+        for section, values in layer.items():
+            settings.setdefault(section, {}).update(values)
+    return settings
+
+
+class LiveNode:
+    """`node.py` on a free port of this machine, with a folder of its own.
+
+    Args:
+        folder: Where its settings file and its data are kept; made if it is missing.
+        settings: What differs from the defaults.
+        command: What runs node.py; nothing for this very Python.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Mapping[str, Any]] | None = None, command: Iterable[str] = ()
+    ) -> None:
+        self.folder = folder
+        self.address = f"127.0.0.1:{free_port()}"
+        self.server_key = b""
+        self.lines: list[str] = []
+        self._settings = settings or {}
+        self._command = tuple(command) or (sys.executable,)
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._news = threading.Condition()
+        self._ended = True
+        self._codes_read: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self, **settings: dict[str, Any]) -> None:
+        """Start, and wait for the start-up line.
+
+        Args:
+            settings: Sections to lay over those of the constructor, for this and every later start.
+
+        Raises:
+            NodeError: It ended, or said nothing.
+        """
+        self.launch(**settings)
+        try:
+            self.server_key = bytes.fromhex(self.wait_line(_HELLO, START_WAIT_S)[1])
+        except NodeError:
+            self.kill()
+            raise
+
+    def launch(self, **settings: dict[str, Any]) -> None:
+        """Start without waiting for anything; the settings are as for `start`."""
+        assert self._process is None, "it runs already"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        own: Settings = {"node": {"listen": self.address, "data_folder": "data"}, "log": {"format": "json"}}
+        self._settings = merged(self._settings, settings)
+        path = self.folder / "cluster.toml"
+        path.write_text(_toml(merged(own, self._settings)), encoding="utf-8")
+        self.lines.clear()
+        self._codes_read.clear()
+        self._ended = False
+        self._process = subprocess.Popen(
+            [*self._command, str(PROJECT / "node.py"), "--config", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self.folder,
+            text=True,
+            encoding="utf-8",
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
+    @property
+    def data_folder(self) -> Path:
+        """Where it keeps its data."""
+        return self.folder / "data"
+
+    @property
+    def output(self) -> str:
+        """Everything it has printed since its last start."""
+        with self._news:
+            return "\n".join(self.lines)
+
+    @property
+    def crashes(self) -> list[str]:
+        """What it has logged about actors of its own that crashed."""
+        with self._news:
+            return [line for line in self.lines if "actor_crashed" in line or "tree_gave_up" in line]
+
+    def kill(self) -> None:
+        """SIGKILL: it has no chance to do anything more."""
+        if self._process is not None:
+            self._process.kill()
+            self.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM; returns its exit status.
+
+        Raises:
+            NodeError: It goes on.
+        """
+        assert self._process is not None, "it does not run"
+        self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end and return its exit status.
+
+        Raises:
+            NodeError: It goes on.
+        """
+        process, reader = self._process, self._reader
+        assert process is not None, "it does not run"
+        assert reader is not None, "it has one since its start"
+        try:
+            return process.wait(STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise NodeError(f"the node did not end within {STOP_WAIT_S:.0f} s\n{self.output}") from None
+        finally:
+            reader.join()
+            self._process = None
+
+    def wait_line(self, pattern: str, timeout_s: float = LINE_WAIT_S) -> re.Match[str]:
+        """The first match of a pattern in a line that it has printed, or will print.
+
+        Raises:
+            NodeError: It ended before, or it took too long.
+        """
+        return self._wait_nth(pattern, 0, timeout_s)
+
+    def code_for(self, account: str) -> str:
+        """The verification code of an account; each call gives the next that was sent.
+
+        Raises:
+            NodeError: None was sent.
+        """
+        number = self._codes_read.get(account, 0)
+        self._codes_read[account] = number + 1
+        return self._wait_nth(rf"verification code for {re.escape(account)}: (\d+)", number, LINE_WAIT_S)[1]
+
+    def _wait_nth(self, pattern: str, number: int, timeout_s: float) -> re.Match[str]:
+        expression = re.compile(pattern)
+        deadline_s = time.monotonic() + timeout_s
+        with self._news:
+            while True:
+                found = [match for line in self.lines if (match := expression.search(line))]
+                if len(found) > number:
+                    return found[number]
+                left_s = deadline_s - time.monotonic()
+                if self._ended or left_s <= 0:
+                    why = "ended" if self._ended else f"did not within {timeout_s:.0f} s"
+                    printed = "\n".join(self.lines)
+                    raise NodeError(f"the node was to print {pattern!r}, and {why}. It printed:\n{printed}")
+                self._news.wait(left_s)
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None, "it was asked for"
+        with process.stdout as stream:
+            for line in stream:
+                with self._news:
+                    self.lines.append(line.rstrip("\n"))
+                    self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+
+def _toml(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """Text, numbers and truth are written in TOML as in JSON."""
+    lines = []
+    for section, values in settings.items():
+        lines.append(f"[{section}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,120 @@
+"""What stories share: fresh people on a node, their devices, and waiting for what happens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+import roost
+from tests.stories.raw_device import RawDevice
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from pathlib import Path
+
+    from bench.live_node import LiveNode
+
+Parameters = ParamSpec("Parameters")
+Kind = TypeVar("Kind")
+STORY_S_MAX: Final = 30
+_numbers = itertools.count(1)
+
+
+def story(function: Callable[Parameters, Coroutine[Any, Any, None]]) -> Callable[Parameters, None]:
+    """An async test runs on its own loop, and never for longer than a story may take."""
+
+    @functools.wraps(function)
+    def test(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        async def limited() -> None:
+            async with asyncio.timeout(STORY_S_MAX):
+                await function(*args, **kwargs)
+
+        asyncio.run(limited())
+
+    return test
+
+
+class Town:
+    """The people of one story. Their addresses are their own, so stories on one node do not meet."""
+
+    def __init__(self, node: LiveNode, folder: Path) -> None:
+        self.node = node
+        self.folder = folder
+        self._number = next(_numbers)
+
+    def address(self, name: str) -> str:
+        """The address of a person of this story."""
+        return f"{name}.{self._number}"
+
+    def home(self, device: str) -> Path:
+        """The folder in which a device keeps its accounts."""
+        return self.folder / device
+
+    async def register(self, name: str, device: str = "phone") -> None:
+        """Make a device a device of this person."""
+        await roost.register(
+            self.address(name),
+            server=self.node.address,
+            server_key=self.node.server_key,
+            code=lambda request: self.node.code_for(request.account),
+            display_name=name.title(),
+            device_name=device,
+            folder=self.home(device),
+        )
+
+    def connect(self, name: str, device: str = "phone", *, foreground: bool = True) -> roost.Opening:
+        """Open a device that was registered before."""
+        return roost.connect(self.address(name), folder=self.home(device), foreground=foreground)
+
+    @asynccontextmanager
+    async def people(self, *names: str) -> AsyncIterator[list[roost.Client]]:
+        """New people, one device each (or "name/device" for more), all online."""
+        async with AsyncExitStack() as stack:
+            clients = []
+            for entry in names:
+                name, _, device = entry.partition("/")
+                await self.register(name, device or "phone")
+                clients.append(await stack.enter_async_context(self.connect(name, device or "phone")))
+            for client in clients:
+                await client.wait_online()
+            yield clients
+
+    @asynccontextmanager
+    async def raw(self, name: str) -> AsyncIterator[RawDevice]:
+        """A new person whose device does what the test says, right or wrong; it is registered and logged in."""
+        async with self.stranger() as device:
+            await device.register(self.address(name), self.node.code_for)
+            await device.log_in()
+            yield device
+
+    @asynccontextmanager
+    async def stranger(self) -> AsyncIterator[RawDevice]:
+        """A raw device that is nobody yet; the handshake and the greeting are done."""
+        device = RawDevice(self.node.address, self.node.server_key)
+        try:
+            await device.greet()
+            yield device
+        finally:
+            device.drop()
+
+
+async def wait_for(events: roost.EventStream, kind: type[Kind], fits: Callable[[Kind], bool] | None = None) -> Kind:
+    """The next event of a kind (that fits)."""
+    async for event in events:
+        if isinstance(event, kind) and (fits is None or fits(event)):
+            return event
+    raise AssertionError(f"the events ended without a {kind.__name__}")
+
+
+async def texts(events: roost.EventStream, count: int) -> list[str]:
+    """What the next messages say."""
+    return [text_of(await wait_for(events, roost.MessageReceived)) for _ in range(count)]
+
+
+def text_of(message: roost.MessageReceived | roost.StoredMessage) -> str:
+    """What a message says."""
+    assert isinstance(message.content, roost.Text)
+    return message.content.text
