@@ -41,6 +41,7 @@ from protocol.messages import (
     Settings,
 )
 from runtime import Down, Pid, Ref, TaskDone, TaskFailed
+from storage import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,22 @@ class Loaded(NamedTuple):
     """From the disk: the account's record, or None."""
 
     value: bytes | None
+
+
+class Claim(NamedTuple):
+    """A registration whose code was right."""
+
+    ask: Ask
+    device: DeviceId
+    device_name: str
+    display_name: str
+
+
+class Claimed(NamedTuple):
+    """From the disk: the account that holds the device's key; None when it is not this registration's claim."""
+
+    claim: Claim
+    holder: bytes | None
 
 
 class Saved(NamedTuple):
@@ -134,6 +151,8 @@ class AccountActor(LoadingActor):
             self.loaded()
         elif kind is Saved:
             self._saved(message)
+        elif kind is Claimed:
+            self._claimed(message)
         elif kind is Down:
             self._subscribers.pop(message.ref, None)
         elif kind is TaskDone or kind is TaskFailed:
@@ -270,11 +289,35 @@ class AccountActor(LoadingActor):
         if wrong is not None:
             self._refuse(ask, wrong)
             return
-        now_ms = runtime.clock.wall_ms()
-        account = known or Account(self._id, now_ms, name)
-        registered = Registered(frame.request, self._id, device)
-        self._disk.store.directory.put(device_key(device), self._id.encode(), _ignore)  # durable before the account is
-        self._change(ask, account.with_device(ask.static_key, device_name, now_ms), lambda: registered)
+        claim = Claim(ask, device, device_name, name)
+        self._disk.store.directory.put(
+            device_key(device),
+            self._id.encode(),
+            inform(self.process, lambda ok: Claimed(claim, self._id.encode() if ok else None)),
+            expected=ABSENT,
+        )
+
+    def _claimed(self, claimed: Claimed) -> None:
+        """A key is a device of one account only: of this one from now on, unless another has it."""
+        claim, holder = claimed
+        if holder is None:
+            self._disk.store.directory.get(
+                device_key(claim.device), inform(self.process, lambda found: Claimed(claim, found or b""))
+            )
+        elif holder != self._id.encode():
+            self._refuse(
+                claim.ask,
+                Code.DEVICE_UNKNOWN,
+                "This device's key belongs to another account; make a new key for each account.",
+            )
+        else:
+            now_ms = self.process.runtime.clock.wall_ms()
+            account = self._account or Account(self._id, now_ms, claim.display_name)
+            frame = claim.ask.frame
+            assert isinstance(frame, Register)
+            registered = Registered(frame.request, self._id, claim.device)
+            account = account.with_device(claim.ask.static_key, claim.device_name, now_ms)
+            self._change(claim.ask, account, lambda: registered)
 
     def _get_settings(self, ask: Ask, frame: GetSettings) -> None:
         account = self._owned(ask)
@@ -354,6 +397,7 @@ class AccountActor(LoadingActor):
             return
 
         def removed() -> object:
+            self._disk.store.directory.delete(device_key(frame.device), _ignore)
             try:
                 queue = self._router.queue(frame.device, self._id)
                 self.process.cast(queue, DeviceRevoked(ask.device))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from actors.accounts.api import AccountView
     from actors.conversation.api import ConversationLimits, Sender
 
-__all__ = ["Refusal", "authorise", "recall", "refused", "targets_of"]
+__all__ = ["Refusal", "authorise", "recall", "refused", "targets_of", "within_limits"]
 
 KNOWN_FLAGS: Final = URGENT | EPHEMERAL
 
@@ -46,22 +46,23 @@ def refused(frame: Send, refusal: Refusal) -> Refused:
     )
 
 
-def authorise(
-    sender: Sender, frame: Send, members: Mapping[AccountId, AccountView], limits: ConversationLimits
-) -> Refusal | None:
-    """Whether this sender may say this here at all; None if so."""
+def authorise(sender: Sender, members: Mapping[AccountId, AccountView]) -> Refusal | None:
+    """Whether this sender may say anything here; None if so."""
     account = sender.account
     if account not in members:
         return Refusal(Code.NOT_MEMBER)
     for member, view in members.items():
         if not view.exists:
             return Refusal(Code.RECIPIENT_UNKNOWN)
-        if account in view.blocked:
-            return Refusal(Code.NOT_ALLOWED)
-        if member in members[account].blocked:
+        if account in view.blocked or member in members[account].blocked:
             return Refusal(Code.NOT_ALLOWED)
     if sender.device not in members[account].devices:
         return Refusal(Code.DEVICE_REVOKED)
+    return None
+
+
+def within_limits(frame: Send, limits: ConversationLimits) -> Refusal | None:
+    """Whether one message is small and short-lived enough; None if so."""
     if len(frame.payload) > limits.payload_size_bytes_max:
         return Refusal(Code.PAYLOAD_TOO_LARGE)
     if frame.ttl_s > limits.ttl_s_max:
