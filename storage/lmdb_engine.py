@@ -77,6 +77,7 @@ class LmdbEngine:
     """
 
     __slots__ = (
+        "_batch_bytes",
         "_commits",
         "_databases",
         "_environment",
@@ -98,6 +99,7 @@ class LmdbEngine:
         self._transaction: Transaction[bytes] | None = None
         self._commits = 0
         self._unmeasured_bytes = 0
+        self._batch_bytes = 0
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
@@ -141,6 +143,7 @@ class LmdbEngine:
         """
         self._check_idle()
         size_bytes = sum(len(value) for _, value in batch.appends) + sum(len(put[2]) for put in batch.puts)
+        self._batch_bytes = size_bytes
         self._unmeasured_bytes += size_bytes
         try:
             self._make_room(2 * size_bytes + MAP_SLACK_BYTES)
@@ -206,7 +209,10 @@ class LmdbEngine:
         """Return the port's error for one of LMDB's."""
         if isinstance(error, lmdb.MapFullError):
             return EngineFullError("its size limit is reached", self._size_bytes_max)
-        if isinstance(error, lmdb.DiskError) or getattr(error, "code", 0) in (errno.ENOSPC, errno.EDQUOT):
+        code = getattr(error, "code", 0)
+        # LMDB reports a short write as EIO; on a file system this full it is for want of space.
+        full = code == errno.EIO and self._free_space() < 2 * self._batch_bytes + MAP_SLACK_BYTES
+        if full or isinstance(error, lmdb.DiskError) or code in (errno.ENOSPC, errno.EDQUOT):
             return EngineFullError("the file system has no space left", self._size_bytes_max)
         return EngineError(f"{type(error).__name__}: {error}")
 
@@ -264,10 +270,13 @@ class LmdbEngine:
         for database in self._databases:
             stat = transaction.stat(database)
             pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
-        file_system = os.statvfs(self._folder)
         self._used_bytes = pages * PAGE_BYTES
-        self._free_space_bytes = file_system.f_bavail * file_system.f_frsize
+        self._free_space_bytes = self._free_space()
         self._unmeasured_bytes = 0
+
+    def _free_space(self) -> int:
+        file_system = os.statvfs(self._folder)
+        return file_system.f_bavail * file_system.f_frsize
 
 
 def _scan(

@@ -386,6 +386,34 @@ class StoreModel(RuleBasedStateMachine):
         assert not self.calls, "nobody waits for ever"
         assert self.store.durable_position == self.last_position or not self.plain.journal
 
+    @rule(commits=st.integers(0, 12))
+    def begin_move(self, commits: int) -> None:
+        """A move gets some way; what comes next meets it there."""
+        self.failing = False
+        self.store.move()
+        for _ in range(commits):
+            self.tick()
+            self.committer.step()
+        self.tick()
+
+    @rule(commits=st.integers(0, 25), nouns=st.tuples(st.booleans(), st.booleans(), st.booleans()))
+    def die_in_a_move(self, commits: int, nouns: tuple[bool, bool, bool]) -> None:
+        self.begin_move(commits)
+        self.crash(nouns)
+
+    @rule(count=st.integers(1, 4), to=accounts, remote=st.sampled_from(CONVERSATIONS))
+    def chat(self, count: int, to: list[str], remote: str) -> None:
+        """Some of everything at once, and durable."""
+        self.load_conversation(remote)
+        for shard in range(SHARDS):
+            self.load_shard(shard)
+        self.run()
+        for number in range(count):
+            self.accept(remote, to, bytes(number), 500 * (number % 2))
+            for account in to:
+                self.enter(number % 3, account, bytes(number), 500 * (number % 2))
+        self.run()
+
     @rule(nouns=st.tuples(st.booleans(), st.booleans(), st.booleans()))
     def crash(self, nouns: tuple[bool, bool, bool]) -> None:
         """The process dies; of the batch in flight any noun may have come through."""
