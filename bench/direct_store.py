@@ -1,0 +1,99 @@
+"""A store that the bench writes itself, before a node is started on it: accounts, and messages that wait."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from actors.accounts.logic import Account, encode_account
+from actors.shard.api import device_key
+from protocol import shard_of
+from protocol.ids import SHARDS
+from storage import LmdbEngine, ManualCommitter, Store, StoreLimits
+from storage.engine import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from bench.person import Person
+    from storage import Committed
+
+STORE_SIZE_BYTES_MAX = 1 << 34
+GROUP = 1_000
+ENTRY_PREFIX = b"e"
+
+
+class DirectStore:
+    """A store without a node. Commits run on this very thread, when `run` is called.
+
+    Args:
+        folder: The data folder that the node will get.
+        on_committed: Gets the completions of appends.
+    """
+
+    def __init__(self, folder: Path, on_committed: Callable[[list[Committed]], None] | None = None) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._due: deque[Callable[[], None]] = deque()
+        engine = LmdbEngine(folder, STORE_SIZE_BYTES_MAX)
+        self._committer = ManualCommitter(engine)
+        limits = StoreLimits(commit_records_max=GROUP * 10, move_operations_max=GROUP * 20, trim_records_max=1 << 20)
+        self.store = Store.open(engine, self._committer, self._schedule, _now_ms, limits, "bench", shard_of)
+        self.store.subscribe(on_committed or _ignore)
+        self.epochs = self.store.take_ownership(range(SHARDS))
+        self.run()
+
+    def _schedule(self, _: float, function: Callable[[], None]) -> None:
+        self._due.append(function)
+
+    def run(self) -> None:
+        """Commit until nothing waits."""
+        while self._due or self._committer.waiting:
+            while self._due:
+                self._due.popleft()()
+            self._committer.step()
+
+    def register(self, people: Iterable[Person]) -> None:
+        """Write accounts as a registration over the wire would have left them."""
+        put = self.store.directory.put
+        now_ms = _now_ms()
+        for number, person in enumerate(people, 1):
+            account = Account(person.account, now_ms, person.account)
+            record = encode_account(account.with_device(person.key.public, "bench", now_ms))
+            put(device_key(person.device), person.account.encode(), _ignore)
+            put(b"account/" + person.account.encode(), record, _ignore)
+            if number % GROUP == 0:
+                self.run()
+        self.run()
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self.store.close(lambda: None)
+        self.run()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _ignore(_: object) -> None:
+    """What cannot fail here needs no answer."""
+
+
+def inbox_entries(folder: Path) -> int:
+    """How many entries the inbox of a folder holds, read past a node that runs; only right while it is at rest.
+
+    Args:
+        folder: The data folder.
+    """
+    environment = lmdb.open(str(folder), readonly=True, lock=False, max_dbs=len(Table))
+    try:
+        inbox = environment.open_db(Table.INBOX.name.lower().encode(), create=False)
+        with environment.begin(db=inbox) as transaction:
+            keys = transaction.cursor().iternext(keys=True, values=False)
+            return sum(1 for key in keys if key.startswith(ENTRY_PREFIX))
+    finally:
+        environment.close()

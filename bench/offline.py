@@ -1,0 +1,133 @@
+"""Offline: 100 people write 100 messages each to people who are away; these come back and take them all home."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from bench.client import Client, Sender, connect, leave
+from bench.direct_store import DirectStore, inbox_entries
+from bench.node_process import NodeProcess
+from bench.person import people
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAIRS = 100
+MESSAGES = 100
+WINDOW = 16
+HOT_WINDOW_S = 1
+STEP_TIMEOUT_S = 60.0
+REST_S = 1.2
+REST_SHARE_MAX = 0.02
+
+
+class Writer(Sender):
+    """Sends its messages, a window of them without their tick."""
+
+    def __init__(self, *pair: Any) -> None:
+        super().__init__(*pair)
+        self.ticks = 0
+        self.done = asyncio.Event()
+
+    def begin(self) -> None:
+        """Fill the window."""
+        for _ in range(WINDOW):
+            self.say_next()
+        self.flush()
+
+    def sent(self, sent: Any) -> None:
+        """A tick: the next message."""
+        self.ticks += 1
+        if self.number < MESSAGES:
+            self.say_next()
+        elif self.ticks == MESSAGES:
+            self.done.set()
+
+
+class Returner(Client):
+    """Counts what comes; `done` once all of it is here and acknowledged."""
+
+    def __init__(self, *person: Any) -> None:
+        super().__init__(*person)
+        self.count = 0
+        self.done = asyncio.Event()
+
+    def delivered(self, deliver: Any) -> None:
+        """One more."""
+        self.count += 1
+
+    def drained(self) -> None:
+        """That was all of it."""
+        self.done.set()
+
+
+async def _settled(node: NodeProcess, data: Path, entries: int) -> None:
+    """Wait until the inbox holds that many entries and the node has come to rest."""
+    while True:
+        cpu_s = node.cpu_s()
+        await asyncio.sleep(REST_S)
+        if node.cpu_s() - cpu_s < REST_S * REST_SHARE_MAX and inbox_entries(data) == entries:
+            return
+
+
+async def _store(node: NodeProcess, data: Path, writers: list[Writer]) -> float:
+    """CPU of the whole way to the inbox, in seconds; ends when the last entry is there."""
+    await connect(node.address, writers)
+    cpu_s = node.cpu_s()
+    for writer in writers:
+        writer.begin()
+    async with asyncio.timeout(STEP_TIMEOUT_S):
+        await asyncio.gather(*(writer.done.wait() for writer in writers))
+        await _settled(node, data, PAIRS * MESSAGES)
+    cpu_s = node.cpu_s() - cpu_s
+    leave(writers)
+    return cpu_s
+
+
+async def _drain(node: NodeProcess, data: Path, readers: list[Returner]) -> tuple[float, float]:
+    """CPU and wall time from the logins to the last acknowledgement; handshakes have a bar of their own."""
+    await connect(node.address, readers, login=False)
+    cpu_s, began_s = node.cpu_s(), time.perf_counter()
+    for reader in readers:
+        reader.login()
+    async with asyncio.timeout(STEP_TIMEOUT_S):
+        await asyncio.gather(*(reader.done.wait() for reader in readers))
+    wall_s = time.perf_counter() - began_s
+    async with asyncio.timeout(STEP_TIMEOUT_S):
+        await _settled(node, data, 0)  # what was acknowledged leaves the inbox with the next move
+    cpu_s = node.cpu_s() - cpu_s
+    count = sum(reader.count for reader in readers)
+    leave(readers)
+    if count != PAIRS * MESSAGES:
+        raise RuntimeError(f"{count} of {PAIRS * MESSAGES} messages came")
+    return cpu_s, wall_s
+
+
+def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
+    """Measure in a fresh folder; a profile shows the drain."""
+    writers, readers = people("ann", PAIRS), people("bob", PAIRS)
+    data = folder / "data"
+    store = DirectStore(data)
+    store.register([*writers, *readers])
+    store.close()
+    total = PAIRS * MESSAGES
+
+    async def fill(node: NodeProcess) -> float:
+        return await _store(node, data, [Writer(*pair) for pair in zip(writers, readers, strict=True)])
+
+    async def drain(node: NodeProcess) -> tuple[float, float]:
+        return await _drain(node, data, [Returner(reader) for reader in readers])
+
+    with NodeProcess(folder, hot_window_s=HOT_WINDOW_S) as node:
+        stored_s = asyncio.run(fill(node))
+        if profile is None:
+            drained_s, _ = asyncio.run(drain(node))
+    if profile is not None:
+        with NodeProcess(folder, profile, HOT_WINDOW_S) as node:
+            drained_s, _ = asyncio.run(drain(node))
+    return {
+        "offline: stored, CPU a message": stored_s / total * 1e6,
+        "offline: drained, CPU a message": drained_s / total * 1e6,
+    }
