@@ -114,7 +114,11 @@ class Engine(Protocol):
         ...
 
     def statistics(self) -> EngineStatistics:
-        """Return how full the engine is; cheap enough for once per commit."""
+        """Return how full the engine is, as last measured; cheap enough for once per commit."""
+        ...
+
+    def measure(self) -> None:
+        """Measure anew how full the engine is; no commit is in flight."""
         ...
 
     def close(self) -> None:

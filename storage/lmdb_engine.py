@@ -195,6 +195,12 @@ class LmdbEngine:
             self._used_bytes, self._size_bytes_max, self._map_size_bytes, self._free_space_bytes, self._commits
         )
 
+    def measure(self) -> None:
+        """Measure anew how full the environment and the file system are (12 us)."""
+        self._check_idle()
+        with self._environment.begin() as transaction:
+            self._measure(transaction)
+
     def close(self) -> None:
         """Close the environment and let go of the folder."""
         if self._transaction is not None:

@@ -147,6 +147,9 @@ class MemoryEngine:
         size = self.size_bytes_max
         return EngineStatistics(self._used_bytes(), size, size, self.free_space_bytes, self._commits)
 
+    def measure(self) -> None:
+        """Nothing to do: `statistics` always knows."""
+
     def crash(self) -> MemoryEngine:
         """Return what a restart finds: a new engine that holds the committed batches only."""
         survivor = MemoryEngine(self.size_bytes_max, self.free_space_bytes)

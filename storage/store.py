@@ -293,7 +293,11 @@ class Store:
         self._journal.submit(_Read(lambda: completed(self._queues.expired(shard, now_ms, limit))))
 
     def maintain(self) -> None:
-        """Start a move if the hot journal is large or old enough; to be called every second or so."""
+        """Look anew at the room left, and start a move if the hot journal is large or old enough.
+
+        To be called every second or so.
+        """
+        self._journal.submit(_Read(self._measure_room))
         self._mover.maintain()
 
     def move(self) -> None:
@@ -350,6 +354,11 @@ class Store:
         journal.appended_bytes = size_bytes
         if size_bytes:
             journal.hot.append((position, size_bytes, self._now_ms()))
+
+    def _measure_room(self) -> None:
+        """Notice room that was made without any commit of ours, as by an operator."""
+        self._engine.measure()
+        self._look_at_room()
 
     def _look_at_room(self) -> None:
         """Decide, once per group, whether new messages are taken: not when nearly full, for acks need room too."""
