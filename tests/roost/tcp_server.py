@@ -90,8 +90,8 @@ class TcpServer:
                 if link is None:
                     writer.write(wire.data_to_send())
                 self.flush()
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # cancelled by `stop`; asyncio 3.11 would log it as a fault
         finally:
             self._tasks.discard(task)
             if link is not None:

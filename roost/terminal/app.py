@@ -1,0 +1,286 @@
+"""The application: the screen, what each key does, and what each event changes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import OptionList, Static, TextArea
+
+from roost.errors import RoostError
+from roost.events import (
+    ConnectionChanged,
+    ConnectionState,
+    MessageReceived,
+    PresenceChanged,
+    ServerComplained,
+    TypingChanged,
+)
+from roost.plain import one_line
+from roost.terminal.chat_pane import ChatPane
+from roost.terminal.composer import Composer
+from roost.terminal.conversation_list import ConversationList
+from roost.terminal.key_help import KeyHelp
+from roost.terminal.new_chat import NewChat
+from roost.terminal.palette import THEME
+from roost.terminal.status_bar import StatusBar
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.events import AppBlur, AppFocus, Resize
+    from textual.screen import Screen
+
+    from protocol import ConversationId
+    from roost.client import Client
+    from roost.events import Event
+
+__all__ = ["RoostApp"]
+
+_REFRESH_DELAY_S: Final = 0.05
+"""Events within this time are shown together: a hundred messages in a burst are drawn once."""
+_NOT_ENCRYPTED: Final = "This chat is not yet end-to-end encrypted: the server's operator can read it."
+
+
+class RoostApp(App[None]):
+    """The terminal client over an open `Client`.
+
+    Args:
+        client: the account; closed by whoever opened it.
+        conversation: the chat to open first; None for the latest.
+    """
+
+    TITLE = "Roost"
+    CSS_PATH = "roost.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-wide")]  # noqa: RUF012  # the base class declares it so
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+n", "new_chat", "New chat", priority=True),
+        Binding("tab", "switch", "Chats/text", priority=True),
+        Binding("alt+up,ctrl+up", "neighbour(-1)", "Previous", show=False, priority=True),
+        Binding("alt+down,ctrl+down", "neighbour(1)", "Next", show=False, priority=True),
+        Binding("pageup", "page(-1)", "Scroll", show=False, priority=True),
+        Binding("pagedown", "page(1)", "Scroll", show=False, priority=True),
+        Binding("escape", "list", "Back", show=False),
+        Binding("ctrl+r", "retry", "Reconnect", show=False, priority=True),
+        Binding("ctrl+q", "quit", "Quit", priority=True),
+    ]
+
+    def __init__(self, client: Client, conversation: ConversationId | None = None) -> None:
+        super().__init__()
+        self.client = client
+        self._first = conversation
+        self._looked_at = True
+        self._refreshing = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out the screen."""
+        yield StatusBar(self.client.account, str(self.client.server))
+        with Horizontal(id="body"):
+            yield ConversationList(self.client.account)
+            yield ChatPane(self.client)
+        yield Static(_NOT_ENCRYPTED, id="not-encrypted", markup=False)
+        yield KeyHelp()
+
+    async def on_mount(self) -> None:
+        """Open the first chat and begin to read events."""
+        self.register_theme(THEME)
+        self.theme = THEME.name
+        self._base.query_one(StatusBar).show(self.client.connection)
+        self.run_worker(self._read_events(), name="events", exclusive=True)
+        chats = await self.client.conversations()
+        first = self._first or (chats[0].conversation if chats else None)
+        if first is not None:
+            await self.open_chat(first)
+        else:
+            await self._refresh_all()
+            self._base.query_one(ConversationList).focus()
+
+    @property
+    def _base(self) -> Screen[object]:
+        """The screen below any window that is open."""
+        return self.screen_stack[0]
+
+    @property
+    def chat(self) -> ChatPane:
+        """The pane of the open chat."""
+        return self._base.query_one(ChatPane)
+
+    @property
+    def conversations(self) -> ConversationList:
+        """The list on the left."""
+        return self._base.query_one(ConversationList)
+
+    # Events of the client.
+
+    async def _read_events(self) -> None:
+        async for event in self.client.events():
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case ConnectionChanged():
+                self._connection_changed(event)
+            case PresenceChanged():
+                self._presence_changed(event)
+            case TypingChanged():
+                self._typing_changed(event)
+            case ServerComplained(sentence=sentence):
+                self.notify(one_line(sentence), severity="warning", markup=False)
+            case MessageReceived(ephemeral=True):
+                pass  # for this moment only, and nothing of the terminal client's makes use of it yet
+            case _:
+                self._refresh_soon()
+
+    def _connection_changed(self, event: ConnectionChanged) -> None:
+        self._base.query_one(StatusBar).show(event)
+        if event.state is not ConnectionState.ONLINE:
+            # Without a connection nobody knows who is there.
+            header = self.chat.header
+            header.presence, header.typing = None, False
+            header.draw()
+            self.conversations.present.clear()
+            self.conversations.typing.clear()
+        self._refresh_soon()
+
+    def _presence_changed(self, event: PresenceChanged) -> None:
+        conversation = self.client.conversation_with(event.account)
+        present = self.conversations.present
+        (present.add if event.online else present.discard)(conversation)
+        if conversation == self.chat.conversation:
+            self.chat.header.presence = event
+            self.chat.header.draw()
+        self._refresh_soon()
+
+    def _typing_changed(self, event: TypingChanged) -> None:
+        typing = self.conversations.typing
+        (typing.add if event.active else typing.discard)(event.conversation)
+        if event.conversation == self.chat.conversation:
+            self.chat.header.typing = event.active
+            self.chat.header.draw()
+        self._refresh_soon()
+
+    def _refresh_soon(self) -> None:
+        if not self._refreshing:
+            self._refreshing = True
+            self.set_timer(_REFRESH_DELAY_S, self._refresh_all)
+
+    async def _refresh_all(self) -> None:
+        self._refreshing = False
+        await self.chat.refresh_messages()
+        await self._mark_read()
+        chats = await self.client.conversations()
+        self.conversations.show(chats, time.time_ns() // 1_000_000, self.chat.conversation)
+
+    async def _mark_read(self) -> None:
+        """Count the open chat as read if somebody looks at its end."""
+        if self.chat.conversation is not None and self._looked_at and self.chat.scrollback.at_end:
+            await self.client.mark_read(self.chat.conversation)
+
+    # What the person does.
+
+    async def open_chat(self, conversation: ConversationId) -> None:
+        """Show a chat and put the cursor into its composer."""
+        before = self.chat.conversation
+        if before is not None and before != conversation:
+            self.client.close_chat(before)
+            self.conversations.present.discard(before)
+            self.conversations.typing.discard(before)
+        if before != conversation:
+            self.client.open_chat(conversation)
+            await self.chat.open(conversation)
+        self._base.set_class(True, "-chatting")
+        self.chat.composer.focus()
+        await self._refresh_all()
+
+    async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Open the chosen chat."""
+        if event.option_id is not None:
+            await self.open_chat(self.client.conversation_with(event.option_id))
+
+    async def on_composer_submitted(self, event: Composer.Submitted) -> None:
+        """Send what was typed; what cannot be sent stays in the composer."""
+        if self.chat.conversation is None:
+            return
+        try:
+            await self.client.send(self.chat.conversation, event.text)
+        except RoostError as error:
+            self.notify(one_line(error.sentence), severity="error", markup=False)
+            return
+        self.chat.composer.clear()
+        self.chat.scrollback.scroll_end(animate=False)
+        self._refresh_soon()
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        """Let the other one see that we type."""
+        if self.chat.conversation is not None and isinstance(event.text_area, Composer):
+            self.client.typing(self.chat.conversation, active=bool(event.text_area.text))
+
+    def on_app_focus(self, event: AppFocus) -> None:
+        """Somebody looks again."""
+        del event
+        self._looked_at = True
+        self.client.set_foreground(True)
+        self._refresh_soon()
+
+    def on_app_blur(self, event: AppBlur) -> None:
+        """Nobody looks: what comes now is not read yet."""
+        del event
+        self._looked_at = False
+        self.client.set_foreground(False)
+
+    def on_resize(self, event: Resize) -> None:
+        """Lay the list out for the new width."""
+        del event
+        self.call_after_refresh(lambda: self.conversations.redraw(self.chat.conversation))
+
+    # Keys.
+
+    def action_new_chat(self) -> None:
+        """Ask with whom to begin a chat."""
+        if not isinstance(self.screen, NewChat):
+            self.push_screen(NewChat(self.client), self._chosen)
+
+    async def _chosen(self, conversation: ConversationId | None) -> None:
+        if conversation is not None:
+            await self.open_chat(conversation)
+
+    def action_switch(self) -> None:
+        """Go from the list to the composer and back."""
+        if isinstance(self.screen, NewChat):
+            return
+        if self.conversations.has_focus and self.chat.conversation is not None:
+            self._base.set_class(True, "-chatting")
+            self.chat.composer.focus()
+        else:
+            self.action_list()
+
+    def action_list(self) -> None:
+        """Go to the list."""
+        self._base.set_class(False, "-chatting")
+        self.conversations.focus()
+
+    async def action_neighbour(self, step: int) -> None:
+        """Open the chat above or below."""
+        conversation = self.conversations.neighbour(self.chat.conversation, step)
+        if conversation is not None:
+            await self.open_chat(conversation)
+
+    async def action_page(self, direction: int) -> None:
+        """Scroll the chat by a page."""
+        scrollback = self.chat.scrollback
+        if direction < 0:
+            scrollback.scroll_page_up(animate=False)
+        else:
+            scrollback.scroll_page_down(animate=False)
+        self._refresh_soon()
+
+    def action_new_line(self) -> None:
+        """Begin a new line in the composer."""
+        self.chat.composer.action_new_line()
+
+    def action_retry(self) -> None:
+        """Connect at once."""
+        self.client.retry_now()

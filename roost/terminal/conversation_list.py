@@ -1,0 +1,131 @@
+"""All conversations, the latest first: who, when, the last words, and how many are unread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from roost.plain import clock_time, day_name, one_line, shown
+from roost.terminal.message_view import tick
+from roost.terminal.palette import FAINT, PRESENT, TYPING, UNREAD
+
+if TYPE_CHECKING:
+    from protocol import AccountId, ConversationId
+    from roost.history import Chat
+
+__all__ = ["ConversationList", "chat_prompt", "shortened"]
+
+_UNREAD_MAX: Final = 99
+
+
+def shortened(text: str, width: int) -> str:
+    """Return one line of at most `width` cells, ending in … where something is left out."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(0, width - 1)).rstrip() + "…"
+
+
+def chat_prompt(chat: Chat, account: AccountId, width: int, now_ms: int, *, present: bool, typing: bool) -> Text:
+    """Return the two lines of a conversation in the list.
+
+    Args:
+        chat: what to show.
+        account: our own account, whose conversation is the note to self.
+        width: cells there are.
+        now_ms: the present time, to say when the last message was.
+        present: whether the other one is known to be online.
+        typing: whether the other one types.
+    """
+    name = "Note to self" if chat.other_account == account else chat.other_account
+    when = _when(chat, now_ms)
+    dot = "● " if present else "  "
+    name = shortened(name, width - cell_len(when) - 3)
+    gap = " " * max(1, width - 2 - cell_len(name) - cell_len(when))
+    unread = f" {chat.unread if chat.unread <= _UNREAD_MAX else f'{_UNREAD_MAX}+'} " if chat.unread else ""
+    sign, sign_style = tick(chat.latest.state) if chat.latest else ("", "")
+    lead = f"{sign} " if sign else ""
+    room = max(0, width - 2 - cell_len(lead) - (len(unread) + 1 if unread else 0))
+    words = "typing…" if typing else shortened(one_line(shown(chat.latest.content)) if chat.latest else "", room)
+    text = Text.assemble((dot, PRESENT), (name, "bold" if chat.unread else ""), gap, (when, FAINT), "\n  ")
+    text.append("" if typing else lead, style=sign_style)
+    text.append(words, style=TYPING if typing else FAINT)
+    if unread:
+        used = 2 + (0 if typing else cell_len(lead)) + cell_len(words)
+        text.append(" " * max(1, width - used - len(unread)))
+        text.append(unread, style=UNREAD)
+    text.no_wrap = True
+    return text
+
+
+def _when(chat: Chat, now_ms: int) -> str:
+    if chat.latest is None:
+        return ""
+    day = day_name(chat.latest.time_ms, now_ms)
+    if day == "Today":
+        return clock_time(chat.latest.time_ms)
+    return "yesterday" if day == "Yesterday" else " ".join(word[:3] for word in day.split()[:2])
+
+
+class ConversationList(OptionList):
+    """The list; choosing an entry opens its chat."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "cursor_down", show=False),
+        Binding("k", "cursor_up", show=False),
+    ]
+
+    def __init__(self, account: AccountId) -> None:
+        super().__init__(id="conversations", markup=False, compact=True)
+        self._account = account
+        self._chats: list[Chat] = []
+        self._now_ms = 0
+        self.present: set[ConversationId] = set()
+        self.typing: set[ConversationId] = set()
+
+    def show(self, chats: list[Chat], now_ms: int, chosen: ConversationId | None) -> None:
+        """Show these conversations with one of them chosen."""
+        self._chats, self._now_ms = chats, now_ms
+        self.redraw(chosen)
+
+    def redraw(self, chosen: ConversationId | None) -> None:
+        """Draw the list anew; the cursor stays on the entry it is on, or goes to the chosen one."""
+        width = max(12, self.scrollable_content_region.width - 2)
+        highlighted = self.highlighted
+        wanted = self.get_option_at_index(highlighted).id if highlighted is not None and self.has_focus else chosen
+        prompts = [
+            (
+                chat.conversation,
+                chat_prompt(
+                    chat,
+                    self._account,
+                    width,
+                    self._now_ms,
+                    present=chat.conversation in self.present,
+                    typing=chat.conversation in self.typing,
+                ),
+            )
+            for chat in self._chats
+        ]
+        if [option.id for option in self.options] == [identifier for identifier, _ in prompts]:
+            for index, (_, prompt) in enumerate(prompts):
+                if prompt != self.get_option_at_index(index).prompt:
+                    self.replace_option_prompt_at_index(index, prompt)
+        else:
+            self.set_options(Option(prompt, id=identifier) for identifier, prompt in prompts)
+        ids = [identifier for identifier, _ in prompts]
+        if wanted in ids:
+            self.highlighted = ids.index(wanted)  # type: ignore[arg-type]  # None is not in the list
+
+    def neighbour(self, chosen: ConversationId | None, step: int) -> ConversationId | None:
+        """Return the conversation above or below the chosen one, staying at the ends."""
+        ids = [chat.conversation for chat in self._chats]
+        if not ids:
+            return None
+        if chosen not in ids:
+            return ids[0]
+        return ids[min(max(ids.index(chosen) + step, 0), len(ids) - 1)]
