@@ -1,0 +1,307 @@
+"""Kill a node with SIGKILL at random moments, again and again, and count what that did to anybody's messages.
+
+Run with `python -m bench.crash --rounds 1000`. Four people, one with two devices, write to each other through the real
+client without pause, with full windows of unacknowledged sends; one or another sleeps through some rounds, so that
+messages wait, move to the inbox and come back from it. The windows of the node's disk are as small as they may be, so
+kills meet moves and trims. At the end everyone comes online once more, and the books must balance. The last line
+counts; the exit status is 1 unless all is well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import roost
+from bench.ledger import Ledger
+from bench.live_node import LiveNode, NodeError, Settings
+
+if TYPE_CHECKING:
+    from bench.ledger import Counts
+
+__all__ = ["CrashRun", "Device"]
+
+PEOPLE: Final = {"ann": ("phone", "laptop"), "bob": ("phone",), "cid": ("phone",), "dee": ("phone",)}
+UNSENT_MAX: Final = 80
+LIFE_S_MAX: Final = 0.6
+DEATH_AT_START: Final = 0.1
+SLEEP: Final = 0.4
+SLEEP_ROUNDS_MAX: Final = 3
+POKE_S: Final = 0.02
+CONVERGE_S_MAX: Final = 120.0
+
+SETTINGS: Final[Settings] = {
+    "limits": {"payload_size_bytes_max": 4_096, "delivery_window_bytes": 4_096},
+    "queue": {"sweep_interval_s": 1},
+    "journal": {"hot_window_bytes_max": 65_536, "hot_window_s_max": 1},
+    "rates": {
+        **{f"{operation}_per_minute": 1_000_000 for operation in ("sends", "marks", "logins")},
+        **{f"{operation}_burst": 1_000_000 for operation in ("sends", "marks", "logins")},
+    },
+}
+
+
+def neighbours(person: str) -> list[str]:
+    """To whom a person writes."""
+    names = list(PEOPLE)
+    place = names.index(person)
+    return [names[(place + 1) % len(names)], names[place - 1]]
+
+
+def devices_of(person: str) -> frozenset[str]:
+    """All devices of a person."""
+    return frozenset(f"{person}/{device}" for device in PEOPLE[person])
+
+
+def streams() -> dict[str, frozenset[str]]:
+    """What each device writes to whom, and which devices are to show it."""
+    return {
+        f"{device}>{other}": (devices_of(person) | devices_of(other)) - {device}
+        for person in PEOPLE
+        for device in devices_of(person)
+        for other in neighbours(person)
+    }
+
+
+class Device:
+    """One device, whose owner writes and reads without pause.
+
+    Args:
+        name: As "person/device".
+        folder: Where it keeps its database.
+        ledger: The books.
+        seed: Decides how much it writes to whom.
+    """
+
+    def __init__(self, name: str, folder: Path, ledger: Ledger, seed: str) -> None:
+        self.name = name
+        self.person = name.partition("/")[0]
+        self.asleep_rounds = 0
+        self.client: roost.Client | None = None
+        self._folder = folder / name.replace("/", "-")
+        self._ledger = ledger
+        self._random = random.Random(seed)
+        self._typed = dict.fromkeys(neighbours(self.person), 0)
+        self._keys: dict[str, tuple[str, int]] = {}
+        self._room = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def register(self, node: LiveNode) -> None:
+        """Become a device of its owner."""
+        await roost.register(
+            self.person,
+            server=node.address,
+            server_key=node.server_key,
+            code=lambda request: node.code_for(request.account),
+            folder=self._folder,
+        )
+
+    async def wake(self) -> None:
+        """Open the client; read, and write from now on."""
+        self.client = await roost.connect(self.person, folder=self._folder)
+        self._tasks = [asyncio.create_task(self._read(self.client)), asyncio.create_task(self._write(self.client))]
+
+    async def sleep(self) -> None:
+        """Close the client. What it has in its outbox stays there."""
+        if self.client is not None:
+            await self._stop_writing()
+            await self.client.close()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self.check()
+            self.client = None
+
+    async def _stop_writing(self) -> None:
+        while len(self._tasks) > 1:
+            task = self._tasks.pop()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def finish(self, deadline_s: float) -> None:
+        """Write no more, and wait until everything typed has its ✓."""
+        await self._stop_writing()
+        assert self.client is not None, "everyone is awake at the end"
+        while self.client.unsent and time.monotonic() < deadline_s:
+            self.check()
+            await asyncio.sleep(POKE_S)
+
+    async def come_online(self) -> None:
+        """Connect at once, however long the last wait for the node was."""
+        while self.client is not None and self.client.connection.state is not roost.ConnectionState.ONLINE:
+            self.check()
+            self.client.retry_now()
+            await asyncio.sleep(POKE_S)
+
+    def check(self) -> None:
+        """Raise what went wrong while reading or writing."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+    async def _write(self, client: roost.Client) -> None:
+        while True:
+            if client.unsent >= UNSENT_MAX:
+                self._room.clear()
+                await self._room.wait()
+            other = self._random.choice(list(self._typed))
+            batch = range(self._typed[other] + 1, self._typed[other] + 1 + self._random.randint(1, 24))
+            self._typed[other] = batch[-1]
+            stream = f"{self.name}>{other}"
+            # A task a message, started in order: a cancelled wait does not take back what is in the outbox.
+            await asyncio.gather(*(client.send(other, f"{stream} {number}") for number in batch))
+
+    async def _read(self, client: roost.Client) -> None:
+        async for event in client.events():
+            match event:
+                case roost.MessageQueued(key=key, content=roost.Text(text)):
+                    stream, number = _name(text)
+                    self._keys[key] = (stream, number)
+                case roost.MessageSent(key=key, seq=seq):
+                    self._ledger.accept(*self._keys.pop(key), seq)
+                    self._room.set()
+                case roost.MessageReceived(conversation=conversation, seq=seq, content=roost.Text(text)):
+                    self._ledger.show(self.name, conversation, *_name(text), seq)
+                case roost.MessageFailed(sentence=sentence) | roost.NotDelivered(sentence=sentence):
+                    raise AssertionError(f"{self.name}: {sentence}")
+                case roost.ConnectionChanged(state=roost.ConnectionState.STOPPED, sentence=sentence):
+                    raise AssertionError(f"{self.name}: {sentence}")
+                case roost.EventsLost():
+                    raise AssertionError(f"{self.name} reads too slowly for this run")
+                case _:
+                    pass
+
+
+def _name(text: str) -> tuple[str, int]:
+    stream, _, number = text.partition(" ")
+    return stream, int(number)
+
+
+class CrashRun:
+    """A run of many rounds on one folder.
+
+    Args:
+        folder: Where everything is kept; empty at first.
+        seed: Decides when the node dies and who sleeps.
+    """
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.ledger = Ledger(streams())
+        self.node = LiveNode(folder / "node", SETTINGS)
+        self.kills = 0
+        self.crashes: list[str] = []
+        self._random = random.Random(seed)
+        self._devices = [
+            Device(name, folder, self.ledger, f"{seed} {name}")
+            for person in PEOPLE
+            for name in sorted(devices_of(person))
+        ]
+
+    async def run(self, rounds: int, show_progress: bool = False) -> Counts:
+        """Live through so many kills, then let everybody come together and count.
+
+        Raises:
+            AssertionError: A client gave up or a message was refused; says which and why.
+            NodeError: The node did not start again.
+        """
+        began_s = time.monotonic()
+        try:
+            await asyncio.to_thread(self.node.start)
+            for device in self._devices:
+                await device.register(self.node)
+            for device in self._devices:
+                await device.wake()
+            for number in range(1, rounds + 1):
+                await self._round()
+                if show_progress and number % 50 == 0:
+                    spent_s = time.monotonic() - began_s
+                    print(f"round {number} of {rounds}, {spent_s:.0f} s: {self.ledger.counts()}", flush=True)
+            await self._converge()
+            return self.ledger.counts()
+        finally:
+            await asyncio.gather(*(device.sleep() for device in self._devices), return_exceptions=True)
+            await asyncio.to_thread(self.node.kill)
+            self.crashes += self.node.crashes
+
+    async def _round(self) -> None:
+        """The node lives for a moment and is killed; at times it does not even get to its start-up line."""
+        if not self.node.running:
+            await self._start()
+        if self.node.running:
+            coming = asyncio.gather(*(device.come_online() for device in self._devices))
+            await asyncio.sleep(self._random.uniform(0, LIFE_S_MAX))
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+            await self._kill()
+        for device in self._devices:
+            device.check()
+        await self._change_shifts()
+
+    async def _start(self) -> None:
+        if self._random.random() < DEATH_AT_START:
+            self.node.launch()
+            await asyncio.sleep(self._random.uniform(0.05, 0.35))
+            await self._kill()
+        else:
+            await asyncio.to_thread(self.node.start)
+
+    async def _kill(self) -> None:
+        await asyncio.to_thread(self.node.kill)
+        self.kills += 1
+        self.crashes += self.node.crashes
+
+    async def _change_shifts(self) -> None:
+        for device in self._devices:
+            if device.client is None:
+                device.asleep_rounds -= 1
+                if device.asleep_rounds <= 0:
+                    await device.wake()
+        if self._random.random() < SLEEP:
+            device = self._random.choice(self._devices)
+            device.asleep_rounds = self._random.randint(1, SLEEP_ROUNDS_MAX)
+            await device.sleep()
+
+    async def _converge(self) -> None:
+        """Everyone awake, everything sent, everything shown."""
+        deadline_s = time.monotonic() + CONVERGE_S_MAX
+        await asyncio.to_thread(self.node.start)
+        for device in self._devices:
+            if device.client is None:
+                await device.wake()
+        await asyncio.gather(*(device.come_online() for device in self._devices))
+        await asyncio.gather(*(device.finish(deadline_s) for device in self._devices))
+        while self.ledger.waiting() and time.monotonic() < deadline_s:
+            await asyncio.sleep(POKE_S)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run it; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="bench.crash", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=50, help="how often the node is killed")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32), help="of an earlier run")
+    chosen = parser.parse_args(arguments)
+    print(f"{chosen.rounds} rounds, --seed {chosen.seed}", flush=True)
+    fault = ""
+    with tempfile.TemporaryDirectory(prefix="roost-crash-") as folder:
+        run = CrashRun(Path(folder), chosen.seed)
+        began_s = time.monotonic()
+        try:
+            asyncio.run(run.run(chosen.rounds, show_progress=True))
+        except (AssertionError, NodeError, roost.RoostError) as error:
+            fault = str(error)
+    for crash in run.crashes:
+        print(f"an actor crashed: {crash}")
+    if fault:
+        print(f"the run ended early: {fault}")
+    print(f"{run.kills} kills in {time.monotonic() - began_s:.0f} s")
+    counts = run.ledger.counts()
+    print(counts, flush=True)
+    return 0 if counts.all_is_well and not fault and not run.crashes else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
