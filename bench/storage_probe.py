@@ -1,29 +1,32 @@
-"""What the store costs on its own: CPU time per append, ack, moved entry, read and replayed record, on LMDB.
+"""What the store costs on its own, on LMDB: CPU time of an append, ack, move, read and replay; memory; latency.
 
-Run: python -m bench.storage_probe [folder]. Figures are CPU time of the whole process, kernel time of the sync included.
+Run: python -m bench.storage_probe [folder]. Figures are CPU time of the whole process, kernel time of syncs included.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import hashlib
+import itertools
 import os
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
+import uvloop
 
-from storage import Accepted, Acked, Entries, LmdbEngine, ManualCommitter, Store, StoreLimits
+from storage import Accepted, Acked, Entries, LmdbEngine, ManualCommitter, Store, StoreLimits, ThreadCommitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from storage import Record
+    from storage import Committed, Record
 
 GROUP = 100
 SHARDS = 64
@@ -61,7 +64,7 @@ class Bench:
     def _now_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
-    def _count(self, committed: list[object]) -> None:
+    def _count(self, committed: list[Committed]) -> None:
         self.told += len(committed)
 
     def run(self) -> None:
@@ -148,15 +151,31 @@ def report(name: str, value: float, unit: str = "us CPU") -> None:
 
 def probe_appends(folder: Path) -> None:
     """Measure appends, entries and acks in groups of 100, and the memory that a hot record takes."""
-    bench, process = Bench(folder), psutil.Process()
+    bench = Bench(folder)
     bench.append(accepted(2_000, 0))
     gc.collect()
     report("append of a message (two shards to take it), groups of 100", bench.append(accepted(20_000, 2_000)))
-    before = process.memory_info().rss
     report("append of an entry, groups of 100", bench.append(entries(50_000, 0)))
-    report("memory of a hot entry", (process.memory_info().rss - before) / 50_000, "bytes")
     report("append of an ack (50 entries each), groups of 100", bench.append(acks(1 << 40, DEVICES)))
     report("append of an ack (nothing waits), groups of 100", bench.append(acks(1 << 40, 20_000)))
+    bench.store.close(lambda: None)
+    bench.run()
+
+
+def probe_memory(folder: Path) -> None:
+    """Measure what the hot journal holds of a record once it is durable."""
+    bench, count = Bench(folder), 20_000
+    bench.append(accepted(2_000, 0))
+    bench.append(entries(2_000, 0))
+    for name, records in (("message", accepted(count, 2_000)), ("entry", entries(count, 2_000))):
+        tracemalloc.start()
+        for _ in range(0, count, GROUP):
+            bench.append(itertools.islice(records, GROUP))
+        gc.collect()
+        report(
+            f"memory of a hot {name} (its body of 252 bytes apart)", tracemalloc.get_traced_memory()[0] / count, "bytes"
+        )
+        tracemalloc.stop()
     bench.store.close(lambda: None)
     bench.run()
 
@@ -165,9 +184,10 @@ def probe_move(folder: Path) -> None:
     """Measure the move of 50,000 entries of 1,000 devices, their reading back, and the trim of acked ones."""
     bench, count = Bench(folder), 50_000
     bench.append(entries(count, 0))
-    start = time.perf_counter()
-    report("move of an entry to the inbox, trim included", bench.timed(bench.store.move, count))
-    report("  a slice", (time.perf_counter() - start) / bench.store.statistics().commits * 1e3, "ms wall a commit")
+    before = bench.store.statistics().commits
+    cpu_us = bench.timed(bench.store.move, count)
+    report("move of an entry to the inbox, trim included", cpu_us)
+    report("  a slice, mean", cpu_us * count / (bench.store.statistics().commits - before), "us CPU")
     read: list[int] = []
 
     def read_all() -> None:
@@ -198,12 +218,94 @@ def probe_replay(folder: Path) -> None:
     reopened.run()
 
 
+class Loop:
+    """A store as a node has it: commits in a thread, completions on an event loop.
+
+    Args:
+        folder: The data folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        loop = asyncio.get_running_loop()
+        engine = LmdbEngine(folder, 1 << 34)
+        self.waits_ms: list[float] = []
+        self.store = Store.open(
+            engine,
+            ThreadCommitter(engine, lambda function: _post(loop, function)),
+            loop.call_later,
+            lambda: time.time_ns() // 1_000_000,
+            StoreLimits(),
+            "probe",
+            shard_of,
+        )
+        self.store.subscribe(self._told)
+        self.epochs = self.store.take_ownership(range(SHARDS))
+        self._records = entries(1 << 40, 0)
+
+    def append(self) -> None:
+        """Append one entry, stamped with the time."""
+        shard, record = next(self._records)
+        self.store.append(shard, self.epochs[shard], record, time.perf_counter())
+
+    def _told(self, committed: list[Committed]) -> None:
+        now_s = time.perf_counter()
+        self.waits_ms += [(now_s - it.token) * 1e3 for it in committed if isinstance(it.token, float)]
+
+    async def close(self) -> None:
+        """Commit what waits and let go."""
+        closed = asyncio.get_running_loop().create_future()
+        self.store.close(lambda: closed.set_result(None))
+        await closed
+
+
+def _post(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(function)
+
+
+async def probe_loop(folder: Path) -> None:
+    """Measure the commit thread: 1,600 appends always under way, then 1,000 a second."""
+    node, count, window = Loop(folder), 60_000, 1_600
+    await asyncio.sleep(0.1)
+    cpu_s, wall_s, appended = time.process_time(), time.perf_counter(), 0
+    while len(node.waits_ms) < count:
+        for _ in range(min(window + len(node.waits_ms) - appended, 200)):
+            node.append()
+            appended += 1
+        await asyncio.sleep(0)
+    report("1,600 appends under way: an append", (time.process_time() - cpu_s) / appended * 1e6)
+    report("  appends", appended / (time.perf_counter() - wall_s), "a second")
+    await asyncio.sleep(0.5)
+    node.waits_ms.clear()
+    cpu_s, commits = time.process_time(), node.store.statistics().commits
+    start_s, appended = time.perf_counter(), 0
+    while appended < 3_000:
+        due = int((time.perf_counter() - start_s) * 1_000)
+        while appended < due:
+            node.append()
+            appended += 1
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.2)
+    report("1,000 appends a second: an append", (time.process_time() - cpu_s) / appended * 1e6)
+    waits_ms = sorted(node.waits_ms)
+    report("  append to durable, half of them", waits_ms[len(waits_ms) // 2], "ms")
+    report("  append to durable, 99 of 100", waits_ms[len(waits_ms) * 99 // 100], "ms")
+    report("  appends a commit", appended / (node.store.statistics().commits - commits), "")
+    await node.close()
+
+
 def main() -> None:
     """Measure everything, in a folder of its own."""
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    for name, probe in (("appends", probe_appends), ("move", probe_move), ("replay", probe_replay)):
+    for name, probe in (
+        ("appends", probe_appends),
+        ("memory", probe_memory),
+        ("move", probe_move),
+        ("replay", probe_replay),
+    ):
         with tempfile.TemporaryDirectory(prefix=f"roost-{name}-", dir=root) as folder:
             probe(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="roost-loop-", dir=root) as folder:
+        uvloop.run(probe_loop(Path(folder)))
 
 
 if __name__ == "__main__":

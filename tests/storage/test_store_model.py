@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,6 @@ LIMITS = StoreLimits(
     commit_patience_s=0.002,
     commit_company=3,
     commit_records_max=4,
-    move_operations_max=3,
     trim_records_max=2,
     hot_window_bytes_max=2_000,
     hot_window_s_max=10,
@@ -95,10 +95,12 @@ class StoreModel(RuleBasedStateMachine):
         self.sources: dict[tuple[int, int], int] = {}
         self.lost_sources: set[tuple[int, int]] = set()
         self.engine = self.make_engine()
-        self.open()
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(operations=st.sampled_from((3, 20, 500)))
+    def start(self, operations: int) -> None:
+        """From slices of one entry to a whole move in one slice."""
+        self.limits = replace(LIMITS, move_operations_max=operations)
+        self.open()
         self.own_all()
 
     def open(self) -> None:
@@ -106,7 +108,7 @@ class StoreModel(RuleBasedStateMachine):
         self.calls.clear()
         self.committer = ManualCommitter(self.engine)
         self.store = Store.open(
-            self.engine, self.committer, self.schedule, lambda: self.now_ms, LIMITS, "node", shard_of
+            self.engine, self.committer, self.schedule, lambda: self.now_ms, self.limits, "node", shard_of
         )
         self.store.subscribe(self.on_committed)
         self.epochs: dict[int, int] = {}
