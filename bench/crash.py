@@ -39,7 +39,7 @@ CONVERGE_S_MAX: Final = 120.0
 SETTINGS: Final[Settings] = {
     "limits": {"payload_size_bytes_max": 4_096, "delivery_window_bytes": 4_096},
     "queue": {"sweep_interval_s": 1},
-    "journal": {"hot_window_bytes_max": 65_536, "hot_window_s_max": 1},
+    "journal": {"hot_window_bytes_max": 524_288, "hot_window_s_max": 1},
     "rates": {
         **{f"{operation}_per_minute": 1_000_000 for operation in ("sends", "marks", "logins")},
         **{f"{operation}_burst": 1_000_000 for operation in ("sends", "marks", "logins")},
@@ -280,7 +280,9 @@ class CrashRun:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run it; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="bench.crash", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="bench.crash", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=50, help="how often the node is killed")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32), help="of an earlier run")
     chosen = parser.parse_args(arguments)

@@ -110,20 +110,21 @@ async def test_who_may_see_presence_is_everyone_or_contacts_or_nobody(town: Town
 
 @story
 async def test_who_hides_read_receipts_neither_shows_nor_sees_them(town: Town) -> None:
-    async with town.people("alice", "bob") as [alice, bob]:
+    async with town.people("alice", "alice/laptop", "bob", "bob/laptop") as [alice, her_laptop, bob, his_laptop]:
         await bob.change_settings(read_receipts=False)
         hers, his = alice.events(), bob.events()
+        her_own, his_own = her_laptop.events(), his_laptop.events()
         first = await alice.send(bob.account, "seen?")
         await wait_for(his, roost.MessageReceived)
-        await first.delivered()
         await bob.mark_read(alice.account)
-        await wait_for(his, roost.ReceiptChanged, lambda event: event.account == bob.account and event.read > 0)
+        await wait_for(his_own, roost.ReceiptChanged, lambda event: event.account == bob.account and event.read > 0)
         answer = await bob.send(alice.account, "not telling")
         await wait_for(hers, roost.MessageReceived)
         await alice.mark_read(bob.account)
-        await answer.delivered()
-        await wait_for(hers, roost.ReceiptChanged, lambda event: event.account == alice.account and event.read > 0)
-        assert (first.state, answer.state) == (MessageState.DELIVERED, MessageState.DELIVERED)
+        await wait_for(her_own, roost.ReceiptChanged, lambda event: event.account == alice.account and event.read > 0)
+        for sending in (first, answer):
+            await sending.delivered()
+            assert sending.state is MessageState.DELIVERED
         await bob.change_settings(read_receipts=True)
         second = await alice.send(bob.account, "and now?")
         await wait_for(his, roost.MessageReceived)
