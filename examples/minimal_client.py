@@ -54,6 +54,25 @@ class Frame(IntEnum):
     DRAINED, PONG, ERROR, CLOSING = 43, 44, 52, 53
 
 
+def payload_of(text: str) -> bytes:
+    """A text message, §8.1."""
+    payload: bytes = msgpack.packb({"v": 1, "t": "text", "b": text})
+    return payload
+
+
+def text_of(payload: bytes) -> str:
+    """What to show of a message, which may be anything, §8.1."""
+    try:
+        match msgpack.unpackb(payload):
+            case {"v": 1, "t": "text", "b": str(text)}:
+                return printable(text)
+            case {"t": str()}:
+                return "(a message that needs a newer application)"
+    except ValueError:
+        pass  # bytes that are no MessagePack, or no UTF-8
+    return "(a message that cannot be read)"
+
+
 def printable(text: str) -> str:
     """What others wrote must not move the cursor or recolour the terminal."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
@@ -278,7 +297,7 @@ class Session:
             case [Frame.DELIVER, position, [conversation, seq, sender, _, message_id, _, _, payload, *_], *_]:
                 if message_id.hex() not in self._device.seen:  # §9, rule 4
                     self._device.seen = [*self._device.seen, message_id.hex()][-SEEN_MAX:]
-                    print(f"{conversation} {seq} {sender}: {printable(payload.decode(errors='replace'))}", flush=True)
+                    print(f"{conversation} {seq} {sender}: {text_of(payload)}", flush=True)
                     self.shown_count += 1
                 self._up_to = position or self._up_to
                 self._read[conversation] = seq or self._read.get(conversation, 0)
@@ -335,6 +354,7 @@ def register(server: str, device: Device, address: str) -> None:
 def send(server: str, device: Device, recipient: str, text: str) -> None:
     """Put a message in the outbox, then send everything in it, §8."""
     conversation = ":".join(sorted([device.account, recipient.strip().lower()]))  # §6
+    text = text.encode(errors="replace").decode()  # a terminal may hand over what is no Unicode
     device.outbox.append({"conversation": conversation, "client_id": secrets.token_hex(16), "text": text})
     device.save()
     while device.outbox:  # once more only after the server wanted a new epoch
@@ -355,7 +375,7 @@ def send_oldest(session: Session, device: Device) -> bool:
     message = device.outbox[0]
     conversation, client_id = message["conversation"], bytes.fromhex(message["client_id"])
     number = device.accepted.get(conversation, 0) + 1
-    session.say(Frame.SEND, conversation, number, client_id, message["text"].encode())
+    session.say(Frame.SEND, conversation, number, client_id, payload_of(message["text"]))
     match session.expect(Frame.SENT, Frame.REFUSED):
         case [Frame.REFUSED, _, _, _, code, *_] if code in EPOCH_LOST:
             device.epoch, device.accepted = secrets.token_hex(8), {}

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from examples.minimal_client import payload_of, text_of
+from roost.content import Text, decode_content, encode_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -138,6 +141,16 @@ def test_the_example_refuses_a_server_with_another_key(people: People) -> None:
     code, said, complained = people.run("register", "ann", pin="11" * 32)
     assert (code, said) == (1, [])
     assert "differs from the pinned one" in complained
+
+
+def test_the_example_and_our_own_client_understand_each_other() -> None:
+    assert decode_content(payload_of("grüß dich")) == Text("grüß dich")
+    assert text_of(encode_text("grüß dich")) == "grüß dich"
+
+
+@pytest.mark.parametrize("payload", [b"", b"hello", b"\xc1", b"\x91" * 5000, b"\x81\x91\x01\x01", b"\xa1\xff"])
+def test_the_example_says_so_when_a_stranger_sends_what_is_no_message(payload: bytes) -> None:
+    assert text_of(payload) == "(a message that cannot be read)"
 
 
 def test_the_example_imports_nothing_of_the_project() -> None:
