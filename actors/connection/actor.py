@@ -10,8 +10,7 @@ from actors.accounts.api import Ask, LoggedIn, LoginRefused, RateLimiter, SignIn
 from actors.connection.api import Admission, ConnectionLimits, Drain, Ended, Origin, Pressure, Transport
 from actors.connection.routes import ROUTES, Session
 from actors.conversation.api import Sender
-from actors.presence.api import Appear
-from actors.queue.api import Attach, Attached, Batch, Detach, Fault, Flow, NoticeBody
+from actors.queue.api import Attach, Attached, Batch, Detach, Fault, Flow, NoticeBody, Turn
 from actors.router.api import Router, UnreachableError
 from protocol import (
     AccountId,
@@ -322,7 +321,7 @@ class ConnectionActor(Actor):
             process, sender, queue, key, self._router, self._limiter, self._limits, self._answer_session
         )
         self._monitor = process.monitor(queue)
-        process.cast(queue, Attach(process.pid, login.session, login.received_up_to))
+        process.cast(queue, Attach(process.pid, login.session, login.received_up_to, login.foreground))
 
     def _answer_session(self, frame: Any) -> None:
         if type(frame) is Refused:
@@ -354,7 +353,6 @@ class ConnectionActor(Actor):
         )
         process.send_after(self._heartbeat_s + GRACE_S, Check())
         process.send_after(QUIET_S, Rest())
-        self._appear(session, login.foreground)
 
     def _agree(self, foreground: bool, wish_s: int) -> None:
         """The heartbeat of this device: what it wishes, within the limits, and brisk while a person looks."""
@@ -363,20 +361,11 @@ class ConnectionActor(Actor):
             longest_s = min(longest_s, FOREGROUND_HEARTBEAT_S_MAX)
         self._heartbeat_s = max(self._limits.heartbeat_s_min, min(wish_s, longest_s))
 
-    def _appear(self, session: Session, foreground: bool) -> None:
-        if self._limits.presence:
-            sender = session.sender
-            try:
-                pid = self._router.presence(sender.account)
-            except UnreachableError:
-                return
-            self.process.cast_sheddable(pid, Appear(self.process.pid, sender.device, foreground))
-
     def _set_state(self, frame: SetState) -> None:
         self._agree(frame.foreground, frame.heartbeat_s)
         self._send(Heartbeat(self._heartbeat_s))
         if self._session is not None:
-            self._appear(self._session, frame.foreground)
+            self.process.cast(self._session.queue, Turn(self.process.pid, frame.foreground))
 
     def _check(self) -> None:
         """A timer that only looks: it is set anew for the rest of the time, not at every frame."""

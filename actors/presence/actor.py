@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.accounts.api import AccountView
 from actors.accounts.api import Subscribe as SubscribeAccount
-from actors.presence.api import Appear, PresenceLimits, Subscribe, Type, Unsubscribe
+from actors.presence.api import Appear, PresenceLimits, Subscribe, Type, Unsubscribe, Vanish, last_seen_key
 from actors.presence.logic import PresenceState
+from actors.queue.api import Report
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, LoadingActor, inform
 from protocol.messages import Presence, TypingBy
 from runtime import Down, Pid, Ref
 
 if TYPE_CHECKING:
-    from protocol import AccountId, ConversationId
+    from protocol import AccountId, ConversationId, DeviceId
 
 __all__ = ["PresenceActor"]
 
@@ -30,9 +31,10 @@ class LastSeen(NamedTuple):
 
 
 class Gone(NamedTuple):
-    """The timer after which a connection that ended counts as gone."""
+    """The timer after which a device that vanished counts as gone, unless it is back."""
 
-    connection: Pid
+    device: DeviceId
+    since_ms: int
 
 
 class Resubscribe:
@@ -44,10 +46,9 @@ class Retire:
 
 
 class PresenceActor(LoadingActor):
-    """Knows which devices of one account are here and who wants to know.
+    """Knows which devices of one account are here, for those who want to know; exists only while someone does.
 
-    Last seen is written when the account goes offline, without waiting; a crash of the node loses at most the time
-    since then.
+    The queues of the devices tell it of every connection and its end, and write when the account was last seen.
 
     Args:
         account: Which one.
@@ -61,9 +62,11 @@ class PresenceActor(LoadingActor):
         "_disk",
         "_limits",
         "_monitors",
+        "_queues",
         "_router",
         "_state",
         "_typed_s",
+        "_vanished",
         "_view",
         "_view_monitor",
     )
@@ -77,18 +80,16 @@ class PresenceActor(LoadingActor):
         self._view: AccountView | None = None
         self._state: PresenceState[Pid] | None = None
         self._monitors: dict[Pid, Ref] = {}
+        self._queues: dict[Ref, DeviceId] = {}
+        self._vanished: set[DeviceId] = set()
         self._view_monitor: Ref | None = None
         self._typed_s: dict[ConversationId, tuple[float, bool]] = {}
 
     def init(self) -> None:
         """Ask for last seen and for the account's privacy settings."""
-        self._disk.store.directory.get(self._key, inform(self.process, LastSeen))
+        self._disk.store.directory.get(last_seen_key(self._account), inform(self.process, LastSeen))
         self._subscribe()
         self.process.send_after(IDLE_S, Retire())
-
-    @property
-    def _key(self) -> bytes:
-        return b"last_seen/" + self._account.encode()
 
     def _subscribe(self) -> None:
         try:
@@ -109,11 +110,11 @@ class PresenceActor(LoadingActor):
         elif kind is Down:
             self._down(message)
         elif kind is Gone:
-            self._gone(message.connection)
+            self._gone(message)
         elif kind is Resubscribe:
             self._subscribe()
         elif kind is Retire:
-            if self._state is not None and self._state.idle:
+            if self._state is not None and not self._state.subscribers:
                 self.process.stop()
             else:
                 self.process.send_after(IDLE_S, message)
@@ -121,13 +122,22 @@ class PresenceActor(LoadingActor):
     def handle_cast(self, message: Any) -> None:
         """The account's view is taken at once, everything else once the presence is complete."""
         if type(message) is AccountView:
-            self._view = message
-            if self.is_loaded:
-                self._tell()
-            else:
-                self._start_when_complete()
+            self._take_view(message)
         else:
             super().handle_cast(message)
+
+    def _take_view(self, view: AccountView) -> None:
+        """Ask the devices that are new to us whether they are here; from now on they tell by themselves."""
+        known = self._view.devices if self._view is not None else ()
+        self._view = view
+        for device in view.devices:
+            queue = self._router.live_queue(device) if device not in known else None
+            if queue is not None:
+                self.process.cast(queue, Report(self.process.pid))
+        if self.is_loaded:
+            self._tell()
+        else:
+            self._start_when_complete()
 
     def _start_when_complete(self) -> None:
         if not self.is_loaded and self._state is not None and self._view is not None:
@@ -140,9 +150,9 @@ class PresenceActor(LoadingActor):
         assert view is not None
         kind = type(message)
         if kind is Appear:
-            self._watch(message.connection)
-            state.appear(message.connection, message.device, message.foreground)
-            self._tell()
+            self._appear(state, message)
+        elif kind is Vanish:
+            self._vanish(message.device)
         elif kind is Type:
             self._type(state, view, message)
         elif kind is Subscribe:
@@ -152,6 +162,19 @@ class PresenceActor(LoadingActor):
         elif kind is Unsubscribe:
             state.unsubscribe(message.connection, message.conversation)
             self._forget(message.connection)
+
+    def _appear(self, state: PresenceState[Pid], appear: Appear) -> None:
+        device = appear.device
+        self._vanished.discard(device)
+        if device not in self._queues.values():
+            self._queues[self.process.monitor(appear.queue)] = device
+        state.appear(device, appear.foreground, self.process.runtime.clock.wall_ms())
+        self._tell()
+
+    def _vanish(self, device: DeviceId) -> None:
+        self._vanished.add(device)
+        gone = Gone(device, self.process.runtime.clock.wall_ms())
+        self.process.send_after(self._limits.offline_delay_s, gone)
 
     def _type(self, state: PresenceState[Pid], view: AccountView, typing: Type) -> None:
         now_s = self.process.runtime.clock.now_s()
@@ -172,30 +195,28 @@ class PresenceActor(LoadingActor):
     def _forget(self, connection: Pid) -> None:
         state = self._state
         assert state is not None
-        watched = any(key[0] == connection for key in state.subscribers) or connection in state.connections
-        if not watched and (ref := self._monitors.pop(connection, None)) is not None:
+        watches = any(key[0] == connection for key in state.subscribers)
+        if not watches and (ref := self._monitors.pop(connection, None)) is not None:
             self.process.demonitor(ref)
 
     def _down(self, down: Down) -> None:
         if down.ref is self._view_monitor:
             self.process.send_after(RESUBSCRIBE_S, Resubscribe())
             return
+        device = self._queues.pop(down.ref, None)
+        if device is not None:
+            self._vanish(device)
+            return
         self._monitors.pop(down.pid, None)
         if self._state is not None:
             self._state.unsubscribe(down.pid)
-            if down.pid in self._state.connections:
-                self.process.send_after(self._limits.offline_delay_s, Gone(down.pid))
 
-    def _gone(self, connection: Pid) -> None:
-        """A connection ended a while ago: without another one, the account is offline since then."""
-        state = self._state
-        assert state is not None
-        now_ms = self.process.runtime.clock.wall_ms() - int(self._limits.offline_delay_s * 1000)
-        state.vanish(connection, now_ms)
-        if not state.connections:
-            value = state.last_seen_ms.to_bytes(8, "big")
-            self._disk.store.directory.put(self._key, value, _ignore)
-        self._tell()
+    def _gone(self, gone: Gone) -> None:
+        """A device vanished a while ago and did not come back: it is gone since then."""
+        if gone.device in self._vanished and self._state is not None:
+            self._vanished.discard(gone.device)
+            self._state.vanish(gone.device, gone.since_ms)
+            self._tell()
 
     def _tell(self) -> None:
         """Whoever may see a change is told of it; lost ones are made good by the next."""
@@ -205,7 +226,3 @@ class PresenceActor(LoadingActor):
         for connection, picture in state.news(view):
             frame = Presence(self._account, picture.online, picture.last_seen_ms, picture.devices)
             self.process.cast_sheddable(connection, frame)
-
-
-def _ignore(_: bool) -> None:
-    """Last seen is written without waiting."""

@@ -9,15 +9,24 @@ import msgspec
 from protocol import AccountId, ConversationId, DeviceId
 from runtime import Pid
 
-__all__ = ["Appear", "PresenceLimits", "Subscribe", "Type", "Unsubscribe"]
+__all__ = ["Appear", "PresenceLimits", "Subscribe", "Type", "Unsubscribe", "Vanish", "last_seen_key"]
 
 
 class Appear(msgspec.Struct, frozen=True):
-    """A connection of a device of this account is ready, or its foreground state changed."""
+    """From the queue of a device: the device is connected, and a person looks at it or does not.
 
-    connection: Pid
+    Only while there is a presence process to hear it: a device that nobody watches costs nothing here.
+    """
+
+    queue: Pid
     device: DeviceId
     foreground: bool
+
+
+class Vanish(msgspec.Struct, frozen=True):
+    """From the queue of a device: its connection is gone."""
+
+    device: DeviceId
 
 
 class Subscribe(msgspec.Struct, frozen=True):
@@ -52,3 +61,8 @@ class PresenceLimits(NamedTuple):
 
     offline_delay_s: float
     typing_interval_s_min: float
+
+
+def last_seen_key(account: AccountId) -> bytes:
+    """Where the directory says when an account was last seen."""
+    return b"last_seen/" + account.encode()

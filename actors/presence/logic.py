@@ -1,7 +1,7 @@
 """The presence of one account: pure.
 
-Connections and subscribers are known by opaque handles (their pids), so that the logic needs no runtime.
-State is mutated in place: presence is touched at every login, typing burst and short drop.
+Subscribers are known by opaque handles (their pids), so that the logic needs no runtime. State is mutated in place:
+presence is touched at every typing burst and short drop of whoever is watched.
 """
 
 from __future__ import annotations
@@ -34,28 +34,35 @@ class PresenceState(Generic[Handle]):
         subscribers_max: watchers kept; more are refused.
     """
 
-    __slots__ = ("_last_told", "_subscribers_max", "connections", "last_seen_ms", "subscribers")
+    __slots__ = ("_devices", "_last_told", "_subscribers_max", "last_seen_ms", "subscribers")
 
     def __init__(self, last_seen_ms: int, subscribers_max: int) -> None:
         self.last_seen_ms = last_seen_ms
-        self.connections: dict[Handle, tuple[DeviceId, bool]] = {}
         self.subscribers: dict[tuple[Handle, ConversationId], AccountId] = {}
+        self._devices: dict[DeviceId, bool] = {}
         self._subscribers_max = subscribers_max
         self._last_told: dict[Handle, Picture] = {}
 
     @property
-    def idle(self) -> bool:
-        """Nobody is here and nobody looks."""
-        return not self.connections and not self.subscribers
+    def online(self) -> bool:
+        """Whether a person looks at one of the devices."""
+        return any(self._devices.values())
 
-    def appear(self, connection: Handle, device: DeviceId, foreground: bool) -> None:
-        """A device came, or went to or from the foreground."""
-        self.connections[connection] = (device, foreground)
+    def appear(self, device: DeviceId, foreground: bool, now_ms: int) -> None:
+        """A device is here, or went to or from the foreground."""
+        was_online = self.online
+        self._devices[device] = foreground
+        self._note_absence(was_online, now_ms)
 
-    def vanish(self, connection: Handle, now_ms: int) -> None:
-        """A connection is gone."""
-        if self.connections.pop(connection, None) is not None:
-            self.last_seen_ms = now_ms
+    def vanish(self, device: DeviceId, now_ms: int) -> None:
+        """A device is gone."""
+        was_online = self.online
+        self._devices.pop(device, None)
+        self._note_absence(was_online, now_ms)
+
+    def _note_absence(self, was_online: bool, now_ms: int) -> None:
+        if was_online and not self.online:
+            self.last_seen_ms = max(self.last_seen_ms, now_ms)
 
     def subscribe(self, connection: Handle, viewer: AccountId, conversation: ConversationId) -> bool:
         """Keep a watcher; False when there are too many."""
@@ -75,10 +82,10 @@ class PresenceState(Generic[Handle]):
 
     def picture(self, viewer: AccountId, view: AccountView) -> Picture:
         """What `viewer` may see of this account under its privacy settings."""
-        online = bool(self.connections)
+        online = self.online
         shows_online = view.shows(view.online, viewer)
         shows_last_seen = view.shows(view.last_seen, viewer)
-        devices = len({device for device, _ in self.connections.values()}) if shows_online else 0
+        devices = len(self._devices) if shows_online else 0
         return Picture(
             online if shows_online else None,
             self.last_seen_ms if shows_last_seen and not online else 0,

@@ -8,11 +8,25 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from actors.accounts.api import AccountView, DeviceRevoked, Show
-from actors.queue.api import Acknowledge, Attach, Attached, Batch, Detach, Fault, Flow, NoticeBody, Pass, QueueLimits
+from actors.presence.api import Appear, Vanish, last_seen_key
+from actors.queue.api import (
+    Acknowledge,
+    Attach,
+    Attached,
+    Batch,
+    Detach,
+    Fault,
+    Flow,
+    NoticeBody,
+    Pass,
+    QueueLimits,
+    Report,
+    Turn,
+)
 from actors.queue.logic import Forgotten, QueueState
 from actors.receipts.api import Advance, Tell
 from actors.router.api import Router, UnreachableError
-from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, inform
+from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, RemovalDurable, inform
 from protocol import AccountId, Code, ConversationId, DeviceId
 from protocol.messages import (
     NOTICE_EXPIRED,
@@ -72,17 +86,21 @@ class QueueActor(LoadingActor):
 
     __slots__ = (
         "_account",
+        "_ack_written",
         "_connection",
         "_detached_s",
         "_device",
         "_disk",
         "_drained_told",
         "_flow_open",
+        "_foreground",
+        "_leaving",
         "_limits",
         "_monitor",
         "_reading",
         "_receipts",
         "_removing",
+        "_retiring",
         "_revoked",
         "_router",
         "_session",
@@ -103,18 +121,22 @@ class QueueActor(LoadingActor):
         self._detached_s = 0.0
         self._drained_told = False
         self._flow_open = True
+        self._foreground = False
         self._reading = False
         self._sweeping = False
         self._revoked = False
+        self._retiring = False
         self._receipts: dict[tuple[str, str], Receipt] = {}
-        self._removing: dict[int, tuple[Entry, int]] = {}
+        self._removing: dict[int, tuple[Entry, int]] = {}  # these wait for the view of their sender
+        self._leaving: set[int] = set()  # these and those whose removal is on its way to the disk
+        self._ack_written = 0
 
     def init(self) -> None:
         """Ask how much waits."""
         disk = self._disk
         disk.store.load_queue(disk.shard, self._device, inform(self.process, lambda view: view))
         self._detached_s = self.process.runtime.clock.now_s()
-        self.process.send_after(IDLE_S, Retire())
+        self._arm_retirement()
 
     def handle_info(self, message: Any) -> None:
         """What comes from the disk, from timers and from monitors."""
@@ -141,12 +163,13 @@ class QueueActor(LoadingActor):
         self._routes[type(message)](self, message)
 
     def _retire(self) -> None:
+        self._retiring = False
         state = self._state if self.is_loaded else None
         away_s = self.process.runtime.clock.now_s() - self._detached_s
         keep_s = SUSPICION_S if state is not None and state.attempts else self._limits.resume_window_s
-        busy = self._connection is not None or self._reading or self._sweeping or self._removing
+        busy = self._connection is not None or self._reading or self._sweeping or self._leaving
         if state is None or busy or away_s < keep_s:
-            self.process.send_after(IDLE_S, Retire())
+            self._arm_retirement()
         else:
             self.process.stop()
 
@@ -163,10 +186,12 @@ class QueueActor(LoadingActor):
         if forgotten is None:
             state.begin()
         else:
-            self._forget(attach.received_up_to, forgotten)
+            self._forget(forgotten)
         self._connection = attach.connection
         self._monitor = process.monitor(attach.connection)
         self._session = process.runtime.randomness.bytes(16)
+        self._foreground = attach.foreground
+        self._appear()
         self._drained_told = False
         self._flow_open = True
         self._reading = False
@@ -191,6 +216,38 @@ class QueueActor(LoadingActor):
         self._connection = self._monitor = None
         self._detached_s = self.process.runtime.clock.now_s()
         self._state.detach(broken)
+        self._vanish()
+        self._arm_retirement()
+
+    def _arm_retirement(self) -> None:
+        if not self._retiring:
+            self._retiring = True
+            self.process.send_after(IDLE_S, Retire())
+
+    def _appear(self) -> None:
+        """To the account's presence, if anyone wants to know."""
+        presence = self._router.live_presence(self._account)
+        if presence is not None:
+            self.process.cast_sheddable(presence, Appear(self.process.pid, self._device, self._foreground))
+
+    def _vanish(self) -> None:
+        """The device is away since now: written without waiting, and told to whoever wants to know."""
+        process, account = self.process, self._account
+        now_ms = process.runtime.clock.wall_ms()
+        self._disk.store.directory.put(last_seen_key(account), now_ms.to_bytes(8, "big"), _ignore)
+        presence = self._router.live_presence(account)
+        if presence is not None:
+            process.cast_sheddable(presence, Vanish(self._device))
+
+    def _turn(self, turn: Turn) -> None:
+        if turn.connection == self._connection and turn.foreground != self._foreground:
+            self._foreground = turn.foreground
+            self._appear()
+
+    def _report(self, report: Report) -> None:
+        if self._connection is not None:
+            appear = Appear(self.process.pid, self._device, self._foreground)
+            self.process.cast(report.presence, appear)
 
     def _goodbye(self, detach: Detach) -> None:
         if detach.connection == self._connection:
@@ -206,7 +263,7 @@ class QueueActor(LoadingActor):
         batch: list[tuple[int, int, bytes]] = []
         for entry in enqueue.entries:
             was_live = state.live
-            if not state.admit(entry):
+            if not state.admit(entry) or entry.position in self._leaving or state.knows(entry.position):
                 continue
             if self._revoked:
                 self._remove(entry, NOTICE_REVOKED)
@@ -248,7 +305,7 @@ class QueueActor(LoadingActor):
         batch = []
         for entry in page.entries:
             state.read_up_to = entry.position
-            if entry.position in self._removing:
+            if entry.position in self._leaving or entry.position <= state.acked_up_to:
                 continue
             if state.is_poison(entry.position):
                 self._remove(entry, NOTICE_POISON)
@@ -270,20 +327,27 @@ class QueueActor(LoadingActor):
         if forgotten is None:
             self.process.cast(ack.connection, Fault(Code.ACK_BEYOND_SENT))
             return
-        self._forget(ack.up_to, forgotten)
+        self._forget(forgotten)
         if not self._state.live or not self._drained_told:
             self._pump()
 
-    def _forget(self, up_to: int, forgotten: Forgotten) -> None:
+    def _forget(self, forgotten: Forgotten) -> None:
         if not forgotten.entries_count:
             return
         process, account = self.process, self._account
-        self._disk.append(Acked(self._device, up_to, account, forgotten.marks))
+        self._write_ack(forgotten.marks)
         for conversation, seq in forgotten.marks:
             try:
                 process.cast(self._router.conversation(ConversationId(conversation)), Advance(account, seq, 0))
             except UnreachableError:
                 continue  # the client's own Mark at its next login heals this
+
+    def _write_ack(self, marks: list[tuple[str, int]]) -> None:
+        """Never past an entry that leaves with a notice: until the notice is on disk, the entry must be found again."""
+        up_to = min(self._state.acked_up_to, min(self._leaving) - 1) if self._leaving else self._state.acked_up_to
+        if up_to > self._ack_written:
+            self._ack_written = up_to
+            self._disk.append(Acked(self._device, up_to, self._account, marks), self.process.pid)
 
     def _tell(self, tell: Tell) -> None:
         receipt = tell.receipt
@@ -316,7 +380,7 @@ class QueueActor(LoadingActor):
     def _sweep(self, entries: list[Entry]) -> None:
         now_ms = self.process.runtime.clock.wall_ms()
         for entry in entries:
-            if entry.position in self._removing:
+            if entry.position in self._leaving or entry.position <= self._state.acked_up_to:
                 continue
             if self._revoked:
                 self._remove(entry, NOTICE_REVOKED)
@@ -332,6 +396,7 @@ class QueueActor(LoadingActor):
         """Take an entry out, as soon as it is known which devices of its sender are to be told."""
         self._state.remove([entry])
         self._removing[entry.position] = (entry, reason)
+        self._leaving.add(entry.position)
         if entry.kind == MESSAGE:
             self._ask(AccountId(entry.sender))
         else:
@@ -356,7 +421,6 @@ class QueueActor(LoadingActor):
     def _sender_known(self, view: AccountView) -> None:
         for entry, reason in [pair for pair in self._removing.values() if pair[0].sender == view.account]:
             self._write_removal(entry, reason, view)
-        self._finish_revocation()
 
     def _write_removal(self, entry: Entry, reason: int, sender: AccountView | None) -> None:
         del self._removing[entry.position]
@@ -369,10 +433,15 @@ class QueueActor(LoadingActor):
             record = Removed(device, account, [entry.position], reason, notices, targets, [body])
         else:
             record = Removed(device, account, [entry.position], reason, [], [], [])
-        self._disk.append(record)
+        self._disk.append(record, self.process.pid)
+
+    def _removed(self, removal: RemovalDurable) -> None:
+        self._leaving.difference_update(removal.positions)
+        self._write_ack([])
+        self._finish_revocation()
 
     def _finish_revocation(self) -> None:
-        if self._revoked and not self._sweeping and not self._removing:
+        if self._revoked and not self._sweeping and not self._leaving:
             self._disk.append(Emptied(self._device, self._account))
             self.process.stop()
 
@@ -380,11 +449,18 @@ class QueueActor(LoadingActor):
         Enqueue: _enqueue,
         Acknowledge: _acknowledge,
         Attach: _attach,
+        Turn: _turn,
+        Report: _report,
         Detach: _goodbye,
         Flow: _flow,
         Tell: _tell,
         Pass: _pass,
         Expire: _expire,
+        RemovalDurable: _removed,
         DeviceRevoked: _revoke,
         AccountView: _sender_known,
     }
+
+
+def _ignore(_: bool) -> None:
+    """Last seen is written without waiting."""

@@ -18,11 +18,13 @@ class Attach(msgspec.Struct, frozen=True):
         connection: Whom to deliver to.
         session: Token of an earlier session that it wants to resume, or empty.
         received_up_to: Position up to which the device has committed itself, by its own word.
+        foreground: Whether a person looks.
     """
 
     connection: Pid
     session: bytes
     received_up_to: int
+    foreground: bool
 
 
 class Attached(msgspec.Struct, frozen=True):
@@ -67,6 +69,19 @@ class NoticeBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
     account: str
     device: bytes
     reason: int
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """The application on the device went to the foreground or background."""
+
+    connection: Pid
+    foreground: bool
+
+
+class Report(msgspec.Struct, frozen=True):
+    """From the presence of the account: say whether your device is here."""
+
+    presence: Pid
 
 
 class Pass(msgspec.Struct, frozen=True):

@@ -4,13 +4,12 @@ Entries live in the store; the queue holds those on their way (`unacked`) and co
 (everything that waits is on its way, so a new entry goes straight out) or `behind` (entries wait in the store and are
 read in pages as the window opens).
 
-State is mutated in place: an entry passes here twice, in and out (0.5 µs both ways; copying the deque would make a
+State is mutated in place: an entry passes here twice, in and out (0.5 µs both ways; copying the list would make a
 queue of n entries cost n squared).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from storage.records import MESSAGE
@@ -78,7 +77,7 @@ class QueueState:
         self.sent_up_to = 0
         self.acked_up_to = 0
         self.attempts = 0
-        self.unacked: deque[Unacked] = deque()
+        self.unacked: list[Unacked] = []
         self._unacked_bytes = 0
         self._suspect = 0
         self._limits = limits
@@ -114,6 +113,10 @@ class QueueState:
         self.size_bytes += entry.size_bytes
         return True
 
+    def knows(self, position: int) -> bool:
+        """Whether this entry has been read from the store already, before word of it came, or acknowledged even."""
+        return position <= self.read_up_to or position <= self.acked_up_to
+
     def over_quota(self) -> bool:
         """Whether more waits than may."""
         return self.count > self._limits.entries_max or self.size_bytes > self._limits.size_bytes_max
@@ -136,13 +139,15 @@ class QueueState:
         unacked = self.unacked
         count = 0
         marks: dict[str, int] = {}
-        while unacked and unacked[0].position <= up_to:
-            entry = unacked.popleft()
+        for entry in unacked:
+            if entry.position > up_to:
+                break
             count += 1
             self._unacked_bytes -= entry.size_bytes
             self.size_bytes -= entry.size_bytes
             if entry.kind == MESSAGE and entry.sender != self.own_account:
-                marks[entry.conversation] = max(entry.seq, marks.get(entry.conversation, 0))
+                marks[entry.conversation] = entry.seq
+        del unacked[:count]
         self.count -= count
         if count:
             self.attempts = 0
@@ -156,7 +161,7 @@ class QueueState:
         self.count -= len(entries)
         self.size_bytes -= sum(entry.size_bytes for entry in entries)
         self._unacked_bytes -= sum(entry.size_bytes for entry in self.unacked if entry.position in positions)
-        self.unacked = deque(entry for entry in self.unacked if entry.position not in positions)
+        self.unacked = [entry for entry in self.unacked if entry.position not in positions]
         if self._suspect in positions:
             self.attempts = self._suspect = 0
 
