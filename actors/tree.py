@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from protocol import StaticKey, Ulid
     from storage import Store
 
-__all__ = ["MessengerLimits", "connection_maker", "messenger_children"]
+__all__ = ["MessengerLimits", "Parts", "connection_maker", "messenger_children"]
 
 CHILDREN_MAX = 1_000_000
 MAILBOX_MAX = 4_096
@@ -48,6 +48,15 @@ class MessengerLimits(NamedTuple):
     sweep_interval_s: float
 
 
+class Parts(NamedTuple):
+    """Who plays each part; the crash model's own tests give a part to an actor with a planted fault."""
+
+    account: type[AccountActor] = AccountActor
+    conversation: type[ConversationActor] = ConversationActor
+    queue: type[QueueActor] = QueueActor
+    shard: type[ShardActor] = ShardActor
+
+
 def messenger_children(
     store: Store,
     epochs: Mapping[int, int],
@@ -55,6 +64,7 @@ def messenger_children(
     ulid: Ulid,
     code_sender: CodeSender,
     limits: MessengerLimits,
+    parts: Parts = Parts(),  # noqa: B008  # immutable
 ) -> list[ChildSpec]:
     """The node's children that make the messenger, in the order in which they depend on each other.
 
@@ -65,6 +75,7 @@ def messenger_children(
         ulid: The node's generator of message ids.
         code_sender: How verification codes travel.
         limits: Each room's slice of the settings.
+        parts: The classes of the actors.
     """
 
     def shard(number: int, epoch: int) -> ChildSpec:
@@ -72,13 +83,13 @@ def messenger_children(
         disk = Disk(store, number, epoch)
         household = Household(
             accounts=_keyed(
-                "account", lambda account: AccountActor(account, disk, router, limits.account, code_sender)
+                "account", lambda account: parts.account(account, disk, router, limits.account, code_sender)
             ),
             conversations=_keyed(
-                "conversation", lambda id_: ConversationActor(id_, disk, router, ulid, limits.conversation)
+                "conversation", lambda id_: parts.conversation(id_, disk, router, ulid, limits.conversation)
             ),
             queues=KeyedSupervisor(
-                lambda key: QueueActor(key[0], key[1], disk, router, limits.queue),
+                lambda key: parts.queue(key[0], key[1], disk, router, limits.queue),
                 lambda key: ("queue", key[0]),
                 CHILDREN_MAX,
                 mailbox_limit=MAILBOX_MAX,
@@ -88,7 +99,7 @@ def messenger_children(
         router.settle(number, household)
         own = ChildSpec(
             "shard",
-            lambda: ShardActor(disk, router, range(SHARDS), limits.sweep_interval_s),
+            lambda: parts.shard(disk, router, range(SHARDS), limits.sweep_interval_s),
             name=("shard", number),
             mailbox_limit=1_000_000,
         )

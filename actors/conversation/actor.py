@@ -243,11 +243,10 @@ class ConversationActor(LoadingActor):
         for record in self._ledger.records():
             self._disk.append(record, self.process.pid)
 
-    def _marks_durable(self, _: MarksDurable) -> None:
-        told = self._ledger.durable()
-        if told:
+    def _marks_durable(self, durable: MarksDurable) -> None:
+        if self._ledger.durable(durable.account):
             for viewer in self._members.values():
-                self._tell(viewer, told)
+                self._tell(viewer, (durable.account,))
         if self._ledger.has_news:
             self.process.defer()
 

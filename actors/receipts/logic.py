@@ -41,7 +41,7 @@ class Ledger:
         self._conversation = conversation
         self._view = view
         self._changed: dict[AccountId, Marks] = {}
-        self._in_flight: tuple[AccountId, ...] = ()
+        self._in_flight: dict[AccountId, Marked] = {}
 
     @property
     def idle(self) -> bool:
@@ -65,7 +65,7 @@ class Ledger:
         seq_max = self._view.next_seq - 1
         read = min(read, seq_max)
         delivered = min(max(delivered, read), seq_max)
-        mark = self._changed.get(account) or self._present(account)
+        mark = self._changed.get(account) or self._latest(account)
         merged = Marks(
             max(mark.delivered, delivered),
             max(mark.read, read),
@@ -76,6 +76,13 @@ class Ledger:
         self._changed[account] = merged
         return True
 
+    def _latest(self, account: AccountId) -> Marks:
+        """The marks as they will be once the write in flight is on disk."""
+        written = self._in_flight.get(account)
+        if written is None:
+            return self._present(account)
+        return Marks(written.delivered, written.read, written.read_shown)
+
     def _present(self, account: AccountId) -> Marks:
         mark = self._view.marks.get(account)
         return Marks(0, 0, 0) if mark is None else Marks(mark.delivered, mark.read, mark.read_shown)
@@ -84,20 +91,19 @@ class Ledger:
         """What to write now; nothing while the last write is in flight."""
         if self._in_flight:
             return []
-        self._in_flight = tuple(self._changed)
-        records = [
-            Marked(self._conversation, account, mark.delivered, mark.read, mark.read_shown)
+        self._in_flight = {
+            account: Marked(self._conversation, account, mark.delivered, mark.read, mark.read_shown)
             for account, mark in self._changed.items()
-        ]
+        }
         self._changed.clear()
-        for record in records:
-            self._view.apply(record)
-        return records
+        return list(self._in_flight.values())
 
-    def durable(self) -> tuple[AccountId, ...]:
-        """The last write is on disk: these members' marks may be told."""
-        told, self._in_flight = self._in_flight, ()
-        return told
+    def durable(self, account: AccountId) -> bool:
+        """The last write of a member's marks is on disk: from now on they may be told; False if there was none."""
+        written = self._in_flight.pop(account, None)
+        if written is not None:
+            self._view.apply(written)
+        return written is not None
 
     def receipts(
         self, viewer: AccountId, members: tuple[AccountId, ...], sees_reads: Callable[[AccountId], bool]

@@ -8,7 +8,17 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from actors.router.api import Router, UnreachableError, shard_number
-from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, MarksDurable, Ticket, device_key, inform
+from actors.shard.api import (
+    Disk,
+    Enqueue,
+    Expire,
+    LoadingActor,
+    MarksDurable,
+    RemovalDurable,
+    Ticket,
+    device_key,
+    inform,
+)
 from actors.shard.logic import Inbound, Job, Outbound
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused
@@ -198,9 +208,11 @@ class ShardActor(LoadingActor):
                         arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
             elif isinstance(record, Marked):
                 if isinstance(commit.token, Pid):
-                    self.process.cast(commit.token, MarksDurable())
+                    self.process.cast(commit.token, MarksDurable(AccountId(record.account)))
             elif isinstance(record, Removed):
                 self._route(commit.position, record, spreads, arrivals)
+                if isinstance(commit.token, Pid):
+                    self.process.cast(commit.token, RemovalDurable(record.positions))
         for (device, account), entries in arrivals.items():
             self._cast_queue(device, account, Enqueue(entries))
         for target, jobs in spreads.items():
@@ -250,11 +262,11 @@ class ShardActor(LoadingActor):
             for waiter in token.waiters:
                 self.process.cast(waiter, refusal)
             self.process.exit(token.conversation, KILLED)
-        elif isinstance(record, Marked) and isinstance(token, Pid):
+        elif isinstance(token, Pid):
             self.process.exit(token, KILLED)
         elif isinstance(record, Entries):
-            inbound = self._inbound[record.source]
-            if inbound.appended > inbound.durable:
+            inbound = self._inbound.get(record.source)  # none: this shard has restarted, and asks for all of it again
+            if inbound is not None and inbound.appended > inbound.durable:
                 inbound.appended = inbound.durable
                 self.process.send_after(RESYNC_DELAY_S, AskAgain(record.source))
 

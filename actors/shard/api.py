@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from protocol import AccountId
 from runtime import Actor, Pid, Process
 from storage import Entry, Store
 
@@ -20,7 +21,17 @@ if TYPE_CHECKING:
     from protocol.messages import Sent
     from storage.records import Record
 
-__all__ = ["Disk", "Enqueue", "Expire", "LoadingActor", "MarksDurable", "Ticket", "device_key", "inform"]
+__all__ = [
+    "Disk",
+    "Enqueue",
+    "Expire",
+    "LoadingActor",
+    "MarksDurable",
+    "RemovalDurable",
+    "Ticket",
+    "device_key",
+    "inform",
+]
 
 STASH_MAX: Final = 10_000
 
@@ -43,7 +54,15 @@ class Ticket:
 
 
 class MarksDurable(msgspec.Struct, frozen=True):
-    """To a conversation: the watermarks that it wrote last are on disk."""
+    """To a conversation: the watermarks of this member that it wrote last are on disk."""
+
+    account: AccountId
+
+
+class RemovalDurable(msgspec.Struct, frozen=True):
+    """To a queue: these entries are off the disk, and their notices are on it."""
+
+    positions: list[int]
 
 
 class Enqueue(msgspec.Struct, frozen=True):
