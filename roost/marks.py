@@ -83,16 +83,16 @@ class Marks:
         marks = self._of(conversation)
         marks.written = max(marks.written, seq)
 
-    def read(self, conversation: ConversationId, seq: int) -> bool:
-        """Count everything up to `seq` as read; return whether that is news."""
+    def read(self, conversation: ConversationId, seq: int, step: Step) -> None:
+        """Count everything up to `seq` as read."""
         marks = self._of(conversation)
         if seq <= marks.read:
-            return False
+            return
         marks.read = seq
         marks.delivered = max(marks.delivered, seq)
         self._changed.add(conversation)
         self._to_tell.add(conversation)
-        return True
+        step.events.append(ReceiptChanged(conversation, self._account, marks.delivered, marks.read))
 
     def receipt(self, receipt: Receipt, step: Step) -> None:
         """Take over what the server knows of a member, and heal what it does not know of us."""

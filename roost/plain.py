@@ -21,6 +21,8 @@ _TAB_WIDTH: Final = 4
 _MARKS_MAX: Final = 4
 """Combining marks kept on one character: enough for every script, not enough to climb over other lines."""
 _REMOVED: Final = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+_JOINERS: Final = frozenset("\u200c\u200d")
+_VARIATIONS: Final = frozenset("\ufe0e\ufe0f")
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
 
@@ -30,14 +32,19 @@ def plain(text: str) -> str:
         return text
     shown: list[str] = []
     marks = 0
+    letter = False
     for character in text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " " * _TAB_WIDTH):
         category = unicodedata.category(character)
         if category in ("Mn", "Me"):
             marks += 1
-            if marks > _MARKS_MAX:
+            if marks > _MARKS_MAX or character in _VARIATIONS:
                 continue
+        elif category == "Cf" and character not in _BIDI_CONTROLS:
+            if not (letter and character in _JOINERS):
+                continue  # invisible; terminals disagree on its width, and on that of emoji it joins
         else:
             marks = 0
+            letter = category[0] == "L"
         if character != "\n" and (category in _REMOVED or character in _BIDI_CONTROLS):
             character = "\N{REPLACEMENT CHARACTER}"
         shown.append(character)

@@ -286,7 +286,7 @@ class Session:
 
     def mark_read(self, conversation: ConversationId, seq: int) -> None:
         """Everything in the conversation up to `seq` has been read."""
-        self._marks.read(conversation, seq)
+        self._marks.read(conversation, seq, self._step)
 
     def open_chat(self, conversation: ConversationId) -> None:
         """Ask for presence and typing of a conversation until it is closed, also after reconnects."""

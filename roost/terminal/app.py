@@ -117,7 +117,8 @@ class RoostApp(App[None]):
 
     async def _read_events(self) -> None:
         async for event in self.client.events():
-            self._take(event)
+            if self.screen_stack:
+                self._take(event)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -169,13 +170,17 @@ class RoostApp(App[None]):
 
     async def _refresh_all(self) -> None:
         self._refreshing = False
+        if not self.screen_stack:
+            return  # a timer may still fire while the application closes
         await self.chat.refresh_messages()
-        await self._mark_read()
+        self.call_after_refresh(self._mark_read)
         chats = await self.client.conversations()
         self.conversations.show(chats, time.time_ns() // 1_000_000, self.chat.conversation)
 
     async def _mark_read(self) -> None:
         """Count the open chat as read if somebody looks at its end."""
+        if not self.screen_stack:
+            return
         if self.chat.conversation is not None and self._looked_at and self.chat.scrollback.at_end:
             await self.client.mark_read(self.chat.conversation)
 
@@ -210,7 +215,7 @@ class RoostApp(App[None]):
             self.notify(one_line(error.sentence), severity="error", markup=False)
             return
         self.chat.composer.clear()
-        self.chat.scrollback.scroll_end(animate=False)
+        self.chat.scrollback.follow()
         self._refresh_soon()
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
@@ -271,7 +276,9 @@ class RoostApp(App[None]):
     async def action_page(self, direction: int) -> None:
         """Scroll the chat by a page."""
         scrollback = self.chat.scrollback
-        if direction < 0:
+        if direction < 0 and scrollback.scroll_y <= 0:
+            await self.chat.show_older()
+        elif direction < 0:
             scrollback.scroll_page_up(animate=False)
         else:
             scrollback.scroll_page_down(animate=False)

@@ -81,7 +81,8 @@ class Scrollback(VerticalScroll):
     @property
     def at_end(self) -> bool:
         """Whether the latest message is in view."""
-        return self.scroll_offset.y >= self.max_scroll_y - 1
+        # A chat shorter than the pane stands at its bottom, at a negative offset.
+        return self.max_scroll_y == 0 or self.scroll_offset.y >= self.max_scroll_y - 1
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Tell when the top is reached."""
@@ -112,13 +113,15 @@ class Scrollback(VerticalScroll):
         for key, message, _ in wanted:
             if message is not None:
                 self._views[key].show(message)
-        if at_end:
-            self.call_after_refresh(self.scroll_end, animate=False)
-        else:
+        if not at_end:
             self.call_after_refresh(self._keep, below)
 
+    def follow(self) -> None:
+        """Show the end, and stay there as messages come until the reader scrolls up."""
+        self.anchor()
+
     def _keep(self, below: float) -> None:
-        self.scroll_to(y=self.max_scroll_y - below, animate=False)
+        self.scroll_to(y=self.max_scroll_y - below, animate=False, immediate=True)
 
     def _made(self, item: tuple[str, StoredMessage | None, str]) -> MessageView | DaySeparator:
         key, message, day = item
@@ -154,7 +157,7 @@ class ChatPane(Vertical):
         """Lay out the pane."""
         yield ChatHeader()
         yield Scrollback()
-        yield Static("Ctrl+N begins a chat.", id="hint", markup=False)
+        yield Static("Choose a chat on the left,\nor begin one with Ctrl+N.", id="hint", markup=False)
         yield Composer()
 
     @property
@@ -184,7 +187,7 @@ class ChatPane(Vertical):
         self.set_class(True, "-open")
         await self.scrollback.clear()
         await self.refresh_messages()
-        self.scrollback.scroll_end(animate=False)
+        self.scrollback.follow()
 
     async def refresh_messages(self) -> None:
         """Show the history as it is now."""
@@ -197,6 +200,10 @@ class ChatPane(Vertical):
             await self.scrollback.show(messages, time.time_ns() // 1_000_000)
 
     async def on_scrollback_top_reached(self) -> None:
+        """Show older messages, if there are any."""
+        await self.show_older()
+
+    async def show_older(self) -> None:
         """Show older messages, if there are any."""
         if not self._complete and self._limit < _SHOWN_MAX:
             self._limit += _PAGE

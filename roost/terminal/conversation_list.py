@@ -118,8 +118,8 @@ class ConversationList(OptionList):
         else:
             self.set_options(Option(prompt, id=identifier) for identifier, prompt in prompts)
         ids = [identifier for identifier, _ in prompts]
-        if wanted in ids:
-            self.highlighted = ids.index(wanted)  # type: ignore[arg-type]  # None is not in the list
+        if ids:
+            self.highlighted = ids.index(wanted) if wanted in ids else 0  # type: ignore[arg-type]  # never None then
 
     def neighbour(self, chosen: ConversationId | None, step: int) -> ConversationId | None:
         """Return the conversation above or below the chosen one, staying at the ends."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
 from protocol import (
@@ -77,8 +78,8 @@ class Account:
 class ModelServer:
     """The whole server; `refuse` may name a refusal for a Send: (code, sentence, retry_after_ms)."""
 
-    def __init__(self, time_ms: Callable[[], int] = lambda: 1_700_000_000_000) -> None:
-        self.time_ms = time_ms
+    def __init__(self, time_ms: Callable[[], int] | None = None) -> None:
+        self.time_ms = time_ms or count(1_700_000_000_000, 1_000).__next__
         self.accounts: dict[AccountId, Account] = {}
         self.conversations: dict[ConversationId, Conversation] = {}
         self.queues: dict[DeviceId, OrderedDict[int, m.Message | m.Notice]] = {}

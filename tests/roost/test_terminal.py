@@ -1,0 +1,204 @@
+"""The terminal client by Textual's pilot: a real client, a real socket, keys pressed and the screen read."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from textual.widgets import Static
+
+import roost
+from protocol import Code, ConversationId
+from roost.terminal import RoostApp
+from roost.terminal.chat_pane import ChatPane
+from tests.roost.stories import next_event, people, story
+from tests.roost.tcp_server import TcpServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+ODD = "[red]markup[/red] \x1b[31mesc \u202eevil " + "e" + "\u0301" * 60 + "\U0001f469\u200d\U0001f467 " + "x" * 500
+
+
+def screen_lines(app: RoostApp) -> list[str]:
+    return ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
+
+
+async def until(pilot: Pilot[None], holds: Callable[[str], bool]) -> str:
+    """Wait until the screen shows something, and return it."""
+    text = ""
+    try:
+        while True:
+            await pilot.pause()
+            text = "\n".join(screen_lines(pilot.app))  # type: ignore[arg-type]
+            if holds(text):
+                return text
+            await asyncio.sleep(0.01)
+    except asyncio.CancelledError:
+        print(text)  # the deadline has passed: show what was there instead
+        raise
+
+
+@asynccontextmanager
+async def terminal(
+    client: roost.Client, conversation: ConversationId | None = None, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[Pilot[None]]:
+    app = RoostApp(client, conversation)
+    async with app.run_test(size=size) as pilot:
+        yield pilot
+
+
+@story
+async def test_a_person_begins_a_chat_and_sees_the_ticks_grow(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice", "bob") as (alice, bob):
+        await bob.close()
+        async with terminal(alice) as pilot:
+            await until(pilot, lambda text: "begin one with Ctrl+N" in text)
+            await pilot.press("ctrl+n", *"bob", "enter")
+            await until(pilot, lambda text: "Write a message" in text and "New chat" not in text)
+            await pilot.press(*"hi bob", "enter")
+            await until(pilot, lambda text: "hi bob  " in text and "✓" in text and "✓✓" not in text)
+            async with roost.connect("bob", folder=folder) as bob_again:
+                await until(pilot, lambda text: "✓✓" in text)
+                await bob_again.mark_read("alice")
+                await next_event(bob_again.events(), roost.ReceiptChanged)
+            assert "not yet end-to-end encrypted" in "\n".join(screen_lines(pilot.app))  # type: ignore[arg-type]
+
+
+@story
+async def test_a_received_message_is_shown_and_read_and_its_writer_seen(folder: Path) -> None:
+    async with (
+        TcpServer() as server,
+        people(server, folder, "alice", "bob") as (alice, bob),
+        terminal(alice, alice.conversation_with("bob")) as pilot,
+    ):
+        await until(pilot, lambda text: "online" in text)
+        bob.typing("alice")
+        await until(pilot, lambda text: "typing…" in text)
+        sending = await bob.send("alice", "are you there?")
+        await until(pilot, lambda text: "are you there?" in text and "typing…" not in text)
+        await sending.read()
+        await bob.close()
+        await until(pilot, lambda text: "last seen" in text)
+
+
+@story
+async def test_unread_messages_of_other_chats_are_counted_until_they_are_opened(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice", "bob", "carol") as (alice, bob, carol):
+        await (await bob.send("alice", "from bob")).delivered()
+        async with terminal(alice, alice.conversation_with("bob")) as pilot:
+            await until(pilot, lambda text: "from bob" in text)
+            for _ in range(3):
+                await carol.send("alice", "from carol")
+            await until(pilot, lambda text: "carol" in text and " 3 " in text)
+            await pilot.press("tab", "home", "enter")
+            text = await until(pilot, lambda text: text.count("from carol") >= 4 and " 3 " not in text)
+            assert "from bob" in text
+
+
+@story
+async def test_odd_text_neither_steers_the_terminal_nor_breaks_the_layout(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice", "bob") as (alice, bob):
+        await (await bob.send("alice", ODD)).delivered()
+        async with terminal(alice, alice.conversation_with("bob")) as pilot:
+            await until(pilot, lambda text: "xxxxx" in text)
+            await pilot.press("pageup")
+            text = await until(pilot, lambda text: "[red]markup[/red]" in text)
+            assert not {"\x1b", "\u202e", "\u200d"} & set(text)
+            lines = screen_lines(pilot.app)  # type: ignore[arg-type]
+            assert len(lines) == 24
+            assert all(line[26] == "│" for line in lines[1:-2])
+
+
+@story
+async def test_a_refused_message_shows_its_reason(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice", "bob") as (alice, _):
+        server.model.refuse = lambda _: (Code.NOT_ALLOWED, "Bob does not want this.", -1)
+        async with terminal(alice, alice.conversation_with("bob")) as pilot:
+            await until(pilot, lambda text: "Write a message" in text)
+            await pilot.press(*"hello", "enter")
+            await until(pilot, lambda text: "Bob does not want this." in text and "!" in text)
+
+
+@story
+async def test_what_is_written_offline_waits_with_a_clock_and_goes_out_later(folder: Path) -> None:
+    async with (
+        TcpServer() as server,
+        people(server, folder, "alice", "bob") as (alice, _),
+        terminal(alice, alice.conversation_with("bob")) as pilot,
+    ):
+        await until(pilot, lambda text: "online" in text)
+        await server.stop()
+        await until(pilot, lambda text: "offline, again in" in text)
+        await pilot.press(*"later", "enter")
+        await until(pilot, lambda text: "◷" in text)
+        await server.start()
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda text: "✓" in text and "◷" not in text)
+
+
+@story
+async def test_a_replaced_session_says_so_on_the_screen(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice") as (alice,), terminal(alice) as pilot:
+        server.close_all(Code.REPLACED)
+        await until(pilot, lambda text: "This device has logged in on another connection" in text)
+
+
+@story
+async def test_an_unknown_address_is_said_at_once(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice") as (alice,), terminal(alice) as pilot:
+        await pilot.press("ctrl+n", *"nobody", "enter")
+        await until(pilot, lambda text: "There is no such account here" in text)
+        await pilot.press("escape")
+        await until(pilot, lambda text: "There is no such account here" not in text)
+
+
+@story
+async def test_older_messages_appear_when_the_reader_scrolls_up_and_the_place_is_kept(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice", "bob") as (alice, bob):
+        for number in range(70):
+            await bob.send("alice", f"number {number}.")
+        await (await bob.send("alice", "the last")).delivered()
+        async with terminal(alice, alice.conversation_with("bob")) as pilot:
+            await until(pilot, lambda text: text.count("the last") == 2)
+            while "number 0." not in "\n".join(screen_lines(pilot.app)):  # type: ignore[arg-type]
+                await pilot.press("pageup")
+                await pilot.pause()
+            await bob.send("alice", "newer than the last")
+            text = await until(pilot, lambda text: "newer than" in text and " 1 " in text)
+            assert "number 0." in text
+
+
+@story
+async def test_enter_sends_and_ctrl_j_begins_a_line(folder: Path) -> None:
+    async with (
+        TcpServer() as server,
+        people(server, folder, "alice", "bob") as (alice, bob),
+        terminal(alice, alice.conversation_with("bob")) as pilot,
+    ):
+        await until(pilot, lambda text: "Write a message" in text)
+        await pilot.press("a", "ctrl+j", "b", "enter")
+        received = await next_event(bob.events(), roost.MessageReceived)
+        assert received.content == roost.Text("a\nb")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 12), (20, 6)])
+def test_every_size_of_window_works(size: tuple[int, int], tmp_path: Path) -> None:
+    @story
+    async def check(folder: Path) -> None:
+        async with TcpServer() as server, people(server, folder, "alice", "bob") as (alice, bob):
+            await (await bob.send("alice", "hello there")).delivered()
+            async with terminal(alice, alice.conversation_with("bob"), size) as pilot:
+                await pilot.pause()
+                assert pilot.app.query_one(ChatPane).display
+                await pilot.press("tab")
+                await pilot.pause()
+                assert len(screen_lines(pilot.app)) == size[1]  # type: ignore[arg-type]
+                assert pilot.app.query_one("#not-encrypted", Static).display
+
+    check(tmp_path)
