@@ -199,6 +199,30 @@ def test_a_dead_neighbour_does_not_hold_the_journal_and_gets_its_part_when_it_is
     assert survivor.engine.scan(Table.OUTBOX, b"", b"\xff", 9) == []
 
 
+def test_a_part_taken_while_its_record_is_on_the_way_to_the_table_is_not_offered_again() -> None:
+    desk = Desk()
+    desk.append(0, message(1, ("bob1", PHONE), ("ann2", TABLET)))
+    desk.append(0, message(2, ("bob1", PHONE)))
+    desk.run()
+    first, second = (committed.position for committed in desk.told)
+    desk.store.move()
+    desk.tick()
+    assert desk.committer.waiting, "the slice that parks both is in flight"
+    desk.store.taken(0, first, 1)
+    desk.store.taken(0, second, 1)
+    desk.run()
+    assert [position for position, _ in desk.shard(0).outbox] == [first]
+    desk.store.maintain()
+    desk.tick()
+    assert desk.committer.waiting, "the slice that settles them is in flight"
+    desk.store.taken(0, first, 2)
+    desk.run()
+    assert desk.shard(0).outbox == []
+    desk.store.maintain()
+    desk.run()
+    assert desk.engine.scan(Table.OUTBOX, b"", b"\xff", 9) == []
+
+
 def test_one_record_is_both_outbox_and_entry_where_source_and_target_share_a_shard() -> None:
     desk = Desk()
     desk.append(1, message(1, ("bob1", PHONE), conversation="talk1"))
