@@ -59,6 +59,7 @@ class PresenceActor(LoadingActor):
 
     __slots__ = (
         "_account",
+        "_asked",
         "_disk",
         "_limits",
         "_monitors",
@@ -82,6 +83,7 @@ class PresenceActor(LoadingActor):
         self._monitors: dict[Pid, Ref] = {}
         self._queues: dict[Ref, DeviceId] = {}
         self._vanished: set[DeviceId] = set()
+        self._asked: set[DeviceId] = set()
         self._view_monitor: Ref | None = None
         self._typed_s: dict[ConversationId, tuple[float, bool]] = {}
 
@@ -127,13 +129,17 @@ class PresenceActor(LoadingActor):
             super().handle_cast(message)
 
     def _take_view(self, view: AccountView) -> None:
-        """Ask the devices that are new to us whether they are here; from now on they tell by themselves."""
+        """Ask the devices that are new to us whether they are here; from now on they tell by themselves.
+
+        Nobody is told anything before they have answered: it would be that a person is away who is not.
+        """
         known = self._view.devices if self._view is not None else ()
         self._view = view
         for device in view.devices:
             queue = self._router.live_queue(device) if device not in known else None
-            if queue is not None:
-                self.process.cast(queue, Report(self.process.pid))
+            if queue is not None and self.process.cast(queue, Report(self.process.pid)):
+                self._asked.add(device)
+                self._follow(queue, device)
         if self.is_loaded:
             self._tell()
         else:
@@ -163,11 +169,15 @@ class PresenceActor(LoadingActor):
             state.unsubscribe(message.connection, message.conversation)
             self._forget(message.connection)
 
+    def _follow(self, queue: Pid, device: DeviceId) -> None:
+        if device not in self._queues.values():
+            self._queues[self.process.monitor(queue)] = device
+
     def _appear(self, state: PresenceState[Pid], appear: Appear) -> None:
         device = appear.device
+        self._asked.discard(device)
         self._vanished.discard(device)
-        if device not in self._queues.values():
-            self._queues[self.process.monitor(appear.queue)] = device
+        self._follow(appear.queue, device)
         state.appear(device, appear.foreground, self.process.runtime.clock.wall_ms())
         self._tell()
 
@@ -175,6 +185,9 @@ class PresenceActor(LoadingActor):
         self._vanished.add(device)
         gone = Gone(device, self.process.runtime.clock.wall_ms())
         self.process.send_after(self._limits.offline_delay_s, gone)
+        if device in self._asked:
+            self._asked.discard(device)
+            self._tell()
 
     def _type(self, state: PresenceState[Pid], view: AccountView, typing: Type) -> None:
         now_s = self.process.runtime.clock.now_s()
@@ -221,7 +234,7 @@ class PresenceActor(LoadingActor):
     def _tell(self) -> None:
         """Whoever may see a change is told of it; lost ones are made good by the next."""
         state, view = self._state, self._view
-        if state is None or view is None:
+        if state is None or view is None or self._asked:
             return
         for connection, picture in state.news(view):
             frame = Presence(self._account, picture.online, picture.last_seen_ms, picture.devices)

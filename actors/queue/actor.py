@@ -245,9 +245,9 @@ class QueueActor(LoadingActor):
             self._appear()
 
     def _report(self, report: Report) -> None:
-        if self._connection is not None:
-            appear = Appear(self.process.pid, self._device, self._foreground)
-            self.process.cast(report.presence, appear)
+        here = self._connection is not None
+        answer = Appear(self.process.pid, self._device, self._foreground) if here else Vanish(self._device)
+        self.process.cast(report.presence, answer)
 
     def _goodbye(self, detach: Detach) -> None:
         if detach.connection == self._connection:
