@@ -23,6 +23,8 @@ from bench.ledger import Ledger
 from bench.live_node import LiveNode, NodeError, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bench.ledger import Counts
 
 __all__ = ["CrashRun", "Device"]
@@ -67,6 +69,14 @@ def streams() -> dict[str, frozenset[str]]:
         for device in devices_of(person)
         for other in neighbours(person)
     }
+
+
+async def until(holds: Callable[[], bool], deadline_s: float, check: Callable[[], None] | None = None) -> None:
+    """Wait until something holds, but not beyond the deadline; `check` may raise meanwhile."""
+    while not holds() and time.monotonic() < deadline_s:
+        if check is not None:
+            check()
+        await asyncio.sleep(POKE_S)
 
 
 class Device:
@@ -126,9 +136,8 @@ class Device:
         """Write no more, and wait until everything typed has its ✓."""
         await self._stop_writing()
         assert self.client is not None, "everyone is awake at the end"
-        while self.client.unsent and time.monotonic() < deadline_s:
-            self.check()
-            await asyncio.sleep(POKE_S)
+        client = self.client
+        await until(lambda: not client.unsent, deadline_s, self.check)
 
     async def come_online(self) -> None:
         """Connect at once, however long the last wait for the node was."""
@@ -219,7 +228,13 @@ class CrashRun:
                 await self._round()
                 if show_progress and number % 50 == 0:
                     spent_s = time.monotonic() - began_s
-                    print(f"round {number} of {rounds}, {spent_s:.0f} s: {self.ledger.counts()}", flush=True)
+                    counts = self.ledger.counts()
+                    print(
+                        f"round {number} of {rounds}, {spent_s:.0f} s: accepted {counts.accepted}, "
+                        f"on their way {counts.lost}, shown twice {counts.shown_twice}, "
+                        f"out of order {counts.out_of_order}",
+                        flush=True,
+                    )
             await self._converge()
             return self.ledger.counts()
         finally:
@@ -274,8 +289,7 @@ class CrashRun:
                 await device.wake()
         await asyncio.gather(*(device.come_online() for device in self._devices))
         await asyncio.gather(*(device.finish(deadline_s) for device in self._devices))
-        while self.ledger.waiting() and time.monotonic() < deadline_s:
-            await asyncio.sleep(POKE_S)
+        await until(lambda: not self.ledger.waiting(), deadline_s)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.live_node import LiveNode
+    from roost.opening import Opening
 
 Parameters = ParamSpec("Parameters")
 Kind = TypeVar("Kind")
@@ -65,7 +66,7 @@ class Town:
             folder=self.home(device),
         )
 
-    def connect(self, name: str, device: str = "phone", *, foreground: bool = True) -> roost.Opening:
+    def connect(self, name: str, device: str = "phone", *, foreground: bool = True) -> Opening:
         """Open a device that was registered before."""
         return roost.connect(self.address(name), folder=self.home(device), foreground=foreground)
 
@@ -112,6 +113,11 @@ async def wait_for(events: roost.EventStream, kind: type[Kind], fits: Callable[[
 async def texts(events: roost.EventStream, count: int) -> list[str]:
     """What the next messages say."""
     return [text_of(await wait_for(events, roost.MessageReceived)) for _ in range(count)]
+
+
+async def time_passes(least_s: float) -> None:
+    """Let a time run out that the node itself measures: red never means slow, for it may be longer."""
+    await asyncio.sleep(least_s)
 
 
 def text_of(message: roost.MessageReceived | roost.StoredMessage) -> str:

@@ -1,0 +1,82 @@
+"""What cannot be delivered is given up with a notice to its sender, and takes nothing else with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import roost
+from protocol.messages import (
+    NOTICE_EXPIRED,
+    NOTICE_OVER_QUOTA,
+    NOTICE_POISON,
+    Ack,
+    Deliver,
+    Drained,
+)
+from tests.stories.town import story, texts, wait_for
+
+if TYPE_CHECKING:
+    from tests.stories.town import Town
+
+SETTINGS = {
+    "queue": {"sweep_interval_s": 1, "entries_max": 20, "delivery_attempts_max": 5},
+    "rates": {"logins_burst": 100},
+}
+pytestmark = pytest.mark.slow
+
+
+@story
+async def test_a_message_that_expires_is_reported_to_its_sender(town: Town) -> None:
+    await town.register("bob")
+    async with town.people("alice") as [alice]:
+        bob = town.address("bob")
+        brief = await alice.send(bob, "gone in a second", ttl_s=1)
+        lasting = await alice.send(bob, "here to stay")
+        await lasting.sent()
+        notice = await wait_for(alice.events(), roost.NotDelivered)
+        assert (notice.account, notice.seq, notice.reason) == (bob, brief.seq, NOTICE_EXPIRED)
+        stored = await alice.message(brief.id)
+        assert stored is not None
+        assert len(stored.not_delivered) == 1
+        async with town.connect("bob") as client:
+            assert await texts(client.events(), 1) == ["here to stay"]
+
+
+@story
+async def test_one_message_too_many_is_reported_to_its_sender_and_the_others_stay(town: Town) -> None:
+    await town.register("bob")
+    async with town.people("alice", "alice/laptop") as [alice, laptop]:
+        bob = town.address("bob")
+        sendings = [await alice.send(bob, f"{number}") for number in range(22)]
+        events, on_laptop = alice.events(), laptop.events()
+        for stream in (events, on_laptop):
+            notices = [await wait_for(stream, roost.NotDelivered) for _ in range(2)]
+            assert [(one.seq, one.reason) for one in notices] == [(21, NOTICE_OVER_QUOTA), (22, NOTICE_OVER_QUOTA)]
+        assert sendings[21].seq == 22
+        async with town.connect("bob") as client:
+            assert await texts(client.events(), 20) == [f"{number}" for number in range(20)]
+            await sendings[19].delivered()
+            await (await alice.send(bob, "there is room again")).delivered()
+
+
+@story
+async def test_a_message_that_breaks_every_connection_is_taken_for_poison(town: Town) -> None:
+    async with town.people("alice") as [alice], town.raw("bob") as bob:
+        await bob.expect(Drained)
+        for number in range(4):
+            await (await alice.send(bob.account, f"{number}")).sent()
+        breaks = 0
+        while (await bob.expect(Deliver)).message.seq == 1:
+            breaks += 1
+            await bob.come_back()
+        assert breaks == 5
+        notice = await wait_for(alice.events(), roost.NotDelivered)
+        assert (notice.seq, notice.device, notice.reason) == (1, bob.device, NOTICE_POISON)
+        await bob.come_back()
+        for seq in (2, 3, 4):
+            deliver = await bob.expect(Deliver)
+            assert deliver.message.seq == seq
+            bob.say(Ack(deliver.position))
+        await bob.expect(Drained)
