@@ -163,7 +163,8 @@ class AccountActor(LoadingActor):
     def _retire(self) -> None:
         now_s = self.process.runtime.clock.now_s()
         has_code = self._code is not None and now_s < self._code.expires_s
-        if self._active or self._subscribers or self._saving or self._sending or has_code or not self.is_loaded:
+        busy = self._active or self._subscribers or self._saving or self._sending or self.process.waiting
+        if busy or has_code or not self.is_loaded:
             self._active = False
             self.process.send_after(IDLE_S, Retire())
         else:

@@ -172,8 +172,10 @@ class ConnectionActor(Actor):
         elif kind is TooSlow:
             self._close(Code.SLOW_READER)
             self._transport.abort()
-        elif kind is Down and message.ref is self._monitor:
-            self._close(Code.BUSY, retry_after_ms=0)
+        elif kind is Down and (
+            message.ref is self._monitor or (self._session is not None and self._session.owed(message))
+        ):
+            self._close(Code.BUSY, retry_after_ms=0)  # what has no answer comes again, and gets one
 
     def handle_deferred(self) -> None:
         """One record and one write for all that this round brought."""
@@ -203,7 +205,7 @@ class ConnectionActor(Actor):
             self._send(frame)
 
     def _answered(self, frame: Sent | Refused) -> None:
-        if self._session is not None and frame.number:
+        if self._session is not None:
             self._session.answered(frame.conversation)
         self._send(frame)
 
@@ -317,17 +319,9 @@ class ConnectionActor(Actor):
             self._close(Code.BUSY, retry_after_ms=BUSY_RETRY_MS)
             return
         sender = Sender(process.pid, account, device, login.epoch)
-        self._session = Session(
-            process, sender, queue, key, self._router, self._limiter, self._limits, self._answer_session
-        )
+        self._session = Session(process, sender, queue, key, self._router, self._limiter, self._limits, self._send)
         self._monitor = process.monitor(queue)
         process.cast(queue, Attach(process.pid, login.session, login.received_up_to, login.foreground))
-
-    def _answer_session(self, frame: Any) -> None:
-        if type(frame) is Refused:
-            self._answered(frame)
-        else:
-            self._send(frame)
 
     def _attached(self, attached: Attached) -> None:
         process, login, session = self.process, self._login, self._session

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.connection.api import ConnectionLimits
-    from runtime import Pid, Process
+    from runtime import Down, Pid, Process, Ref
 
 __all__ = ["ROUTES", "Session"]
 
@@ -53,6 +53,7 @@ class Session:
         queue: The device's queue.
         in_flight: Conversation -> sends that wait for their answer.
         open: Conversation -> its other members, for chats that the person has open.
+        writers: Conversation -> its process, for those that were sent to; each is watched while it lives.
     """
 
     __slots__ = (
@@ -67,6 +68,8 @@ class Session:
         "router",
         "sender",
         "static_key",
+        "watches",
+        "writers",
     )
 
     def __init__(
@@ -91,6 +94,8 @@ class Session:
         self.key = sender.device.hex()
         self.in_flight: dict[str, int] = {}
         self.open: dict[str, tuple[AccountId, ...]] = {}
+        self.writers: dict[str, Pid] = {}
+        self.watches: dict[Ref, str] = {}
 
     def wait_ms(self, operation: str) -> int:
         """0 when the operation is allowed now, else after how many milliseconds it will be."""
@@ -128,15 +133,36 @@ class Session:
         except UnreachableError:
             return False
 
+    def submit(self, conversation: str, frame: Send) -> bool:
+        """Cast a send to its conversation; False when it cannot take it now."""
+        try:
+            pid = self.router.conversation(ConversationId(conversation))
+        except UnreachableError:
+            return False
+        count = self.in_flight.get(conversation, 0)
+        if not count and self.writers.get(conversation) != pid:  # once a burst: a writer that dies owes answers
+            self.writers[conversation] = pid
+            self.watches[self.process.monitor(pid)] = conversation
+        if not self.process.cast(pid, Submit(self.sender, frame)):
+            return False
+        self.in_flight[conversation] = count + 1
+        return True
+
+    def owed(self, down: Down) -> bool:
+        """A process that was watched has ended; whether it was a conversation that owes this client an answer."""
+        conversation = self.watches.pop(down.ref, None)
+        if conversation is None or self.writers.get(conversation) != down.pid:
+            return False
+        del self.writers[conversation]
+        return conversation in self.in_flight
+
 
 def _send(session: Session, frame: Send) -> None:
     code, wait_ms = _judge_send(session, frame)
     if code is None:
         conversation = frame.conversation
-        session.in_flight[conversation] = session.in_flight.get(conversation, 0) + 1
-        if session.cast_conversation(conversation, Submit(session.sender, frame)):
+        if session.submit(conversation, frame):
             return
-        session.answered(conversation)
         code, wait_ms = Code.BUSY, BUSY_RETRY_MS
     session.answer(Refused(frame.conversation, frame.number, frame.client_id, code, code.sentence, wait_ms, 0))
 

@@ -116,7 +116,8 @@ class ConversationActor(LoadingActor):
             self._retire()
 
     def _retire(self) -> None:
-        if self._active or not self.is_loaded or not self._ledger.idle or any(not t.done for t in self._tickets):
+        busy = self._active or self.process.waiting or any(not ticket.done for ticket in self._tickets)
+        if busy or not self.is_loaded or not self._ledger.idle:
             self._active = False
             self.process.send_after(IDLE_S, Retire())
         else:
