@@ -59,6 +59,8 @@ class Chats:
 
     def typing(self, conversation: ConversationId, active: bool, now_s: float, step: Step) -> None:
         """Tell that we type, or stopped; repeated calls cost nothing until it is time to repeat."""
+        if conversation not in self._open:
+            return  # a server passes it on only from those who have the chat open themselves
         told_at_s = self._told_typing.get(conversation)
         if active and told_at_s is not None and now_s < told_at_s + TYPING_REPEAT_S:
             return

@@ -236,7 +236,7 @@ class Client(Queries):
         self._runner.wake()
 
     def typing(self, conversation: str, *, active: bool = True) -> None:
-        """Tell the others that a person types, or stopped; call it at every key, it is thinned out."""
+        """Tell the others that a person types in an open chat, or stopped; call it at every key, it is thinned out."""
         self._runner.session.typing(self.conversation_with(conversation), active=active)
         self._runner.wake()
 

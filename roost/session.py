@@ -39,13 +39,13 @@ from protocol.messages import (
     Welcome,
 )
 from roost.arrivals import Arrivals
-from roost.backoff import Backoff, jittered_s
 from roost.chats import Chats
 from roost.events import ConnectionChanged, ConnectionState, QueueDrained, ServerComplained
 from roost.heartbeat import Beat, heartbeat_wanted_s
 from roost.heartbeat import Heartbeat as Pulse
 from roost.marks import Marks
 from roost.outboxes import Outboxes
+from roost.reconnection import FINAL_CODES, Reconnection
 from roost.requests import Requests
 from roost.steps import Step
 
@@ -65,23 +65,7 @@ _CLIENT_ID_SIZE_BYTES: Final = 16
 _LOGIN_WAIT_S: Final = 20.0
 _PAYLOAD_SIZE_BYTES_MAX_DEFAULT: Final = 65_536
 
-_STABLE_AFTER_S: Final = 5.0
-"""A session that lasted this long forgets earlier failures; a shorter one counts as one more."""
-_RETRY_AFTER_MS_MAX: Final = 600_000
-"""However long a server asks to wait, a client looks again after ten minutes."""
 _NEW_EPOCH: Final = "Numbering the unsent messages anew, because this database was restored from a copy."
-
-_FINAL_CODES: Final = frozenset(
-    {
-        Code.REPLACED,
-        Code.VERSION_UNSUPPORTED,
-        Code.ADDRESS_INVALID,
-        Code.ACCOUNT_UNKNOWN,
-        Code.DEVICE_UNKNOWN,
-        Code.DEVICE_REVOKED,
-    }
-)
-"""After these a new connection would end the same way, or throw out the one that replaced us."""
 
 
 class Phase(Enum):
@@ -106,7 +90,6 @@ class Session:
 
     __slots__ = (
         "_arrivals",
-        "_backoff",
         "_chats",
         "_clock",
         "_connection",
@@ -116,7 +99,7 @@ class Session:
         "_outboxes",
         "_pulse",
         "_randomness",
-        "_ready_at_s",
+        "_reconnection",
         "_requests",
         "_step",
         "account",
@@ -136,8 +119,7 @@ class Session:
         self._randomness = randomness
         self._connection = 0
         self._login_until_s = 0.0
-        self._ready_at_s = 0.0
-        self._backoff = Backoff()
+        self._reconnection = Reconnection(randomness)
         self._pulse = Pulse(clock.now_s())
         self._outboxes = Outboxes(snapshot, randomness)
         self._arrivals = Arrivals(snapshot)
@@ -187,13 +169,9 @@ class Session:
         if self.phase in (Phase.OFFLINE, Phase.STOPPED):
             return
         now_s = self._clock.now_s()
-        if self.phase is Phase.READY and now_s >= self._ready_at_s + _STABLE_AFTER_S:
-            self._backoff.reset()
         self._forget_connection()
         self.phase = Phase.OFFLINE
-        delay_s = self._backoff.next_delay_s(self._randomness)
-        if retry_after_ms >= 0:
-            delay_s = max(delay_s, jittered_s(min(retry_after_ms, _RETRY_AFTER_MS_MAX), self._randomness))
+        delay_s = self._reconnection.failed(now_s, retry_after_ms)
         self.retry_at_s = now_s + delay_s
         self._step.events.append(ConnectionChanged(ConnectionState.OFFLINE, sentence, retry_in_s=delay_s))
 
@@ -297,7 +275,7 @@ class Session:
         self._chats.close(conversation, ready=self.phase is Phase.READY, step=self._step)
 
     def typing(self, conversation: ConversationId, *, active: bool) -> None:
-        """Tell the others that a person types here, or stopped; call it at every key, it is thinned out."""
+        """Tell the others that a person types in an open chat, or stopped; call it at every key, it is thinned out."""
         if self.phase is Phase.READY:
             self._chats.typing(conversation, active, self._clock.now_s(), self._step)
 
@@ -359,7 +337,7 @@ class Session:
 
     def _on_ready(self, frame: Ready) -> None:
         self.phase = Phase.READY
-        self._ready_at_s = self._clock.now_s()
+        self._reconnection.ready(self._clock.now_s())
         self._pulse.agreed(frame.heartbeat_s)
         self._arrivals.ready(frame)
         self._chats.ready(self._step)
@@ -400,7 +378,7 @@ class Session:
         if code == Code.EPOCH_UNKNOWN:
             self._outboxes.renew(self._step)
             self._break_off(_NEW_EPOCH)
-        elif code in _FINAL_CODES:
+        elif code in FINAL_CODES:
             self.stop(sentence, code)
         else:
             self._break_off(sentence, retry_after_ms)

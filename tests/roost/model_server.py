@@ -313,7 +313,7 @@ class ModelServer:
 
     def _on_typing(self, link: Link, frame: m.Typing) -> None:
         assert link.account is not None
-        for other in self.links:
+        for other in self.links if frame.conversation in link.open_chats else ():
             if other.ready and other.account != link.account and frame.conversation in other.open_chats:
                 other.out.append(m.TypingBy(frame.conversation, link.account, frame.active))
 

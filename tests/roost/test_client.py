@@ -121,6 +121,7 @@ async def test_presence_and_typing_reach_an_open_chat(folder: Path) -> None:
         events = alice.events()
         alice.open_chat("bob")
         assert (await next_event(events, roost.PresenceChanged)).online is True
+        bob.open_chat("alice")
         bob.typing("alice")
         assert (await next_event(events, roost.TypingChanged)).active is True
         await bob.close()

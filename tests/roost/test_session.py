@@ -207,6 +207,9 @@ def test_open_chats_are_opened_again_after_a_reconnect(world: World) -> None:
 def test_typing_is_thinned_out_and_ends_by_itself(world: World) -> None:
     world.online()
     world.alice.session.open_chat(AB)
+    world.bob.session.typing(AB, active=True)
+    assert not sent(world.bob, m.Typing)
+    world.bob.session.open_chat(AB)
     for _ in range(5):
         world.bob.session.typing(AB, active=True)
     assert len(sent(world.bob, m.Typing)) == 1
@@ -220,6 +223,7 @@ def test_typing_is_thinned_out_and_ends_by_itself(world: World) -> None:
 def test_a_message_ends_the_typing_sign_of_its_sender(world: World) -> None:
     world.online()
     world.alice.session.open_chat(AB)
+    world.bob.session.open_chat(AB)
     world.settle()
     world.bob.session.typing(AB, active=True)
     world.settle()

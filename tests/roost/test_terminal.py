@@ -78,6 +78,7 @@ async def test_a_received_message_is_shown_and_read_and_its_writer_seen(folder: 
         terminal(alice, alice.conversation_with("bob")) as pilot,
     ):
         await until(pilot, lambda text: "online" in text)
+        bob.open_chat("alice")
         bob.typing("alice")
         await until(pilot, lambda text: "typing…" in text)
         sending = await bob.send("alice", "are you there?")
