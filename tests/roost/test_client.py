@@ -200,3 +200,19 @@ def test_a_text_that_is_no_message_is_refused_at_once(tmp_path: Path, text: str)
                 await alice.send("bob", text)
 
     check(tmp_path)
+
+
+@story
+async def test_a_full_disk_stops_the_client_with_a_sentence_and_acks_nothing_unstored(
+    folder: Path,
+) -> None:
+    async with TcpServer() as server, people(server, folder, "alice", "bob") as (alice, bob):
+        await bob._runner.in_store(bob._store._database.execute, "PRAGMA max_page_count = 1")
+        events = bob.events()
+        await (await alice.send("bob", "x" * 60_000)).sent()
+        stopped = [event async for event in events][-1]
+        assert isinstance(stopped, roost.ConnectionChanged)
+        assert "is full" in stopped.sentence
+        with pytest.raises(roost.StoppedError, match="is full"):
+            await bob.send("alice", "no room")
+        assert [len(queue) for queue in server.model.queues.values()] == [0, 1]
