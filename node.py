@@ -75,7 +75,10 @@ class Node:
         self.config = config
         self.log = log
         folder = config.node.data_folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(f"cannot make the folder {folder}: {error.strerror}; change node.data_folder") from error
         try:
             engine = LmdbEngine(folder, config.journal.store_size_bytes_max)
             self.runtime = Runtime(node=config.node.name, scheduler=LoopScheduler(), hooks=hooks(log))
