@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Parameters = ParamSpec("Parameters")
 Kind = TypeVar("Kind")
 STORY_S_MAX: Final = 30
+RETRY_S: Final = 0.05
 _numbers = itertools.count(1)
 
 
@@ -113,6 +115,15 @@ async def wait_for(events: roost.EventStream, kind: type[Kind], fits: Callable[[
 async def texts(events: roost.EventStream, count: int) -> list[str]:
     """What the next messages say."""
     return [text_of(await wait_for(events, roost.MessageReceived)) for _ in range(count)]
+
+
+async def back_online(client: roost.Client) -> None:
+    """Connect now, however long the client would have waited by itself."""
+    while True:
+        client.retry_now()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_S):
+                return await client.wait_online()
 
 
 async def time_passes(least_s: float) -> None:
