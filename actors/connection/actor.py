@@ -56,7 +56,7 @@ __all__ = ["ConnectionActor"]
 BUSY_RETRY_MS: Final = 1_000
 FOREGROUND_HEARTBEAT_S_MAX: Final = 120
 GRACE_S: Final = 5.0
-QUIET_S: Final = 3.0
+QUIET_S: Final = 0.5
 BROKEN: Final = Reason("broken")
 
 _decode_notice = msgspec.msgpack.Decoder(NoticeBody).decode
@@ -78,6 +78,12 @@ class TooSlow:
     """The timer of a socket that takes nothing."""
 
 
+# One of each for all connections: 10,000 quiet ones would hold 20,000 of them.
+HURRY: Final = Hurry()
+CHECK: Final = Check()
+REST: Final = Rest()
+
+
 class ConnectionActor(Actor):
     """Speaks with one client.
 
@@ -97,6 +103,7 @@ class ConnectionActor(Actor):
         "_heard_s",
         "_heartbeat_s",
         "_hurry",
+        "_left",
         "_limiter",
         "_limits",
         "_login",
@@ -131,21 +138,22 @@ class ConnectionActor(Actor):
         self._admission = admission
         self._login: Login | None = None
         self._session: Session | None = None
-        self._monitor: Ref | None = None
         self._hurry: Ref | None = None
+        self._monitor: Ref | None = None
+        self._left = False
         self._heartbeat_s = 0
         self._heard_s = 0.0
         self._pressed: Ref | None = None
 
     def init(self) -> None:
         """Give the client some time to shake hands."""
-        self._hurry = self.process.send_after(self._limits.handshake_timeout_s, Hurry())
+        self._hurry = self.process.send_after(self._limits.handshake_timeout_s, HURRY)
 
     def terminate(self, reason: Reason) -> None:
         """Say why, if that was not done, and close the socket."""
         if isinstance(reason, Crash):
             self._wire.close(Code.INTERNAL)
-        elif not self._wire.closed and reason is not BROKEN:
+        elif not self._wire.closed and not self._left and reason is not BROKEN:
             self._wire.close(Code.DRAINING)
         if reason is not BROKEN:
             self._flush()
@@ -253,7 +261,7 @@ class ConnectionActor(Actor):
         )
         if self._hurry is not None:
             self.process.cancel(self._hurry)
-        self._hurry = self.process.send_after(limits.login_timeout_s, Hurry())
+        self._hurry = self.process.send_after(limits.login_timeout_s, HURRY)
 
     def _proved(self) -> tuple[DeviceId, bytes]:
         """The device and static key that the handshake has proved."""
@@ -320,6 +328,7 @@ class ConnectionActor(Actor):
             return
         sender = Sender(process.pid, account, device, login.epoch)
         self._session = Session(process, sender, queue, key, self._router, self._limiter, self._limits, self._send)
+        # Until it answers; from then on it says itself that it ends, and two dictionaries less are kept (448 bytes).
         self._monitor = process.monitor(queue)
         process.cast(queue, Attach(process.pid, login.session, login.received_up_to, login.foreground))
 
@@ -332,6 +341,9 @@ class ConnectionActor(Actor):
         if self._hurry is not None:
             process.cancel(self._hurry)
             self._hurry = None
+        if self._monitor is not None:
+            process.demonitor(self._monitor)
+            self._monitor = None
         self._admission.logged_in()
         self._agree(login.foreground, login.heartbeat_s)
         self._send(
@@ -345,8 +357,8 @@ class ConnectionActor(Actor):
                 process.runtime.clock.wall_ms(),
             )
         )
-        process.send_after(self._heartbeat_s + GRACE_S, Check())
-        process.send_after(QUIET_S, Rest())
+        process.send_after(self._heartbeat_s + GRACE_S, CHECK)
+        process.send_after(QUIET_S, REST)
 
     def _agree(self, foreground: bool, wish_s: int) -> None:
         """The heartbeat of this device: what it wishes, within the limits, and brisk while a person looks."""
@@ -359,20 +371,23 @@ class ConnectionActor(Actor):
         self._agree(frame.foreground, frame.heartbeat_s)
         self._send(Heartbeat(self._heartbeat_s))
         if self._session is not None:
-            self.process.cast(self._session.queue, Turn(self.process.pid, frame.foreground))
+            self._session.cast_queue(Turn(self.process.pid, frame.foreground))
 
     def _check(self) -> None:
         """A timer that only looks: it is set anew for the rest of the time, not at every frame."""
         silent_s = self.process.runtime.clock.now_s() - self._heard_s
         allowed_s = self._heartbeat_s * 1.5 + GRACE_S
-        if silent_s > allowed_s:
+        session = self._session
+        if session is not None and not self.process.runtime.is_alive(session.queue):
+            self._close(Code.BUSY, retry_after_ms=0)
+        elif silent_s > allowed_s:
             self._wire.close(Code.HEARTBEAT_MISSED)
             self._flush()
             self.process.stop(BROKEN)
         else:
             if silent_s > QUIET_S:
                 self._wire.rest()
-            self.process.send_after(allowed_s - silent_s + 0.1, Check())
+            self.process.send_after(allowed_s - silent_s + 0.1, CHECK)
 
     def _deliver(self, batch: Batch) -> None:
         wire = self._wire
@@ -414,8 +429,10 @@ class ConnectionActor(Actor):
         self._close(Code.DRAINING, retry_after_ms=drain.retry_after_ms)
 
     def _bye(self, _: Bye) -> None:
+        """The client leaves: what was to be said is said, and nothing after it."""
         if self._session is not None:
             self.process.cast(self._session.queue, Detach(self.process.pid))
+        self._left = True
         self.process.stop()
 
     def _ping(self, frame: Ping) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.accounts.api import Ask, RateLimiter
 from actors.conversation.api import Sender, Submit
 from actors.presence.api import Subscribe, Type, Unsubscribe
-from actors.queue.api import Acknowledge
+from actors.queue.api import Acknowledge, Fault
 from actors.receipts.api import Advance, Inquire
 from actors.router.api import Router, UnreachableError
 from protocol import AccountId, Code, ConversationId, IdentifierError, members_of, normalized_address
@@ -97,6 +97,12 @@ class Session:
         self.writers: dict[str, Pid] = {}
         self.watches: dict[Ref, str] = {}
 
+    def cast_queue(self, message: object) -> None:
+        """Cast to the device's queue. One that crashed has said so; one that was killed could not, so look."""
+        process = self.process
+        if not process.cast(self.queue, message) and not process.runtime.is_alive(self.queue):
+            process.cast(process.pid, Fault(Code.BUSY))
+
     def wait_ms(self, operation: str) -> int:
         """0 when the operation is allowed now, else after how many milliseconds it will be."""
         wait_s = self.limiter.take(operation, self.key, self.process.runtime.clock.now_s())
@@ -184,7 +190,7 @@ def _judge_send(session: Session, frame: Send) -> tuple[Code | None, int]:
 
 
 def _ack(session: Session, frame: Ack) -> None:
-    session.process.cast(session.queue, Acknowledge(session.process.pid, frame.up_to))
+    session.cast_queue(Acknowledge(session.process.pid, frame.up_to))
 
 
 def _mark(session: Session, frame: Mark) -> None:

@@ -36,7 +36,7 @@ from protocol.messages import (
     Drained,
     Receipt,
 )
-from runtime import NORMAL, Down, Pid, Ref
+from runtime import NORMAL, Down, Pid, Reason, Ref
 from storage import Entry, QueueView
 from storage.records import MESSAGE, Acked, Emptied, Removed
 
@@ -67,6 +67,9 @@ class Sweep(NamedTuple):
 
 class Retire:
     """The timer that ends a queue whose device is away."""
+
+
+RETIRE: Final = Retire()
 
 
 class RetryRemovals:
@@ -128,7 +131,7 @@ class QueueActor(LoadingActor):
         self._retiring = False
         self._receipts: dict[tuple[str, str], Receipt] = {}
         self._removing: dict[int, tuple[Entry, int]] = {}  # these wait for the view of their sender
-        self._leaving: set[int] = set()  # these and those whose removal is on its way to the disk
+        self._leaving: dict[int, None] = {}  # these and those whose removal is on its way to the disk
         self._ack_written = 0
 
     def init(self) -> None:
@@ -136,7 +139,11 @@ class QueueActor(LoadingActor):
         disk = self._disk
         disk.store.load_queue(disk.shard, self._device, inform(self.process, lambda view: view))
         self._detached_s = self.process.runtime.clock.now_s()
-        self._arm_retirement()
+
+    def terminate(self, reason: Reason) -> None:
+        """The connection has nobody to hear from any more: its client comes back at once."""
+        if self._connection is not None:
+            self.process.cast(self._connection, Fault(Code.BUSY))
 
     def handle_info(self, message: Any) -> None:
         """What comes from the disk, from timers and from monitors."""
@@ -150,6 +157,8 @@ class QueueActor(LoadingActor):
                 self._account, message.count, message.size_bytes, message.tail_position, self._limits
             )
             self.loaded()
+            if self._connection is None:
+                self._arm_retirement()
         elif kind is Down:
             if message.ref is self._monitor:
                 self._detach(broken=message.reason is not NORMAL)
@@ -222,7 +231,7 @@ class QueueActor(LoadingActor):
     def _arm_retirement(self) -> None:
         if not self._retiring:
             self._retiring = True
-            self.process.send_after(IDLE_S, Retire())
+            self.process.send_after(IDLE_S, RETIRE)
 
     def _appear(self) -> None:
         """To the account's presence, if anyone wants to know."""
@@ -396,7 +405,7 @@ class QueueActor(LoadingActor):
         """Take an entry out, as soon as it is known which devices of its sender are to be told."""
         self._state.remove([entry])
         self._removing[entry.position] = (entry, reason)
-        self._leaving.add(entry.position)
+        self._leaving[entry.position] = None
         if entry.kind == MESSAGE:
             self._ask(AccountId(entry.sender))
         else:
@@ -436,7 +445,8 @@ class QueueActor(LoadingActor):
         self._disk.append(record, self.process.pid)
 
     def _removed(self, removal: RemovalDurable) -> None:
-        self._leaving.difference_update(removal.positions)
+        for position in removal.positions:
+            self._leaving.pop(position, None)
         self._write_ack([])
         self._finish_revocation()
 
