@@ -197,13 +197,13 @@ class Runner:
 
     async def _wait_for_retry(self) -> None:
         delay_s = self.session.retry_at_s - self._clock.now_s()
-        self._retry.clear()
         if delay_s > 0:
             try:
                 async with asyncio.timeout(delay_s):
                     await self._retry.wait()
             except TimeoutError:
                 pass
+        self._retry.clear()
 
     async def _talk(self, connection: Connection) -> None:
         """Feed the session until the connection ends, and return when everything received is stored."""

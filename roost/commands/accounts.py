@@ -35,9 +35,9 @@ async def register(arguments: argparse.Namespace) -> None:
 
 
 async def _asked(request: CodeRequest) -> str:
-    where = "the server's log" if request.via == "log" else request.via
     minutes = max(1, request.expires_s // 60)
-    print(f"A code for {request.account} was sent by {where}; it holds for {minutes} minutes.", file=sys.stderr)
+    way = one_line(request.via)
+    print(f"A code for {request.account} was sent (look at: {way}); it holds for {minutes} minutes.", file=sys.stderr)
     if sys.stdin.isatty():
         print("Code: ", end="", file=sys.stderr, flush=True)
     line: str = await asyncio.to_thread(sys.stdin.readline)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.widget import MountError
 from textual.widgets import OptionList, Static, TextArea
 
 from roost.errors import RoostError
@@ -74,13 +75,16 @@ class RoostApp(App[None]):
         self._first = conversation
         self._looked_at = True
         self._refreshing = False
+        self.status = StatusBar(client.account, str(client.server))
+        self.conversations = ConversationList(client.account)
+        self.chat = ChatPane(client)
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
-        yield StatusBar(self.client.account, str(self.client.server))
+        yield self.status
         with Horizontal(id="body"):
-            yield ConversationList(self.client.account)
-            yield ChatPane(self.client)
+            yield self.conversations
+            yield self.chat
         yield Static(_NOT_ENCRYPTED, id="not-encrypted", markup=False)
         yield KeyHelp()
 
@@ -88,7 +92,7 @@ class RoostApp(App[None]):
         """Open the first chat and begin to read events."""
         self.register_theme(THEME)
         self.theme = THEME.name
-        self._base.query_one(StatusBar).show(self.client.connection)
+        self.status.show(self.client.connection)
         self.run_worker(self._read_events(), name="events", exclusive=True)
         chats = await self.client.conversations()
         first = self._first or (chats[0].conversation if chats else None)
@@ -96,22 +100,12 @@ class RoostApp(App[None]):
             await self.open_chat(first)
         else:
             await self._refresh_all()
-            self._base.query_one(ConversationList).focus()
+            self.conversations.focus()
 
     @property
     def _base(self) -> Screen[object]:
         """The screen below any window that is open."""
         return self.screen_stack[0]
-
-    @property
-    def chat(self) -> ChatPane:
-        """The pane of the open chat."""
-        return self._base.query_one(ChatPane)
-
-    @property
-    def conversations(self) -> ConversationList:
-        """The list on the left."""
-        return self._base.query_one(ConversationList)
 
     # Events of the client.
 
@@ -136,7 +130,7 @@ class RoostApp(App[None]):
                 self._refresh_soon()
 
     def _connection_changed(self, event: ConnectionChanged) -> None:
-        self._base.query_one(StatusBar).show(event)
+        self.status.show(event)
         if event.state is not ConnectionState.ONLINE:
             # Without a connection nobody knows who is there.
             header = self.chat.header
@@ -170,17 +164,17 @@ class RoostApp(App[None]):
 
     async def _refresh_all(self) -> None:
         self._refreshing = False
-        if not self.screen_stack:
-            return  # a timer may still fire while the application closes
-        await self.chat.refresh_messages()
+        try:
+            await self.chat.refresh_messages()
+        except MountError:
+            return  # the application is closing under a refresh that had begun
         self.call_after_refresh(self._mark_read)
         chats = await self.client.conversations()
-        self.conversations.show(chats, time.time_ns() // 1_000_000, self.chat.conversation)
+        if self.conversations.is_attached:
+            self.conversations.show(chats, time.time_ns() // 1_000_000, self.chat.conversation)
 
     async def _mark_read(self) -> None:
         """Count the open chat as read if somebody looks at its end."""
-        if not self.screen_stack:
-            return
         if self.chat.conversation is not None and self._looked_at and self.chat.scrollback.at_end:
             await self.client.mark_read(self.chat.conversation)
 

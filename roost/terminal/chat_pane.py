@@ -152,28 +152,16 @@ class ChatPane(Vertical):
         self._limit = _PAGE
         self._complete = False
         self.conversation: ConversationId | None = None
+        self.header = ChatHeader()
+        self.scrollback = Scrollback()
+        self.composer = Composer()
 
     def compose(self) -> ComposeResult:
         """Lay out the pane."""
-        yield ChatHeader()
-        yield Scrollback()
+        yield self.header
+        yield self.scrollback
         yield Static("Choose a chat on the left,\nor begin one with Ctrl+N.", id="hint", markup=False)
-        yield Composer()
-
-    @property
-    def header(self) -> ChatHeader:
-        """The line on top."""
-        return self.query_one(ChatHeader)
-
-    @property
-    def scrollback(self) -> Scrollback:
-        """The messages."""
-        return self.query_one(Scrollback)
-
-    @property
-    def composer(self) -> Composer:
-        """The text field."""
-        return self.query_one(Composer)
+        yield self.composer
 
     async def open(self, conversation: ConversationId) -> None:
         """Show a chat from its end."""
@@ -196,7 +184,7 @@ class ChatPane(Vertical):
             return
         messages = await self._client.history(conversation, limit=self._limit)
         self._complete = len(messages) < self._limit
-        if conversation == self.conversation:
+        if conversation == self.conversation and self.scrollback.is_attached:
             await self.scrollback.show(messages, time.time_ns() // 1_000_000)
 
     async def on_scrollback_top_reached(self) -> None:
