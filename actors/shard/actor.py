@@ -266,8 +266,7 @@ class ShardActor(LoadingActor):
             self.process.exit(token, KILLED)
         elif isinstance(record, Entries):
             inbound = self._inbound.get(record.source)  # none: this shard has restarted, and asks for all of it again
-            if inbound is not None and inbound.appended > inbound.durable:
-                inbound.appended = inbound.durable
+            if inbound is not None and inbound.failed(token):
                 self.process.send_after(RESYNC_DELAY_S, AskAgain(record.source))
 
     def _spread(self, spread: Spread) -> None:
@@ -281,7 +280,7 @@ class ShardActor(LoadingActor):
             return
         for position, record in jobs:
             targets = [target for target in record.targets if shard_number(target[0]) == self._shard]
-            self._disk.append(_entries(spread.source, position, record, targets))
+            self._disk.append(_entries(spread.source, position, record, targets), inbound.attempt)
 
     def _resync_from(self, source: int) -> None:
         inbound = self._inbound.get(source)

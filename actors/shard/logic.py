@@ -69,14 +69,30 @@ class Outbound:
 
 
 class Inbound:
-    """What one target shard took from one source shard: appended so far, and durable so far."""
+    """What one target shard took from one source shard: appended so far, and durable so far.
 
-    __slots__ = ("appended", "durable", "told")
+    Attributes:
+        appended: Highest source position that was written.
+        durable: Highest source position that is on disk.
+        told: What the source was told of that.
+        attempt: Goes along with each write, so that a late failure is not held against the writes that followed it.
+    """
+
+    __slots__ = ("appended", "attempt", "durable", "told")
 
     def __init__(self, cursor: int = 0) -> None:
         self.appended = cursor
         self.durable = cursor
         self.told = cursor
+        self.attempt = object()
+
+    def failed(self, attempt: object) -> bool:
+        """A write did not reach the disk: back to what did; False if its attempt was given up before."""
+        if attempt is not self.attempt:
+            return False
+        self.attempt = object()
+        self.appended = self.durable
+        return True
 
     def take(self, previous: int, jobs: Sequence[Job]) -> Sequence[Job] | None:
         """The jobs of a batch that are new, or None when the chain shows a gap."""
