@@ -116,7 +116,7 @@ class PresenceActor(LoadingActor):
         elif kind is Resubscribe:
             self._subscribe()
         elif kind is Retire:
-            if self._state is not None and not self._state.subscribers:
+            if self._state is not None and not self._state.subscribers and not self.process.waiting:
                 self.process.stop()
             else:
                 self.process.send_after(IDLE_S, message)

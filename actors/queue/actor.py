@@ -176,7 +176,7 @@ class QueueActor(LoadingActor):
         state = self._state if self.is_loaded else None
         away_s = self.process.runtime.clock.now_s() - self._detached_s
         keep_s = SUSPICION_S if state is not None and state.attempts else self._limits.resume_window_s
-        busy = self._connection is not None or self._reading or self._sweeping or self._leaving
+        busy = self._connection is not None or self._reading or self._sweeping or self._leaving or self.process.waiting
         if state is None or busy or away_s < keep_s:
             self._arm_retirement()
         else:

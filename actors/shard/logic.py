@@ -83,7 +83,7 @@ class Inbound:
     def __init__(self, cursor: int = 0) -> None:
         self.appended = cursor
         self.durable = cursor
-        self.told = cursor
+        self.told = 0  # what was told before a restart may be lost: it is told again
         self.attempt = object()
 
     def failed(self, attempt: object) -> bool:
