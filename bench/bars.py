@@ -53,7 +53,7 @@ BARS = (
     Bar("idle: memory of a connection", "KiB", 8, 4),
     Bar("login: CPU", "us CPU", 600, 350),
     Bar("restart: first client served", "s", 5, 1, wall=True),
-    Bar("crash: accepted messages lost", "messages", 0, 0),
+    Bar("crash: accepted messages lost in 20 kills", "messages", 0, 0),
 )
 """The messenger's, in the order of the table."""
 

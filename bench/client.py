@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from protocol import ClientWire, direct_conversation
 from protocol.codec import encode_frame
@@ -26,7 +26,7 @@ from protocol.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bench.person import Person
     from protocol import ConversationId
@@ -92,7 +92,7 @@ class Client(asyncio.Protocol):
             elif kind is Receipt:
                 self.receipt(frame)
             else:
-                self._other(frame)
+                self.other(frame)
         if self.position != before:
             wire.say(Ack(self.position))
         if not shaken and wire.handshake_complete:
@@ -116,7 +116,8 @@ class Client(asyncio.Protocol):
     def drained(self) -> None:
         """All that waited has come."""
 
-    def _other(self, frame: Any) -> None:
+    def other(self, frame: Any) -> None:
+        """Anything else."""
         match frame:
             case Welcome():
                 self.welcomed.set_result(None)
@@ -156,12 +157,15 @@ class Client(asyncio.Protocol):
             self._transport.abort()
 
 
+AnyClient = TypeVar("AnyClient", bound=Client)
+
+
 class Sender(Client):
     """Writes to one other person."""
 
     def __init__(self, person: Person, other: Person) -> None:
         super().__init__(person)
-        self.other = other.account
+        self.partner = other.account
         self.conversation: ConversationId = direct_conversation(person.account, other.account)
         self.number = 0
         self._client_ids = os.urandom(8)
@@ -173,31 +177,50 @@ class Sender(Client):
         self.wire.say(Send(self.conversation, number, client_id, PAYLOAD))
 
 
-async def connect(address: tuple[str, int], clients: Sequence[Client], *, login: bool = True) -> None:
-    """Connect clients, some at a time, and log them in.
+async def each(address: str, clients: Sequence[AnyClient], visit: Callable[[AnyClient], Awaitable[None]]) -> None:
+    """Connect clients, some at a time.
 
     Args:
-        address: Of the node.
+        address: Of the node, as host:port.
+        clients: Who connects.
+        visit: What each does before it makes room for another.
+
+    Raises:
+        RuntimeError: One of them was refused.
+    """
+    loop = asyncio.get_running_loop()
+    host, _, port = address.rpartition(":")
+    places = asyncio.Semaphore(CONNECTING_AT_ONCE)
+
+    async def enter(client: AnyClient) -> None:
+        async with places:
+            await loop.create_connection(lambda: client, host, int(port))
+            await visit(client)
+
+    async with asyncio.TaskGroup() as group:
+        for client in clients:
+            group.create_task(enter(client))
+
+
+async def connect(address: str, clients: Sequence[Client], *, login: bool = True) -> None:
+    """Connect clients and log them in.
+
+    Args:
+        address: Of the node, as host:port.
         clients: Who connects.
         login: Whether to log in, too.
 
     Raises:
         RuntimeError: One of them was refused.
     """
-    loop = asyncio.get_running_loop()
-    places = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
     async def enter(client: Client) -> None:
-        async with places:
-            await loop.create_connection(lambda: client, *address)
-            await client.welcomed
-            if login:
-                client.login()
-                await client.ready
+        await client.welcomed
+        if login:
+            client.login()
+            await client.ready
 
-    async with asyncio.TaskGroup() as group:
-        for client in clients:
-            group.create_task(enter(client))
+    await each(address, clients, enter)
 
 
 def leave(clients: Sequence[Client]) -> None:

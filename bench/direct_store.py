@@ -1,4 +1,4 @@
-"""A store that the bench writes itself, before a node is started on it: accounts, and messages that wait."""
+"""A store that the bench writes itself, before a node is started on it; and a look at one that a node has."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 
 import lmdb
 
-from actors.accounts.logic import Account, encode_account
-from actors.shard.api import device_key
 from protocol import shard_of
 from protocol.ids import SHARDS
 from storage import LmdbEngine, ManualCommitter, Store, StoreLimits
 from storage.engine import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
-    from bench.person import Person
     from storage import Committed
 
 STORE_SIZE_BYTES_MAX = 1 << 34
@@ -55,19 +52,6 @@ class DirectStore:
             while self._due:
                 self._due.popleft()()
             self._committer.step()
-
-    def register(self, people: Iterable[Person]) -> None:
-        """Write accounts as a registration over the wire would have left them."""
-        put = self.store.directory.put
-        now_ms = _now_ms()
-        for number, person in enumerate(people, 1):
-            account = Account(person.account, now_ms, person.account)
-            record = encode_account(account.with_device(person.key.public, "bench", now_ms))
-            put(device_key(person.device), person.account.encode(), _ignore)
-            put(b"account/" + person.account.encode(), record, _ignore)
-            if number % GROUP == 0:
-                self.run()
-        self.run()
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from bench.client import Client, connect, leave
-from bench.direct_store import DirectStore
-from bench.node_process import NodeProcess
+from bench.measured_node import MeasuredNode
 from bench.person import people
+from bench.registration import register
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,7 @@ FIRST = 100
 REST_S = 5.0
 
 
-async def _measure(node: NodeProcess, clients: list[Client]) -> dict[str, float]:
+async def _measure(node: MeasuredNode, clients: list[Client]) -> dict[str, float]:
     await connect(node.address, clients[:FIRST])  # what is loaded at the first login belongs to no connection
     await asyncio.sleep(REST_S)
     pss_bytes, cpu_s = node.pss_bytes(), node.cpu_s()
@@ -38,13 +39,10 @@ async def _measure(node: NodeProcess, clients: list[Client]) -> dict[str, float]
 def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     """Measure in a fresh folder."""
     persons = people("ann", CONNECTIONS + FIRST)
-    store = DirectStore(folder / "data")
-    store.register(persons)
-    store.close()
-    gc.collect()
+    register(folder, persons)
 
-    async def scenario(node: NodeProcess) -> dict[str, float]:
+    async def scenario(node: MeasuredNode) -> dict[str, float]:
         return await _measure(node, [Client(person, foreground=False) for person in persons])
 
-    with NodeProcess(folder, profile) as node:
-        return asyncio.run(scenario(node))
+    with MeasuredNode(folder, profile) as node:
+        return uvloop.run(scenario(node))

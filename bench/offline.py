@@ -6,18 +6,23 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import uvloop
+
 from bench.client import Client, Sender, connect, leave
-from bench.direct_store import DirectStore, inbox_entries
-from bench.node_process import NodeProcess
+from bench.direct_store import inbox_entries
+from bench.measured_node import MeasuredNode
 from bench.person import people
+from bench.registration import register
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bench.live_node import Settings
+
 PAIRS = 100
 MESSAGES = 100
 WINDOW = 16
-HOT_WINDOW_S = 1
+SETTINGS: Settings = {"journal": {"hot_window_s_max": 1}}
 STEP_TIMEOUT_S = 60.0
 REST_S = 1.2
 REST_SHARE_MAX = 0.02
@@ -63,7 +68,7 @@ class Returner(Client):
         self.done.set()
 
 
-async def _settled(node: NodeProcess, data: Path, entries: int) -> None:
+async def _settled(node: MeasuredNode, data: Path, entries: int) -> None:
     """Wait until the inbox holds that many entries and the node has come to rest."""
     while True:
         cpu_s = node.cpu_s()
@@ -72,7 +77,7 @@ async def _settled(node: NodeProcess, data: Path, entries: int) -> None:
             return
 
 
-async def _store(node: NodeProcess, data: Path, writers: list[Writer]) -> float:
+async def _store(node: MeasuredNode, data: Path, writers: list[Writer]) -> float:
     """CPU of the whole way to the inbox, in seconds; ends when the last entry is there."""
     await connect(node.address, writers)
     cpu_s = node.cpu_s()
@@ -86,7 +91,7 @@ async def _store(node: NodeProcess, data: Path, writers: list[Writer]) -> float:
     return cpu_s
 
 
-async def _drain(node: NodeProcess, data: Path, readers: list[Returner]) -> tuple[float, float]:
+async def _drain(node: MeasuredNode, data: Path, readers: list[Returner]) -> tuple[float, float]:
     """CPU and wall time from the logins to the last acknowledgement; handshakes have a bar of their own."""
     await connect(node.address, readers, login=False)
     cpu_s, began_s = node.cpu_s(), time.perf_counter()
@@ -109,24 +114,22 @@ def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     """Measure in a fresh folder; a profile shows the drain."""
     writers, readers = people("ann", PAIRS), people("bob", PAIRS)
     data = folder / "data"
-    store = DirectStore(data)
-    store.register([*writers, *readers])
-    store.close()
+    register(folder, [*writers, *readers])
     total = PAIRS * MESSAGES
 
-    async def fill(node: NodeProcess) -> float:
+    async def fill(node: MeasuredNode) -> float:
         return await _store(node, data, [Writer(*pair) for pair in zip(writers, readers, strict=True)])
 
-    async def drain(node: NodeProcess) -> tuple[float, float]:
+    async def drain(node: MeasuredNode) -> tuple[float, float]:
         return await _drain(node, data, [Returner(reader) for reader in readers])
 
-    with NodeProcess(folder, hot_window_s=HOT_WINDOW_S) as node:
-        stored_s = asyncio.run(fill(node))
+    with MeasuredNode(folder, settings=SETTINGS) as node:
+        stored_s = uvloop.run(fill(node))
         if profile is None:
-            drained_s, _ = asyncio.run(drain(node))
+            drained_s, _ = uvloop.run(drain(node))
     if profile is not None:
-        with NodeProcess(folder, profile, HOT_WINDOW_S) as node:
-            drained_s, _ = asyncio.run(drain(node))
+        with MeasuredNode(folder, profile, SETTINGS) as node:
+            drained_s, _ = uvloop.run(drain(node))
     return {
         "offline: stored, CPU a message": stored_s / total * 1e6,
         "offline: drained, CPU a message": drained_s / total * 1e6,

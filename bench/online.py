@@ -6,10 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import uvloop
+
 from bench.client import Client, Sender, connect, leave
-from bench.direct_store import DirectStore
-from bench.node_process import NodeProcess
+from bench.measured_node import MeasuredNode
 from bench.person import people
+from bench.registration import register
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +32,7 @@ class Writer(Sender):
 
     def receipt(self, receipt: Any) -> None:
         """Room in the window for what was delivered. The only sender of a fresh chat: its numbers are the seqs."""
-        if receipt.account == self.other and receipt.delivered > self.confirmed:
+        if receipt.account == self.partner and receipt.delivered > self.confirmed:
             self.confirmed = receipt.delivered
             self.fill()
 
@@ -41,34 +43,37 @@ class Writer(Sender):
                 self.say_next()
 
 
-async def _measure(node: NodeProcess, writers: list[Writer], readers: list[Client]) -> dict[str, float]:
+async def _measure(node: MeasuredNode, writers: list[Writer], readers: list[Client]) -> dict[str, float]:
     await connect(node.address, [*readers, *writers])
     for writer in writers:
         writer.fill()
         writer.flush()
     await asyncio.sleep(WARM_UP_S)
-    confirmed, cpu_s, began_s = sum(writer.confirmed for writer in writers), node.cpu_s(), time.perf_counter()
+    confirmed, waited_s = sum(writer.confirmed for writer in writers), node.waited_s()
+    cpu_s, began_s = node.cpu_s(), time.perf_counter()
     await asyncio.sleep(MEASURED_S)
-    messages = sum(writer.confirmed for writer in writers) - confirmed
     cpu_s, wall_s = node.cpu_s() - cpu_s, time.perf_counter() - began_s
+    messages, waited_s = sum(writer.confirmed for writer in writers) - confirmed, node.waited_s() - waited_s
     for writer in writers:
         writer.stopped = True
     leave([*writers, *readers])
     if not messages:
         raise RuntimeError("no message was confirmed: the node answers nothing")
-    return {"online: CPU a message": cpu_s / messages * 1e6, "online: messages a second": messages / wall_s}
+    return {
+        "online: CPU a message": cpu_s / messages * 1e6,
+        "online: messages a second": messages / wall_s,
+        "online: node ready but without a processor, % of the time": waited_s / wall_s * 100,
+    }
 
 
 def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     """Measure in a fresh folder."""
     writers, readers = people("ann", PAIRS), people("bob", PAIRS)
-    store = DirectStore(folder / "data")
-    store.register([*writers, *readers])
-    store.close()
+    register(folder, [*writers, *readers])
 
-    async def scenario(node: NodeProcess) -> dict[str, float]:
+    async def scenario(node: MeasuredNode) -> dict[str, float]:
         pairs = zip(writers, readers, strict=True)
         return await _measure(node, [Writer(*pair) for pair in pairs], [Client(reader) for reader in readers])
 
-    with NodeProcess(folder, profile) as node:
-        return asyncio.run(scenario(node))
+    with MeasuredNode(folder, profile) as node:
+        return uvloop.run(scenario(node))

@@ -8,11 +8,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import uvloop
+
 from bench.bars import percentile
 from bench.client import Client, Sender, connect, leave
-from bench.direct_store import DirectStore
-from bench.node_process import NodeProcess
+from bench.measured_node import MeasuredNode
 from bench.person import people
+from bench.registration import register
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,14 +61,14 @@ async def _say(writers: list[Sender], readers: list[Reader], seconds: float) -> 
     return count
 
 
-async def _measure(node: NodeProcess, writers: list[Sender], readers: list[Reader]) -> dict[str, float]:
+async def _measure(node: MeasuredNode, writers: list[Sender], readers: list[Reader]) -> dict[str, float]:
     await connect(node.address, [*readers, *writers])
     await _say(writers, readers, WARM_UP_S)
     delays_s = readers[0].delays_s
     delays_s.clear()
-    cpu_s = node.cpu_s()
+    cpu_s, waited_s = node.cpu_s(), node.waited_s()
     count = await _say(writers, readers, MEASURED_S)
-    cpu_s = node.cpu_s() - cpu_s
+    cpu_s, waited_s = node.cpu_s() - cpu_s, node.waited_s() - waited_s
     await asyncio.sleep(LAST_WORDS_S)
     leave([*writers, *readers])
     if len(delays_s) < count:
@@ -75,22 +77,19 @@ async def _measure(node: NodeProcess, writers: list[Sender], readers: list[Reade
         "paced: CPU a message": cpu_s / count * 1e6,
         "paced: send to delivered, p50": percentile(delays_s, 50) * 1e3,
         "paced: send to delivered, p99": percentile(delays_s, 99) * 1e3,
+        "paced: node ready but without a processor, % of the time": waited_s / MEASURED_S * 100,
     }
 
 
 def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     """Measure in a fresh folder."""
     writers, readers = people("ann", PAIRS), people("bob", PAIRS)
-    store = DirectStore(folder / "data")
-    store.register([*writers, *readers])
-    store.close()
+    register(folder, [*writers, *readers])
 
-    async def scenario(node: NodeProcess) -> dict[str, float]:
+    async def scenario(node: MeasuredNode) -> dict[str, float]:
         delays_s: list[float] = []
         pairs = zip(writers, readers, strict=True)
-        return await _measure(
-            node, [Sender(*pair) for pair in pairs], [Reader(reader, delays_s) for reader in readers]
-        )
+        return await _measure(node, [Sender(*pair) for pair in pairs], [Reader(reader, delays_s) for reader in readers])
 
-    with NodeProcess(folder, profile) as node:
-        return asyncio.run(scenario(node))
+    with MeasuredNode(folder, profile) as node:
+        return uvloop.run(scenario(node))
