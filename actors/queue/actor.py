@@ -283,6 +283,8 @@ class QueueActor(LoadingActor):
                 batch.append((entry.position, entry.kind, entry.body))
         if batch and self._connection is not None:
             self.process.cast(self._connection, Batch(batch))
+        if not state.live:
+            self._pump()  # what was left out may have been all that there was: no ack will come to go on after
 
     def _pump(self) -> None:
         """Read the next page for delivery, if there is one and there is room for it."""
