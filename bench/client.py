@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 PAYLOAD = bytes(200)
 CONNECTING_AT_ONCE = 100
+CONNECTING_S_MAX = 120.0
 
 
 class LoadWire(ClientWire):
@@ -187,6 +188,7 @@ async def each(address: str, clients: Sequence[AnyClient], visit: Callable[[AnyC
 
     Raises:
         RuntimeError: One of them was refused.
+        TimeoutError: It takes too long.
     """
     loop = asyncio.get_running_loop()
     host, _, port = address.rpartition(":")
@@ -197,7 +199,7 @@ async def each(address: str, clients: Sequence[AnyClient], visit: Callable[[AnyC
             await loop.create_connection(lambda: client, host, int(port))
             await visit(client)
 
-    async with asyncio.TaskGroup() as group:
+    async with asyncio.timeout(CONNECTING_S_MAX), asyncio.TaskGroup() as group:
         for client in clients:
             group.create_task(enter(client))
 

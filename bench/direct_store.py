@@ -53,6 +53,12 @@ class DirectStore:
                 self._due.popleft()()
             self._committer.step()
 
+    def move(self) -> None:
+        """Move what waits to the inbox."""
+        self.run()
+        self.store.move()
+        self.run()
+
     def close(self) -> None:
         """Let go of the folder."""
         self.store.close(lambda: None)

@@ -42,21 +42,25 @@ class WaitingStore:
 
     Args:
         folder: The data folder.
+
+    Attributes:
+        direct: The store.
+        readers: Who the messages wait for.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._readers = readers()
+        self.readers = readers()
         self._writers = people("ann", READERS)
         self._seq = [0] * READERS
         self._accepted: list[Committed] = []
-        self._direct = DirectStore(folder, self._committed)
+        self.direct = DirectStore(folder, self._committed)
 
     def _committed(self, committed: list[Committed]) -> None:
         self._accepted += [done for done in committed if type(done.record) is Accepted]
 
     def _message(self, index: int) -> tuple[str, int, bytes]:
         """The next message of a pair: conversation, seq, body."""
-        writer, reader = self._writers[index], self._readers[index]
+        writer, reader = self._writers[index], self.readers[index]
         conversation = direct_conversation(writer.account, reader.account)
         self._seq[index] = seq = self._seq[index] + 1
         identifier = MessageId(seq.to_bytes(8, "big") + index.to_bytes(8, "big"))
@@ -65,10 +69,10 @@ class WaitingStore:
 
     def fill_inbox(self, count: int) -> None:
         """Messages that wait since long ago."""
-        direct = self._direct
+        direct = self.direct
         for number in range(count):
             index = number % READERS
-            reader, writer = self._readers[index], self._writers[index]
+            reader, writer = self.readers[index], self._writers[index]
             conversation, seq, body = self._message(index)
             targets = [(str(reader.account), [bytes(reader.device)])]
             shard, source = shard_of(reader.account), shard_of(conversation)
@@ -79,21 +83,21 @@ class WaitingStore:
             if number % GROUP == GROUP - 1:
                 direct.run()
             if number % MOVE_EVERY == MOVE_EVERY - 1:
-                direct.store.move()
-                direct.run()
+                direct.move()
+        direct.move()
 
     def fill_hot_window(self, size_bytes: int) -> None:
         """Messages that have just come, until the hot journal has that size."""
         index = 0
-        while self._direct.store.statistics().hot_bytes < size_bytes:
+        while self.direct.store.statistics().hot_bytes < size_bytes:
             for _ in range(GROUP):
                 self._accept(index % READERS)
                 index += 1
-            self._direct.run()
+            self.direct.run()
             self._spread()
 
     def _accept(self, index: int) -> None:
-        writer, reader = self._writers[index], self._readers[index]
+        writer, reader = self._writers[index], self.readers[index]
         conversation, seq, body = self._message(index)
         record = Accepted(
             conversation,
@@ -111,11 +115,11 @@ class WaitingStore:
             body,
         )
         shard = shard_of(conversation)
-        self._direct.store.append(shard, self._direct.epochs[shard], record)
+        self.direct.store.append(shard, self.direct.epochs[shard], record)
 
     def _spread(self) -> None:
         """What the shards do with the accepted: entries in the readers' shards, where they are not there already."""
-        direct, accepted, self._accepted = self._direct, self._accepted, []
+        direct, accepted, self._accepted = self.direct, self._accepted, []
         for done in accepted:
             record = done.record
             assert isinstance(record, Accepted)
