@@ -101,7 +101,7 @@ class InboxWriter:
 
     def _forget_up_to(self, move: _Move, floor: int) -> Iterator[Callable[[], None]]:
         summary = move.summary
-        while floor >= summary.head:
+        while summary.count and floor >= summary.head:
             page = self._inbox.read(move.device, summary.head - 1 if summary.head else 0, floor, PAGE_ENTRIES)
             last = page[-1].position if len(page) == PAGE_ENTRIES else floor
             stop = entry_key(move.prefix, last + 1)

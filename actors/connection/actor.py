@@ -238,7 +238,8 @@ class ConnectionActor(Actor):
                 route(session, frame)
             else:
                 self._own[type(frame)](self, frame)
-        process.defer()
+        if session is None or fault:
+            process.defer()  # the handshake has its own bytes; later whoever answers defers
         if fault:
             process.stop()
 
