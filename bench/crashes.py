@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import TYPE_CHECKING
-
-import uvloop
 
 from bench.crash import CrashRun
 
@@ -19,5 +18,5 @@ def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     """Play in a fresh folder; a node that dies by SIGKILL leaves no profile."""
     seed = random.SystemRandom().getrandbits(32)
     print(f"crash: {ROUNDS} rounds, seed {seed}", flush=True)
-    counts = uvloop.run(CrashRun(folder, seed).run(ROUNDS))
+    counts = asyncio.run(CrashRun(folder, seed).run(ROUNDS))
     return {f"crash: accepted messages lost in {ROUNDS} kills": counts.lost}
