@@ -197,6 +197,18 @@ class Memtable:
             del self.outbox[position]
         return True
 
+    def settle_outbox(self) -> None:
+        """Take off the outbox what the cursors say was taken; after a replay, so that little is sent again."""
+        cursors = self.cursors
+        for position, job in list(self.outbox.items()):
+            remaining = job.remaining
+            while remaining:
+                bit = remaining & -remaining
+                remaining ^= bit
+                target = bit.bit_length() - 1
+                if cursors.get((target, job.shard), 0) >= position:
+                    self.taken(position, target)
+
     def _accepted(self, position: int, shard: int, record: Accepted) -> None:
         tail = self.tails.get(record.conversation)
         if tail is None:

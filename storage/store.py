@@ -350,6 +350,7 @@ class Store:
                 size_bytes += len(value)
             if len(pairs) < REPLAY_PAGE_RECORDS:
                 break
+        memtable.settle_outbox()
         journal.durable_position, journal.next_position = position, position + 1
         journal.appended_bytes = size_bytes
         if size_bytes:

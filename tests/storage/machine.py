@@ -302,6 +302,7 @@ class StoreModel(Twin):
         """The process dies; of the batch in flight any noun may have come through."""
         self.failing = False
         self.engine = self.reopened(self.committer.crash(), nouns)
+        self.plain.reopened()
         self.plain.taken_lost |= self.plain.taken
         self.open()
         self.seqs = {name: self.plain.next_seq(name) - 1 for name in CONVERSATIONS}

@@ -108,6 +108,14 @@ class Plain:
                     jobs[position] = targets
         return jobs
 
+    def reopened(self) -> None:
+        """A replay knows by the durable cursors what was taken; a part that waits in the table may be offered again."""
+        for shard in range(SHARDS):
+            for position, targets in self.remote_targets(shard).items():
+                for target in targets:
+                    if self.cursors(target).get(shard, 0) >= position:
+                        self.taken.add((position, target))
+
     def untaken(self, shard: int) -> dict[int, set[int]]:
         jobs = self.remote_targets(shard)
         left = {at: {it for it in targets if (at, it) not in self.taken} for at, targets in jobs.items()}
