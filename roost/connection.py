@@ -132,7 +132,9 @@ class Connection:
             if self._wire.state in (State.CLOSED, State.LEAVING):
                 return
             self._wire.send(frame)  # type: ignore[arg-type]  # checked by the wire's own table
-        self._writer.write(self._wire.data_to_send())
+        data = self._wire.data_to_send()
+        if not self._writer.is_closing():  # uvloop raises where asyncio would only drop
+            self._writer.write(data)
 
     async def drain(self) -> None:
         """Wait until the network has taken most of what was written; give the connection up if it takes too long."""
