@@ -1,0 +1,76 @@
+"""The account as data, and verification codes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.accounts.logic import Account, PendingCode, decode_account, encode_account
+from protocol import AccountId, Code, device_id_of
+
+ANN, BOB = AccountId("ann"), AccountId("bob")
+KEYS = [bytes([number]) * 32 for number in range(4)]
+
+
+def ann() -> Account:
+    return Account("ann", 1, "Ann").with_device(KEYS[0], "phone", 5)
+
+
+def test_a_device_is_its_key_and_the_same_key_again_only_changes_its_name() -> None:
+    account = ann().with_device(KEYS[1], "laptop", 6).with_device(KEYS[0], "new phone", 7)
+    assert [record.name for record in account.devices] == ["laptop", "new phone"]
+    device = device_id_of(KEYS[0])
+    assert account.holds(device, KEYS[0])
+    assert not account.holds(device, KEYS[1])
+    assert not account.without_device(device).holds(device, KEYS[0])
+
+
+@given(st.lists(st.sampled_from(["contact", "blocked", "none"]), max_size=10))
+def test_another_account_is_a_contact_or_blocked_or_neither(relations: list[str]) -> None:
+    account = ann()
+    for relation in relations:
+        version = account.version
+        account = account.with_relation(BOB, relation)
+        assert account.version == version + 1
+        assert (BOB in account.contacts, BOB in account.blocked) == (relation == "contact", relation == "blocked")
+
+
+def test_settings_change_only_what_is_named() -> None:
+    changed = ann().with_settings(None, "nobody", None, None)
+    assert (changed.read_receipts, changed.last_seen, changed.online, changed.display_name) == (
+        True,
+        "nobody",
+        "everyone",
+        "Ann",
+    )
+
+
+def test_a_login_is_no_change_that_others_hear_of() -> None:
+    account = ann()
+    seen = account.seen(device_id_of(KEYS[0]), 99)
+    assert seen.view() == account.view()
+    assert seen.devices[0].last_login_ms == 99
+
+
+def test_an_account_comes_back_from_the_disk_as_it_was_and_a_newer_one_is_refused() -> None:
+    account = ann().with_relation(BOB, "contact").with_settings(False, "contacts", "nobody", "A")
+    value = encode_account(account)
+    assert decode_account(value) == account
+    with pytest.raises(ValueError, match="schema 2"):
+        decode_account(bytes((2,)) + value[1:])
+
+
+def test_a_code_works_once_in_time_for_its_address_within_its_attempts() -> None:
+    code: PendingCode | None = PendingCode.issued(ANN, "123456", expires_s=10.0, attempts_max=2)
+    assert code is not None
+    assert b"123456" not in code.digest
+    assert code.judged(ANN, "123456", 9.9) == (None, None)
+    assert code.judged(ANN, "123456", 10.0) == (None, Code.CODE_EXPIRED)
+    assert code.judged(BOB, "123456", 0.0)[1] == Code.CODE_WRONG
+    for _ in range(2):
+        assert code is not None
+        code, wrong = code.judged(ANN, "000000", 0.0)
+        assert wrong == Code.CODE_WRONG
+    assert code is not None
+    assert code.judged(ANN, "123456", 0.0) == (None, Code.CODE_EXPIRED)

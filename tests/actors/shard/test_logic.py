@@ -1,0 +1,149 @@
+"""The chain between a source and a target shard: whatever is lost, doubled or restarted, each job is taken once."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from actors.shard.logic import Inbound, Job, Outbound
+
+
+def job(position: int) -> Job:
+    record: Any = f"job {position}"  # the chain never looks into a record
+    return position, record
+
+
+class Chain(RuleBasedStateMachine):
+    """A source with a durable journal, a target with a durable cursor, and a wire between them that loses and doubles.
+
+    As in the actors: messages between two living shards keep their order; a restart of either side loses what lay in
+    its mailbox, and a restarted target asks for what it lacks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.journal: list[Job] = []
+        self.taken_at_source: set[int] = set()
+        self.outbound = Outbound()
+        self.inbound = Inbound()
+        self.to_target: deque[tuple[int, list[Job]]] = deque()
+        self.to_source: deque[tuple[str, int]] = deque()
+        self.in_flight: deque[tuple[Job, object]] = deque()
+        self.on_disk: list[int] = []
+
+    def _send(self, jobs: list[Job]) -> None:
+        previous, fresh = self.outbound.send(jobs)
+        if fresh:
+            self.to_target.append((previous, list(fresh)))
+
+    def _ask(self) -> None:
+        self.to_source.append(("resync", self.inbound.appended))
+
+    @rule(count=st.integers(1, 4), gap=st.integers(1, 3))
+    def more(self, count: int, gap: int) -> None:
+        first = (self.journal[-1][0] if self.journal else 0) + gap
+        jobs = [job(position) for position in range(first, first + count)]
+        self.journal += jobs
+        self._send(jobs)
+
+    @precondition(lambda self: self.to_target)
+    @rule()
+    def arrives(self) -> None:
+        previous, jobs = self.to_target.popleft()
+        fresh = self.inbound.take(previous, jobs)
+        if fresh is None:
+            self._ask()
+        else:
+            self.in_flight.extend((each, self.inbound.attempt) for each in fresh)
+
+    @precondition(lambda self: self.to_target)
+    @rule()
+    def is_lost(self) -> None:
+        self.to_target.popleft()
+
+    @precondition(lambda self: self.to_target)
+    @rule()
+    def comes_twice(self) -> None:
+        self.to_target.append(self.to_target[0])
+
+    @precondition(lambda self: self.in_flight)
+    @rule()
+    def is_durable(self) -> None:
+        (position, _), _ = self.in_flight.popleft()
+        self.on_disk.append(position)
+        self.inbound.durable = position
+
+    @precondition(lambda self: self.in_flight)
+    @rule(heard_at_once=st.booleans())
+    def a_commit_fails(self, heard_at_once: bool) -> None:
+        """All that was written fails, and is heard of; each failure on its own."""
+        failed, self.in_flight = self.in_flight, deque()
+        for _, attempt in failed:
+            if self.inbound.failed(attempt):
+                self._ask()
+        if not heard_at_once and failed:  # the same news once more, late
+            assert not self.inbound.failed(failed[0][1])
+
+    @precondition(lambda self: self.to_source)
+    @rule()
+    def source_hears(self) -> None:
+        kind, position = self.to_source.popleft()
+        if kind == "taken":
+            self.taken_at_source.update(self.outbound.taken(position))
+            return
+        jobs = self.outbound.resend(position)
+        if jobs:
+            self.to_target.append((position, jobs))
+
+    @rule()
+    def target_tells(self) -> None:
+        news = self.inbound.news()
+        if news is not None:
+            self.to_source.append(("taken", news))
+
+    @rule()
+    def target_restarts(self) -> None:
+        self.to_target.clear()
+        self.in_flight.clear()
+        self.inbound = Inbound(self.on_disk[-1] if self.on_disk else 0)
+        self._ask()
+
+    @rule(forgets=st.booleans())
+    def source_restarts(self, forgets: bool) -> None:
+        """With the outbox that the disk still has; what was taken is durable there only sometimes."""
+        self.to_source.clear()
+        if forgets:
+            self.taken_at_source = {position for position in self.taken_at_source if position % 2}
+        self.outbound = Outbound()
+        waiting = [each for each in self.journal if each[0] not in self.taken_at_source]
+        if waiting:
+            self._send(waiting)
+
+    @invariant()
+    def in_order_and_once(self) -> None:
+        assert self.on_disk == [position for position, _ in self.journal][: len(self.on_disk)]
+
+    def teardown(self) -> None:
+        """Undisturbed, all of it arrives, and the source forgets all of it."""
+        self._ask()
+        for _ in range(1_000):
+            if self.to_source:
+                self.source_hears()
+            elif self.to_target:
+                self.arrives()
+            elif self.in_flight:
+                self.is_durable()
+            elif self.inbound.durable != self.inbound.told:
+                self.target_tells()
+            else:
+                break
+        assert self.on_disk == [position for position, _ in self.journal]
+        assert len(self.outbound) == 0
+
+
+TestChain = Chain.TestCase
+TestChain.settings = settings(max_examples=120, stateful_step_count=40)
