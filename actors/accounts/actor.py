@@ -394,7 +394,7 @@ class AccountActor(LoadingActor):
         if account is None:
             return
         if account.device(frame.device) is None:
-            self._refuse(ask, Code.DEVICE_UNKNOWN)
+            self._refuse(ask, Code.DEVICE_UNKNOWN, "Your account has no such device; ask for the list of its devices.")
             return
 
         def removed() -> object:
