@@ -44,3 +44,16 @@ def test_the_table_is_bounded_and_keys_that_owe_nothing_make_room() -> None:
     assert [limiter.take("send", key, 0.0) for key in "abc"] == [0.0, 0.0, 0.0]
     assert limiter.take("send", "d", 0.0) == 1.0
     assert limiter.take("send", "d", 1.5) == 0.0
+
+
+def test_a_table_full_of_one_operation_stands_in_no_other_operations_way() -> None:
+    limiter = RateLimiter({"codes": Rate(1, 0.001), "send": Rate(1, 1.0)}, keys_max=3)
+    assert [limiter.take("codes", key, 0.0) for key in "abcd"] == [0.0, 0.0, 0.0, 1000.0]
+    assert limiter.take("send", "e", 0.0) == 0.0
+
+
+def test_a_full_table_is_looked_through_at_most_once_a_second() -> None:
+    limiter = RateLimiter({"send": Rate(1, 2.0)}, keys_max=2)
+    assert [limiter.take("send", key, 0.0) for key in "abc"] == [0.0, 0.0, 0.5]
+    assert limiter.take("send", "c", 0.9) == 0.5  # a and b owe nothing any more, but nobody has looked yet
+    assert limiter.take("send", "c", 1.0) == 0.0
