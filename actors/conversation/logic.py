@@ -7,10 +7,10 @@ with a code that says what to do. A refused send changes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from protocol import AccountId, Code, ConversationId, MessageId
-from protocol.messages import EPHEMERAL, URGENT, Refused, Send, Sent
+from protocol.messages import Refused, Send, Sent
 from storage.conversation_view import EPOCHS_PER_DEVICE_MAX, PRODUCERS_MAX, ConversationView
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from actors.conversation.api import ConversationLimits, Sender
 
 __all__ = ["Refusal", "authorise", "recall", "refused", "targets_of", "within_limits"]
-
-KNOWN_FLAGS: Final = URGENT | EPHEMERAL
 
 
 class Refusal(NamedTuple):
