@@ -37,7 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    parsed = parser.parse_args(words)
     try:
         if parsed.run is None:
             return _chat(parsed)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import re
 from typing import TYPE_CHECKING, Final, Self
 
 from protocol import ClientWire, Code, RemoteProtocolError, State
@@ -22,6 +25,7 @@ _CONNECT_WAIT_S: Final = 10.0
 _CLOSE_WAIT_S: Final = 1.0
 _DRAIN_WAIT_S: Final = 20.0
 _READ_SIZE_BYTES: Final = 65_536
+_ERROR_NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
 _ALERT_RETRY_MS_MAX: Final = 60_000
 """An alert is not authenticated: whoever forges one may delay a client by a minute, not for good."""
 
@@ -61,7 +65,7 @@ class Connection:
         except TimeoutError as error:
             raise ServerUnreachableError(f"The server {address} did not answer within 10 seconds.") from error
         except OSError as error:
-            raise ServerUnreachableError(f"The server {address} cannot be reached: {_reason(error)}.") from error
+            raise ServerUnreachableError(_unreachable(address, error)) from error
         return connection
 
     async def _shake_hands(self, address: ServerAddress) -> None:
@@ -164,5 +168,22 @@ def _refused(alert: Alert) -> RefusedError:
     return RefusedError(alert.sentence, alert.code, min(alert.retry_after_ms, _ALERT_RETRY_MS_MAX))
 
 
+def _unreachable(address: ServerAddress, error: OSError) -> str:
+    hint = " Is a node running there?" if _number(error) == errno.ECONNREFUSED else ""
+    return f"Cannot reach {address}: {_reason(error)}.{hint}"
+
+
+def _number(error: OSError) -> int:
+    """The system's number of an error, or 0; asyncio joins those of several addresses in one text without a number."""
+    if error.errno is not None:
+        return error.errno
+    joined = _ERROR_NUMBER.findall(str(error))
+    return int(joined[-1]) if joined else 0
+
+
 def _reason(error: OSError) -> str:
-    return (error.strerror or str(error) or type(error).__name__).rstrip(".").lower()
+    # The system's own words: asyncio writes "Connect call failed ('127.0.0.1', 7667)" in their place. What a resolver
+    # reports has a negative number and words of its own.
+    number = _number(error)
+    words = os.strerror(number) if number > 0 else error.strerror or str(error) or type(error).__name__
+    return words.rstrip(".").lower()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from roost.address import ServerAddress
 from roost.conversations import account_address
-from roost.errors import AccountMissingError
+from roost.errors import AccountMissingError, StoreError
+from roost.store import Store
 
 if TYPE_CHECKING:
     from protocol import AccountId
 
-__all__ = ["account_path", "find_account", "home_folder", "registered"]
+__all__ = ["LocalAccount", "account_path", "find_account", "home_folder", "registered"]
 
 _SUFFIX: Final = ".db"
 
@@ -29,9 +31,32 @@ def account_path(account: AccountId, server: ServerAddress, folder: Path | None 
     return (folder or home_folder()) / f"{account}@{server.file_name}{_SUFFIX}"
 
 
-def registered(folder: Path | None = None) -> list[Path]:
-    """Return the databases in the folder."""
-    return sorted((folder or home_folder()).glob(f"*@*{_SUFFIX}"))
+@dataclass(frozen=True, slots=True)
+class LocalAccount:
+    """An account that is registered on this computer: its address, its server as ``HOST:PORT``, and its database."""
+
+    account: str
+    server: str
+    path: Path
+
+
+def registered(folder: Path | None = None) -> list[LocalAccount]:
+    """Return the accounts in the folder; a database whose registration never ended is none."""
+    paths = sorted((folder or home_folder()).glob(f"*@*{_SUFFIX}"))
+    return [found for path in paths if (found := _looked_at(path)) is not None]
+
+
+def _looked_at(path: Path) -> LocalAccount | None:
+    try:
+        store = Store(path, read_only=True)
+    except StoreError:
+        # Whoever opens it is told what is wrong with it; until then it goes by its name.
+        account, _, server = path.stem.rpartition("@")
+        return LocalAccount(account, server, path)
+    try:
+        return LocalAccount(store.account, store.server, path) if store.account else None
+    finally:
+        store.close()
 
 
 def find_account(account: str | None, server: str | None = None, folder: Path | None = None) -> Path:
@@ -49,14 +74,23 @@ def find_account(account: str | None, server: str | None = None, folder: Path | 
     found = registered(folder)
     if account is not None:
         name = account_address(account)
-        found = [path for path in found if path.name.rpartition("@")[0] == name]
+        found = [one for one in found if one.path.stem.rpartition("@")[0] == name]
     if server is not None:
         file_name = ServerAddress.parse(server).file_name
-        found = [path for path in found if path.stem.rpartition("@")[2] == file_name]
+        found = [one for one in found if one.path.stem.rpartition("@")[2] == file_name]
     if not found:
         who = f"{account} is not registered" if account else "No account is registered"
-        raise AccountMissingError(f"{who} on this computer. Register first: roost register ADDRESS --server HOST:PORT")
+        where = f"{'' if server is None else ' with ' + server} on this computer"
+        command = f"roost register {account or 'ADDRESS'}{'' if server is None else ' --server ' + server}"
+        raise AccountMissingError(f"{who}{where}. Register first: {command}")
     if len(found) > 1:
-        names = ", ".join(path.stem for path in found)
-        raise AccountMissingError(f"There are several accounts ({names}). Say which with --account, and --server.")
-    return found[0]
+        raise AccountMissingError(_several(found))
+    return found[0].path
+
+
+def _several(found: list[LocalAccount]) -> str:
+    accounts = sorted({one.account for one in found})
+    if len(accounts) > 1:
+        return f"There are several accounts here ({', '.join(accounts)}). Say which, such as --account {accounts[0]}"
+    servers = [one.server for one in found]
+    return f"{accounts[0]} has several servers here ({', '.join(servers)}). Say which, such as --server {servers[0]}"

@@ -83,7 +83,11 @@ class Store:
         except BaseException:
             self._unlock()
             raise
-        self._account = AccountId(self.fact("account", b"").decode())
+        try:
+            self._account = AccountId(self.fact("account", b"").decode())
+        except sqlite3.Error as error:
+            self.close()
+            raise StoreError(f"The file {path} is not a whole Roost database: {error}. Restore a copy.") from error
 
     def close(self) -> None:
         """Close the file and let other processes have it."""

@@ -6,14 +6,16 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+from protocol import Code
 from roost.commands.opened import opened
-from roost.errors import AccountMissingError, AddressError, RoostError
+from roost.errors import AccountMissingError, AddressError, RefusedError, RoostError
 from roost.home import home_folder, registered
 from roost.plain import date_and_time, one_line
 from roost.registration import register as register_account
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Awaitable, Callable
 
     from roost.client import Client
     from roost.registration import CodeRequest
@@ -23,21 +25,36 @@ __all__ = ["accounts", "devices", "limits", "register", "settings"]
 
 async def register(arguments: argparse.Namespace) -> None:
     """Register an address and keep its identity on this computer."""
-    account = await register_account(
-        arguments.address,
-        server=arguments.server,
-        code=arguments.code or _asked,
-        display_name=arguments.name,
-        device_name=arguments.device_name,
-        server_key=_key(arguments.server_key),
-    )
-    print(f"{account} is registered. Now: roost chat")
+    code: str | Callable[[CodeRequest], Awaitable[str]] = arguments.code or _asked
+    while True:
+        try:
+            account = await register_account(
+                arguments.address,
+                server=arguments.server,
+                code=code,
+                display_name=arguments.name,
+                device_name=arguments.device_name,
+                server_key=_key(arguments.server_key),
+            )
+            break
+        except RefusedError as error:
+            # Somebody who types may mistype; the code that was sent holds on, until the server has had enough.
+            if error.code != Code.CODE_WRONG or arguments.code or not sys.stdin.isatty():
+                raise
+            print(f"roost: {error.sentence}", file=sys.stderr)
+            code = await _typed()
+    which = f" --account {account}" if len(registered()) > 1 else ""
+    print(f"{account} is registered. Now: roost chat{which}")
 
 
 async def _asked(request: CodeRequest) -> str:
     minutes = max(1, request.expires_s // 60)
     way = one_line(request.via)
-    print(f"A code for {request.account} was sent (look at: {way}); it holds for {minutes} minutes.", file=sys.stderr)
+    print(f"A code for {request.account} was sent: see {way}. It holds for {minutes} minutes.", file=sys.stderr)
+    return await _typed()
+
+
+async def _typed() -> str:
     if sys.stdin.isatty():
         print("Code: ", end="", file=sys.stderr, flush=True)
     line: str = await asyncio.to_thread(sys.stdin.readline)
@@ -61,8 +78,8 @@ async def accounts(arguments: argparse.Namespace) -> None:
     found = registered()
     if not found:
         raise AccountMissingError(f"No account is registered in {home_folder()}. Register: roost register ADDRESS")
-    for path in found:
-        print(path.stem)
+    for one in found:
+        print(f"{one.account}  {one.server}")
 
 
 async def devices(arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +34,10 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-async def start(folder: Path, *words: str) -> asyncio.subprocess.Process:
+async def start(folder: Path, *words: str, typing_at: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "roost", *words,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdin=typing_at, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "ROOST_HOME": str(folder), "PYTHONUTF8": "1"}, cwd=ROOT,
     )  # fmt: skip
 
@@ -58,8 +59,8 @@ async def test_a_newcomer_registers_with_the_code_that_was_sent(folder: Path) ->
     async with TcpServer() as server:
         ran = await run(folder, "register", "Alice", "--server", server.address, typed="123456\n")
         assert (ran.code, ran.out) == (0, "alice is registered. Now: roost chat\n")
-        assert "A code for alice was sent (look at: log); it holds for 10 minutes." in ran.err
-        assert (await run(folder, "accounts")).out.startswith("alice@127.0.0.1_")
+        assert "A code for alice was sent: see log. It holds for 10 minutes." in ran.err
+        assert (await run(folder, "accounts")).out == f"alice  {server.address}\n"
 
 
 @story
@@ -68,6 +69,40 @@ async def test_a_wrong_code_is_said_and_exits_with_1(folder: Path) -> None:
         ran = await run(folder, "register", "alice", "--server", server.address, "--code", "000000")
         assert (ran.code, ran.out) == (1, "")
         assert ran.err == f"roost: {Code.CODE_WRONG.sentence}\n"
+
+
+@story
+async def test_a_registration_that_failed_leaves_no_account_behind(folder: Path) -> None:
+    async with TcpServer() as server:
+        await run(folder, "register", "alicce", "--server", server.address, "--code", "000000")
+        await register(folder, server, "alice")
+        assert (await run(folder, "accounts")).out == f"alice  {server.address}\n"
+        ran = await run(folder, "settings", "--account", "alicce")
+        assert "alicce is not registered on this computer. Register first: roost register alicce" in ran.err
+
+
+@story
+async def test_who_mistypes_the_code_is_asked_again(folder: Path) -> None:
+    async with TcpServer() as server:
+        person, terminal = pty.openpty()
+        process = await start(folder, "register", "alice", "--server", server.address, typing_at=terminal)
+        os.write(person, b"000000\n123456\n")
+        out, err = await process.communicate()
+        os.close(person)
+        os.close(terminal)
+        assert (process.returncode, out.decode()) == (0, "alice is registered. Now: roost chat\n")
+        assert err.decode().count("Code: ") == 2
+        assert Code.CODE_WRONG.sentence in err.decode()
+
+
+@story
+async def test_who_has_several_accounts_is_told_how_to_say_which(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder, server, "alice")
+        ran = await run(folder, "register", "bob", "--server", server.address, "--code", "123456")
+        assert ran.out == "bob is registered. Now: roost chat --account bob\n"
+        ran = await run(folder, "history", "bob")
+        assert ran.err == "roost: There are several accounts here (alice, bob). Say which, such as --account alice\n"
 
 
 @story
@@ -178,7 +213,10 @@ def test_wrong_arguments_exit_with_2(words: list[str], capsys: pytest.CaptureFix
         (["register", "alice", "--server", "host:99999"], "99999 is not a port"),
         (["register", "alice", "--server-key", "xyz", "--code", "1"], "64 hexadecimal digits"),
         (["register", "alice", "--name", "\u202e", "--code", "1"], "That name cannot be shown"),
-        (["register", "alice", "--server", "127.0.0.1:1", "--code", "1"], "cannot be reached"),
+        (
+            ["register", "alice", "--server", "127.0.0.1:1", "--code", "1"],
+            "Cannot reach 127.0.0.1:1: connection refused. Is a node running there?",
+        ),
         (["accounts"], "No account is registered in"),
     ],
 )
