@@ -13,13 +13,13 @@ from actors.receipts.api import Advance, Inquire, Ledger, Tell
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, LoadingActor, MarksDurable, Ticket, inform
 from protocol import AccountId, Code, ConversationId, DeviceId, Ulid, encode_message, members_of
-from protocol.messages import EPHEMERAL, Message, Send, Sent
+from protocol.messages import EPHEMERAL, Message, Receipt, Send, Sent
 from runtime import Down, Ref
 from storage.conversation_view import ConversationView
 from storage.records import Accepted, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 __all__ = ["ConversationActor"]
 
@@ -259,20 +259,28 @@ class ConversationActor(LoadingActor):
     def _tell(self, viewer: AccountView, accounts: tuple[AccountId, ...]) -> None:
         """Receipts to the connected devices of one member; the others ask when they come back."""
         process = self.process
-        for receipt in self._ledger.receipts(viewer.account, accounts, self._sees(viewer)):
+        for receipt in self._receipts(viewer, accounts):
             for device in viewer.devices:
                 queue = self._router.live_queue(device)
                 if queue is not None:
                     process.cast_sheddable(queue, Tell(receipt))
 
-    def _sees(self, viewer: AccountView) -> Callable[[AccountId], bool]:
-        """Reads are mutual: who hides them sees none."""
-        return lambda account: viewer.read_receipts and self._members[account].read_receipts
+    def _receipts(self, viewer: AccountView, accounts: tuple[AccountId, ...]) -> Iterator[Receipt]:
+        """The marks of others as one member may see them.
+
+        Reads are mutual: who hides them sees none. Of those who have blocked the viewer it sees no mark at all, for
+        even a delivery tells when they were here.
+        """
+        members = self._members
+        shown = tuple(account for account in accounts if viewer.account not in members[account].blocked)
+        return self._ledger.receipts(
+            viewer.account, shown, lambda account: viewer.read_receipts and members[account].read_receipts
+        )
 
     def _inquire(self, inquire: Inquire) -> None:
         viewer = self._members.get(inquire.account)
         if viewer is not None:
-            for receipt in self._ledger.receipts(viewer.account, self._accounts, self._sees(viewer)):
+            for receipt in self._receipts(viewer, self._accounts):
                 self.process.cast_sheddable(inquire.connection, receipt)
 
     _routes: Final[dict[type, Any]] = {

@@ -150,6 +150,25 @@ async def test_who_is_blocked_can_neither_send_nor_see(town: Town) -> None:
 
 
 @story
+async def test_who_is_blocked_is_told_of_no_further_receipt(town: Town) -> None:
+    async with town.people("alice", "bob", "bob/laptop") as [alice, bob, his_laptop]:
+        his, his_own = bob.events(), his_laptop.events()
+        sending = await alice.send(bob.account, "before")
+        await wait_for(his, roost.MessageReceived)
+        await sending.delivered()
+        await bob.block(alice.account)
+        await bob.mark_read(alice.account)
+        await wait_for(his_own, roost.ReceiptChanged, lambda event: event.account == bob.account and event.read > 0)
+        await alice.relations()  # had the server told her of the read, it would have been before this answer
+        assert sending.state is MessageState.DELIVERED
+        await bob.unblock(alice.account)
+        await alice.send(bob.account, "after")
+        await wait_for(his, roost.MessageReceived)
+        await bob.mark_read(alice.account)
+        await sending.read()
+
+
+@story
 async def test_an_ephemeral_message_reaches_who_is_there_and_is_stored_nowhere(town: Town) -> None:
     async with town.people("alice", "bob") as [alice, bob]:
         events = bob.events()
