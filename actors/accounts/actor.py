@@ -70,7 +70,7 @@ class Claim(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """From the disk: the account that holds the device's key; None when it is not this registration's claim."""
+    """From the disk: the account that holds the device's key, empty for nobody; None when the claim was not taken."""
 
     claim: Claim
     holder: bytes | None
@@ -291,6 +291,7 @@ class AccountActor(LoadingActor):
             self._refuse(ask, wrong)
             return
         claim = Claim(ask, device, device_name, name)
+        self._saving += 1  # this process ends no sooner than the claim is answered
         self._disk.store.directory.put(
             device_key(device),
             self._id.encode(),
@@ -305,6 +306,10 @@ class AccountActor(LoadingActor):
             self._disk.store.directory.get(
                 device_key(claim.device), inform(self.process, lambda found: Claimed(claim, found or b""))
             )
+            return
+        self._saving -= 1
+        if not holder:
+            self._refuse(claim.ask, Code.BUSY, retry_after_ms=RETRY_MS)  # nobody has it, so the disk failed
         elif holder != self._id.encode():
             self._refuse(
                 claim.ask,
@@ -398,7 +403,7 @@ class AccountActor(LoadingActor):
             return
 
         def removed() -> object:
-            self._disk.store.directory.delete(device_key(frame.device), _ignore)
+            # Whose device that was stays in the directory: what still waits for it after a crash expires by that.
             try:
                 queue = self._router.queue(frame.device, self._id)
                 self.process.cast(queue, DeviceRevoked(ask.device))
@@ -427,7 +432,3 @@ def _settings(request: int, account: Account) -> Settings:
 
 def _nothing() -> None:
     return None
-
-
-def _ignore(_: bool) -> None:
-    """The write behind this one tells."""
