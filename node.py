@@ -183,17 +183,29 @@ class Node:
 def _static_key(path: Path) -> StaticKey:
     """The server's identity, made at the first start; whoever reads the file can pose as this server."""
     try:
+        if not path.exists():
+            _write_key(path, StaticKey(secrets.token_bytes(32)))
         return StaticKey.from_bytes(bytes.fromhex(path.read_text().strip()))
-    except FileNotFoundError:
-        key = StaticKey(secrets.token_bytes(32))
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(key.private_bytes().hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return key
     except ValueError as error:
         raise StartError(f"{path} is not a key: restore it from a copy; clients have pinned its public half") from error
+    except OSError as error:
+        raise StartError(f"cannot keep the server's key in {path}: {error.strerror}") from error
+
+
+def _write_key(path: Path, key: StaticKey) -> None:
+    """Under another name first: a start that dies in the middle leaves no half key behind."""
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key.private_bytes().hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _say(line: str) -> None:
