@@ -204,7 +204,8 @@ class QueueActor(LoadingActor):
         self._drained_told = False
         self._flow_open = True
         self._reading = False
-        process.cast(attach.connection, Attached(self._session, resumed, state.count))
+        waiting = max(0, state.count)  # an entry may be removed before word of it came
+        process.cast(attach.connection, Attached(self._session, resumed, waiting))
         for receipt in self._receipts.values() if resumed else ():
             process.cast_sheddable(attach.connection, receipt)
         self._receipts.clear()
@@ -315,6 +316,7 @@ class QueueActor(LoadingActor):
         now_ms = self.process.runtime.clock.wall_ms()
         batch = []
         for entry in page.entries:
+            state.admit(entry)  # the store may know of it before word of it comes
             state.read_up_to = entry.position
             if entry.position in self._leaving or entry.position <= state.acked_up_to:
                 continue
