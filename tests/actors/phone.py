@@ -99,6 +99,7 @@ class Phone:
         self.refusals: dict[int, int] = {}
         self.link: Link | None = None
         self.retry_s = 0.0
+        self.glimpses = 0
         self._hang_up()
         house.witness.phones[self.device] = self
 
@@ -256,6 +257,9 @@ class Phone:
             self._say(m.FetchMarks(list(self.chats)))
 
     def _deliver(self, frame: m.Deliver) -> None:
+        if frame.position == 0:
+            self.glimpses += 1
+            return
         self._came(frame.position, frame.message)
 
     def _notice(self, frame: m.Notice) -> None:
@@ -268,7 +272,7 @@ class Phone:
         self.uncommitted.append((position, what))
 
     def _sent(self, frame: m.Sent) -> None:
-        chat = self.chats[frame.conversation]
+        chat = self.chats.setdefault(frame.conversation, Chat())
         for index, pending in enumerate(chat.outbox):
             if pending.number == frame.number:
                 self.sent[pending.client_id] = (frame.conversation, frame.seq)
@@ -278,7 +282,9 @@ class Phone:
                 return
 
     def _refused(self, frame: m.Refused) -> None:
-        chat = self.chats[frame.conversation]
+        chat = self.chats.setdefault(frame.conversation, Chat())
+        if frame.number == 0:
+            return
         self.refusals[frame.code] = self.refusals.get(frame.code, 0) + 1
         number = frame.number
         if frame.code == Code.NUMBER_GAP:
@@ -319,6 +325,14 @@ class Phone:
         chat.composed += 1
         payload = f"{self.name} {chat.composed}".encode() + b"." * self._chance.randrange(60)
         chat.outbox.append(Pending(chat.composed, ClientId(self._chance.randbytes(16)), payload, ttl_s))
+
+    def wave(self, conversation: ConversationId) -> None:
+        """Say what is only for those who are here now: open the chat, type, an ephemeral message."""
+        if self.ready:
+            self._say(m.Open(conversation))
+            self._say(m.SetState(self._chance.random() < 0.5, 10))
+            self._say(m.Typing(conversation, self._chance.random() < 0.5))
+            self._say(m.Send(conversation, 0, ClientId(self._chance.randbytes(16)), b"now", 0, m.EPHEMERAL))
 
     def send(self) -> bool:
         """Send what the window has room for; False if there was nothing."""

@@ -44,6 +44,7 @@ class Story:
     accepted: int = 0
     refusals: Counter[int] = field(default_factory=Counter)
     calm_s: float = 0.0
+    glimpses: int = 0
 
 
 def floor_of(seed: int) -> Floor:
@@ -104,6 +105,7 @@ class Weather:
             (5, self._commit_phone),
             (5, self._ack),
             (1, self._look),
+            (0.5, self._wave),
             (10, self._let_pass),
             (6, self._tick),
             (0.3, self.move),
@@ -136,6 +138,7 @@ class Weather:
         self.story.accepted = len(house.witness.accepted)
         for phone in self.phones:
             self.story.refusals.update(phone.refusals)
+            self.story.glimpses += phone.glimpses
         return self.story
 
     # Ordinary life.
@@ -177,6 +180,10 @@ class Weather:
 
     def _look(self) -> None:
         self._phone().look()
+
+    def _wave(self) -> None:
+        phone = self._phone()
+        phone.wave(self.chance.choice([chat for chat in self.chats if phone.account in chat.split(":")]))
 
     def _let_pass(self) -> None:
         self.house.let_pass(self.chance.choice((0.001, 0.001, 0.002, 0.002, 0.01, 0.05, 0.3, 1.2)))

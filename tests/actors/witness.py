@@ -190,6 +190,8 @@ class Witness:
 
     def told(self, phone: Phone, frame: object) -> None:
         """A frame leaves the server, for this phone."""
+        if isinstance(frame, Sent | Deliver) and (frame.number if isinstance(frame, Sent) else frame.position) == 0:
+            return  # ephemeral: nothing is promised
         if isinstance(frame, Sent):
             known = self.by_number.get((phone.device, phone.epoch, frame.conversation, frame.number))
             if known is None or (known.seq, known.message_id) != (frame.seq, frame.message_id):
