@@ -127,6 +127,7 @@ class Node:
                 "listener",
                 lambda: TcpListener(self.listening, self.door, self.connections, connect, self.static_key),
                 name="listener",
+                restart="transient",  # a node that drains stops it for good
             ),
         ]
         children = [
@@ -225,6 +226,10 @@ def _hello(node: Node) -> str:
 
 
 async def _run(config: ClusterConfig, log: Any) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
     gc.disable()  # a replay makes a million objects and no garbage
     node = Node(config, log)
     await node.owning()
@@ -233,10 +238,6 @@ async def _run(config: ClusterConfig, log: Any) -> int:
     gc.enable()
     gc.set_threshold(50_000, 20, 50)
     print(_hello(node), flush=True)
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     fallen = loop.create_task(node.ended.wait())
     waiting = loop.create_task(stop.wait())
     await asyncio.wait({fallen, waiting}, return_when=asyncio.FIRST_COMPLETED)

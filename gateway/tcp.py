@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from actors.connection.api import Drain, Ended, Origin, Pressure
+from actors.connection.api import Drain, Ended, Origin, Pressure, Transport
 from gateway.door import Door, Visit
 from protocol import Code, ServerWire, StaticKey
 from runtime import Actor, Pid, Reason, Runtime, StartError
@@ -17,9 +17,11 @@ __all__ = ["Connect", "TcpListener", "bound_socket", "drain"]
 
 BACKLOG: Final = 4_096
 RETRY_MS: Final = 5_000
+LINGER_S: Final = 1.0
+LINGERING_MAX: Final = 512
 
 
-Connect = Callable[[asyncio.Transport, Origin, Visit], Actor]
+Connect = Callable[[Transport, Origin, Visit], Actor]
 """Makes the actor of a connection."""
 
 
@@ -47,23 +49,25 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 class _Socket(asyncio.Protocol):
-    """One client's socket: every event becomes a message to its connection."""
+    """One client's socket: every event becomes a message to its connection, which writes to it as its `Transport`."""
 
-    __slots__ = ("_listener", "_pid", "_transport", "_visit")
+    __slots__ = ("_linger", "_listener", "_pid", "_transport", "_visit")
+
+    _transport: asyncio.Transport
 
     def __init__(self, listener: TcpListener) -> None:
         self._listener = listener
         self._pid: Pid | None = None
         self._visit: Visit | None = None
-        self._transport: asyncio.Transport | None = None
+        self._linger: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without being its subclass
-        self._pid, self._visit = self._listener.admit(self._transport)
+        self._pid, self._visit = self._listener.admit(self, self._transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._pid is not None and not self._listener.runtime.cast(self._pid, data) and self._transport is not None:
-            self._transport.abort()  # its actor has ended, or cannot keep up with one socket
+        if self._pid is not None and not self._listener.runtime.cast(self._pid, data):
+            self._transport.abort()  # its actor was killed, or cannot keep up with one socket
 
     def eof_received(self) -> bool:
         return False
@@ -80,8 +84,39 @@ class _Socket(asyncio.Protocol):
         if self._visit is not None:
             self._visit.left()
             self._visit = None
+        if self._linger is not None:
+            self._linger.cancel()
+            self._listener.lingering -= 1
         if self._pid is not None:
             self._listener.runtime.cast(self._pid, Ended(broken=exc is not None))
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def close(self) -> None:
+        """Say no more, and hear the client out for a moment.
+
+        A socket that is closed while the client still speaks is reset, and a reset takes the last word, which says
+        why, out of the client's hands (RFC 9112, section 9.6).
+        """
+        self._pid = None
+        transport, listener = self._transport, self._listener
+        if transport.is_closing():
+            return
+        if listener.lingering >= LINGERING_MAX:
+            transport.close()
+            return
+        if self._visit is not None:
+            self._visit.logged_in()  # whatever it was, it takes no stranger's place any more
+        listener.lingering += 1
+        self._linger = asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
+        transport.write_eof()
 
 
 class TcpListener(Actor):
@@ -93,6 +128,9 @@ class TcpListener(Actor):
         connections: The supervisor of the connections.
         connect: Makes the actor of one.
         static_key: The server's identity, for the last word to those who are refused.
+
+    Attributes:
+        lingering: Sockets that have said their last word and wait for the client to close.
     """
 
     __slots__ = (
@@ -104,6 +142,7 @@ class TcpListener(Actor):
         "_server",
         "_serving",
         "_static_key",
+        "lingering",
         "runtime",
     )
 
@@ -122,6 +161,7 @@ class TcpListener(Actor):
         self._static_key = static_key
         self._server: asyncio.Server | None = None
         self._closing = False
+        self.lingering = 0
 
     runtime: Runtime
 
@@ -143,7 +183,7 @@ class TcpListener(Actor):
         if self._server is not None:
             self._server.close()
 
-    def admit(self, transport: asyncio.Transport) -> tuple[Pid | None, Visit | None]:
+    def admit(self, client: _Socket, transport: asyncio.Transport) -> tuple[Pid | None, Visit | None]:
         """Start the connection of a client, or tell it why not."""
         peer: Any = transport.get_extra_info("peername")
         address = peer[0] if isinstance(peer, tuple) else ""
@@ -154,7 +194,7 @@ class TcpListener(Actor):
             admitted = visit
             origin = Origin(address, self._door.limited(address))
             try:
-                return self._connections.start_actor(lambda: self._connect(transport, origin, admitted)), visit
+                return self._connections.start_actor(lambda: self._connect(client, origin, admitted)), visit
             except (StartError, TooManyChildrenError):
                 visit.left()
                 sentence = Code.TOO_MANY_CONNECTIONS.sentence
@@ -162,8 +202,8 @@ class TcpListener(Actor):
             sentence = visit
         wire = ServerWire(self._static_key)
         wire.close(Code.TOO_MANY_CONNECTIONS, sentence, RETRY_MS)
-        transport.write(wire.data_to_send())
-        transport.close()
+        client.write(wire.data_to_send())
+        client.close()
         return None, None
 
 

@@ -72,7 +72,7 @@ class RawDevice:
         await self.open()
         self.flush()
         while not self.wire.handshake_complete:
-            await self.read()
+            assert await self.read(), f"the server closed during the handshake: {list(self._frames)}"
         self.flush()
 
     async def greet(self) -> None:

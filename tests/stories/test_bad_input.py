@@ -6,9 +6,9 @@ Two bystanders talk before and after every story, on connections that they had b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -62,7 +62,7 @@ SETTINGS = {
 pytestmark = pytest.mark.slow
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def undisturbed(town: Town) -> AsyncIterator[roost.Client]:
     """Two people who talk before and after, without their connections breaking."""
     async with town.people("ann", "ben") as [ann, ben]:
@@ -217,7 +217,7 @@ async def test_a_replayed_handshake_proves_nothing(town: Town) -> None:
         recorded = eve.wire.data_to_send()
         eve.writer.write(recorded)
         while not eve.wire.handshake_complete:
-            await eve.read()
+            assert await eve.read()
         eve.wire.send(Hello([1], "raw/1"))
         eve.wire.send(Login(eve.account, eve.epoch))
         rest = eve.wire.data_to_send()
@@ -426,3 +426,30 @@ async def test_a_link_to_another_server_key_is_broken_off_by_the_client(town: To
                 town.address("eve"), server=town.node.address, server_key=bytes(31) + b"\x01", code="1",
                 folder=town.home("pinned"),
             )  # fmt: skip
+
+
+@story
+async def test_the_last_word_reaches_even_a_client_that_goes_on_talking(town: Town) -> None:
+    async with undisturbed(town), town.raw("eve") as eve:
+        for _ in range(5):
+            eve.say(Ack(1))
+            for number in range(200):
+                eve.say(Ping(number))
+                await asyncio.sleep(0)
+            assert (await eve.last_words()).code == Code.ACK_BEYOND_SENT
+            await eve.come_back()
+
+
+@story
+async def test_who_is_not_let_in_hears_why_though_it_has_begun_to_speak(town: Town) -> None:
+    async with undisturbed(town), contextlib.AsyncExitStack() as stack:
+        crowd = [await raw_socket(town) for _ in range(40)]
+        for _ in range(5):
+            device = RawDevice(town.node.address, town.node.server_key)
+            await device.open()
+            stack.callback(device.drop)
+            device.flush()
+            alert = await device.last_words()
+            assert (alert.code, alert.retry_after_ms) == (Code.TOO_MANY_CONNECTIONS, 5_000)
+        for _, writer in crowd:
+            writer.close()

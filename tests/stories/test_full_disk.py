@@ -9,7 +9,7 @@ import pytest
 from bench.live_node import LiveNode
 from protocol import Code
 from protocol.messages import Ack, Deliver, Drained, Refused, Sent
-from tests.stories.town import Town, story
+from tests.stories.town import Town, story, time_passes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 PAYLOAD = bytes(4_000)
+MOMENT_S = 0.02
 SMALL = {
     "journal": {
         "store_size_bytes_max": 4_194_304,
@@ -46,7 +47,8 @@ async def fill(device: RawDevice, chat: str) -> int:
         assert answer.retry_after_ms > 0
         if answer.code == Code.STORAGE_FULL:
             return number - 1
-        assert answer.code == Code.BUSY  # the journal moves to the inbox
+        assert answer.code == Code.BUSY
+        await time_passes(MOMENT_S)  # while the journal moves to the inbox
 
 
 @story
@@ -71,7 +73,7 @@ async def test_a_full_store_refuses_new_messages_and_loses_none(tmp_path: Path) 
             send = alice.a_send(chat, accepted + 1, PAYLOAD)
             while isinstance(answer := await alice.ask(send, Sent | Refused), Refused):  # type: ignore[arg-type]
                 assert answer.code in (Code.STORAGE_FULL, Code.BUSY)
-                await bob.ping()
+                await time_passes(MOMENT_S)
             assert answer.seq == accepted + 1
             assert (await bob.expect(Deliver)).message.seq == accepted + 1
         assert node.crashes == []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Parameters = ParamSpec("Parameters")
 Kind = TypeVar("Kind")
-STORY_S_MAX: Final = 8
+STORY_S_MAX: Final = 30
 RETRY_S: Final = 0.05
 _numbers = itertools.count(1)
 
