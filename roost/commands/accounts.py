@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Final
 
 from protocol import Code
 from roost.commands.opened import opened
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from roost.registration import CodeRequest
 
 __all__ = ["accounts", "devices", "limits", "register", "settings"]
+
+_LINE_SIZE_BYTES_MAX: Final = 1024
 
 
 async def register(arguments: argparse.Namespace) -> None:
@@ -57,10 +62,28 @@ async def _asked(request: CodeRequest) -> str:
 async def _typed() -> str:
     if sys.stdin.isatty():
         print("Code: ", end="", file=sys.stderr, flush=True)
-    line: str = await asyncio.to_thread(sys.stdin.readline)
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str] = loop.create_future()
+    # Neither `asyncio.to_thread` nor `sys.stdin`: leaving on Ctrl-C would wait for both, and so for a line.
+    threading.Thread(target=_read_line, args=(sys.stdin.fileno(), loop, typed), daemon=True).start()
+    line = await typed
     if not line.strip():
         raise RoostError("No code was given. Run the command again, with --code once you have it.")
     return line
+
+
+def _read_line(descriptor: int, loop: asyncio.AbstractEventLoop, typed: asyncio.Future[str]) -> None:
+    line = b""
+    with contextlib.suppress(OSError):  # the terminal has gone: nothing more comes
+        while not line.endswith(b"\n") and (more := os.read(descriptor, _LINE_SIZE_BYTES_MAX)):
+            line = (line + more)[-_LINE_SIZE_BYTES_MAX:]
+    with contextlib.suppress(RuntimeError):  # the loop has been left meanwhile
+        loop.call_soon_threadsafe(_give, typed, line.decode(errors="replace"))
+
+
+def _give(typed: asyncio.Future[str], line: str) -> None:
+    if not typed.done():
+        typed.set_result(line)
 
 
 def _key(text: str | None) -> bytes | None:

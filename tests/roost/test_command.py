@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pty
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,20 @@ async def test_who_mistypes_the_code_is_asked_again(folder: Path) -> None:
         assert (process.returncode, out.decode()) == (0, "alice is registered. Now: roost chat\n")
         assert err.decode().count("Code: ") == 2
         assert Code.CODE_WRONG.sentence in err.decode()
+
+
+@story
+async def test_an_interrupt_at_the_question_for_the_code_leaves_at_once(folder: Path) -> None:
+    async with TcpServer() as server:
+        person, terminal = pty.openpty()
+        process = await start(folder, "register", "alice", "--server", server.address, typing_at=terminal)
+        assert process.stderr is not None
+        await process.stderr.readuntil(b"Code: ")
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        os.close(person)
+        os.close(terminal)
+        assert (process.returncode, err.decode()) == (130, "")
 
 
 @story
