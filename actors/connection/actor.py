@@ -369,10 +369,15 @@ class ConnectionActor(Actor):
         self._heartbeat_s = max(self._limits.heartbeat_s_min, min(wish_s, longest_s))
 
     def _set_state(self, frame: SetState) -> None:
+        session = self._session
+        assert session is not None, "the state table lets it pass only after Ready"
+        wait_ms = session.wait_ms("opens")  # whoever watches is told of every turn
+        if wait_ms:
+            session.fail(0, Code.RATE_LIMITED, wait_ms)
+            return
         self._agree(frame.foreground, frame.heartbeat_s)
         self._send(Heartbeat(self._heartbeat_s))
-        if self._session is not None:
-            self._session.cast_queue(Turn(self.process.pid, frame.foreground))
+        session.cast_queue(Turn(self.process.pid, frame.foreground))
 
     def _check(self) -> None:
         """A timer that only looks: it is set anew for the rest of the time, not at every frame."""

@@ -211,8 +211,13 @@ def _fetch_marks(session: Session, frame: FetchMarks) -> None:
         return
     inquire = Inquire(session.sender.account, session.process.pid)
     for conversation in dict.fromkeys(frame.conversations):
-        if session.checked(conversation) is not None:
-            session.cast_conversation(conversation, inquire)
+        if session.checked(conversation) is None:
+            continue
+        wait_ms = session.wait_ms("marks")  # each one wakes a conversation, as a mark does
+        if wait_ms:
+            session.fail(0, Code.RATE_LIMITED, wait_ms)
+            return
+        session.cast_conversation(conversation, inquire)
 
 
 def _open(session: Session, frame: Open) -> None:

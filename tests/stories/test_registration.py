@@ -9,7 +9,7 @@ import pytest
 
 import roost
 from protocol import Code
-from protocol.messages import CodeSent, Error, Register, Registered, RequestCode
+from protocol.messages import CodeSent, Drained, Error, FetchMarks, Register, Registered, RequestCode, SetState
 from tests.stories.town import story, texts, time_passes, wait_for
 
 if TYPE_CHECKING:
@@ -130,3 +130,14 @@ async def test_a_client_database_restored_from_a_copy_begins_a_new_epoch_and_los
                 await sending.delivered()
             await (await bob.send(alice.account, "six")).delivered()
             await wait_for(alice.events(), roost.MessageReceived)
+
+
+@story
+async def test_what_costs_others_work_is_limited_by_that_work(town: Town) -> None:
+    async with town.raw("eve") as eve:
+        await eve.expect(Drained)
+        chats = [eve.conversation_with(f"friend{number}") for number in range(600)]
+        eve.say(FetchMarks(chats))
+        assert (await eve.ask(FetchMarks(chats), Error)).code == Code.RATE_LIMITED
+        eve.say(*(SetState(number % 2 == 0, 60) for number in range(300)))
+        assert (await eve.expect(Error)).code == Code.RATE_LIMITED
