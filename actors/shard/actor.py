@@ -22,7 +22,7 @@ from actors.shard.api import (
 from actors.shard.logic import Inbound, Job, Outbound
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused
-from runtime import KILLED, Pid
+from runtime import KILLED, MAILBOX_FULL, Pid
 from storage import Entry, ShardView
 from storage.group import Committed
 from storage.records import MESSAGE, NOTICE, Accepted, Entries, Marked, Removed, Target
@@ -208,11 +208,11 @@ class ShardActor(LoadingActor):
                         arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
             elif isinstance(record, Marked):
                 if isinstance(commit.token, Pid):
-                    self.process.cast(commit.token, MarksDurable(AccountId(record.account)))
+                    self._tell(commit.token, MarksDurable(AccountId(record.account)))
             elif isinstance(record, Removed):
                 self._route(commit.position, record, spreads, arrivals)
                 if isinstance(commit.token, Pid):
-                    self.process.cast(commit.token, RemovalDurable(record.positions))
+                    self._tell(commit.token, RemovalDurable(record.positions))
         for (device, account), entries in arrivals.items():
             self._cast_queue(device, account, Enqueue(entries))
         for target, jobs in spreads.items():
@@ -314,9 +314,17 @@ class ShardActor(LoadingActor):
     def _cast_queue(self, device: DeviceId, account: AccountId, message: object) -> None:
         """To a queue; one that cannot start now reads its entries from the store when it does."""
         try:
-            self.process.cast(self._router.queue(device, account), message)
+            self._tell(self._router.queue(device, account), message)
         except UnreachableError:
             return
+
+    def _tell(self, pid: Pid, message: object) -> None:
+        """To a process that may not miss it: one whose mailbox is full ends, and starts anew from what is on disk.
+
+        A queue that missed one entry would send the next, and the ack of that one would forget both.
+        """
+        if not self.process.cast(pid, message):
+            self.process.exit(pid, MAILBOX_FULL)
 
     _routes: Final[dict[type, Any]] = {Commits: _commits, Spread: _spread, Resync: _resync, Taken: _taken}
 
