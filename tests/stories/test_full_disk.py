@@ -23,7 +23,7 @@ MOMENT_S = 0.02
 SMALL = {
     "journal": {
         "store_size_bytes_max": 4_194_304,
-        "hot_window_bytes_max": 524_288,
+        "hot_window_bytes_max": 131_072,
         "hot_window_s_max": 1,
         "free_space_bytes_min": 0,
     },
