@@ -42,7 +42,12 @@ __all__ = ["RoostApp"]
 
 _REFRESH_DELAY_S: Final = 0.05
 """Events within this time are shown together: a hundred messages in a burst are drawn once."""
-_NOT_ENCRYPTED: Final = "This chat is not yet end-to-end encrypted: the server's operator can read it."
+_NOT_ENCRYPTED: Final = (
+    "This chat is not yet end-to-end encrypted: the server's operator can read it.",
+    "Not yet end-to-end encrypted.",
+    "Not E2E encrypted.",
+)
+"""The same for windows ever narrower: always one line, because a small window has no more to give."""
 
 
 class RoostApp(App[None]):
@@ -57,6 +62,7 @@ class RoostApp(App[None]):
     CSS_PATH = "roost.tcss"
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-wide")]  # noqa: RUF012  # the base class declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (10, "-tall")]  # noqa: RUF012  # the same
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+n", "new_chat", "New chat", priority=True),
         Binding("tab", "switch", "Chats/text", priority=True),
@@ -78,6 +84,7 @@ class RoostApp(App[None]):
         self.status = StatusBar(client.account, str(client.server))
         self.conversations = ConversationList(client.account)
         self.chat = ChatPane(client)
+        self.not_encrypted = Static(_NOT_ENCRYPTED[0], id="not-encrypted", markup=False)
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -85,7 +92,7 @@ class RoostApp(App[None]):
         with Horizontal(id="body"):
             yield self.conversations
             yield self.chat
-        yield Static(_NOT_ENCRYPTED, id="not-encrypted", markup=False)
+        yield self.not_encrypted
         yield KeyHelp()
 
     async def on_mount(self) -> None:
@@ -231,9 +238,9 @@ class RoostApp(App[None]):
         self.client.set_foreground(False)
 
     def on_resize(self, event: Resize) -> None:
-        """Lay the list out for the new width."""
-        del event
-        self.call_after_refresh(lambda: self.conversations.redraw(self.chat.conversation))
+        """Choose the notice that fits the new width."""
+        fitting = [text for text in _NOT_ENCRYPTED if len(text) + 2 <= event.size.width]
+        self.not_encrypted.update(fitting[0] if fitting else _NOT_ENCRYPTED[-1])
 
     # Keys.
 

@@ -84,6 +84,7 @@ class ConversationList(OptionList):
         self._account = account
         self._chats: list[Chat] = []
         self._now_ms = 0
+        self._chosen: ConversationId | None = None
         self.present: set[ConversationId] = set()
         self.typing: set[ConversationId] = set()
 
@@ -92,8 +93,13 @@ class ConversationList(OptionList):
         self._chats, self._now_ms = chats, now_ms
         self.redraw(chosen)
 
+    def on_resize(self) -> None:
+        """Lay the entries out for the new width, which is also that of a list shown again."""
+        self.redraw(self._chosen)
+
     def redraw(self, chosen: ConversationId | None) -> None:
         """Draw the list anew; the cursor stays on the entry it is on, or goes to the chosen one."""
+        self._chosen = chosen
         width = max(12, self.scrollable_content_region.width - 2)
         highlighted = self.highlighted
         wanted = self.get_option_at_index(highlighted).id if highlighted is not None and self.has_focus else chosen
