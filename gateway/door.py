@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["Door", "DoorLimits", "Visit"]
+__all__ = ["Door", "DoorLimits", "Visit", "network_of"]
+
+STRANGERS_SHARE: Final = 8
+"""One network address gets at most this part of the strangers' places, so that nobody can take them all."""
 
 
 class DoorLimits(NamedTuple):
@@ -38,7 +41,7 @@ class Visit:
         """It is no longer a stranger."""
         if self._stranger:
             self._stranger = False
-            self._door.strangers -= 1
+            self._door.know(self._address)
 
     def left(self) -> None:
         """It is gone."""
@@ -55,11 +58,12 @@ class Door:
         refused: Who was turned away since the start.
     """
 
-    __slots__ = ("_by_address", "_limits", "connections", "refused", "strangers")
+    __slots__ = ("_by_address", "_limits", "_strangers_by_address", "connections", "refused", "strangers")
 
     def __init__(self, limits: DoorLimits) -> None:
         self._limits = limits
         self._by_address: dict[str, int] = {}
+        self._strangers_by_address: dict[str, int] = {}
         self.connections = 0
         self.strangers = 0
         self.refused = 0
@@ -75,26 +79,51 @@ class Door:
         if self.connections >= limits.connections_max or self.strangers >= limits.strangers_max:
             self.refused += 1
             return "The server has as many connections as it takes; try again later."
-        if inside >= limits.per_address_max and self.limited(address):
+        strange = self._strangers_by_address.get(address, 0)
+        crowded = inside >= limits.per_address_max or strange >= max(1, limits.strangers_max // STRANGERS_SHARE)
+        if crowded and self.limited(address):
             self.refused += 1
             return "There are too many connections from your network address; close some of them."
         self._by_address[address] = inside + 1
+        self._strangers_by_address[address] = strange + 1
         self.connections += 1
         self.strangers += 1
         return Visit(self, address)
 
+    def know(self, address: str) -> None:
+        """Someone from this address is a stranger no more."""
+        self.strangers -= 1
+        _count_down(self._strangers_by_address, address)
+
     def leave(self, address: str) -> None:
         """Someone from this address is gone."""
         self.connections -= 1
-        inside = self._by_address[address] - 1
-        if inside:
-            self._by_address[address] = inside
-        else:
-            del self._by_address[address]
+        _count_down(self._by_address, address)
+
+
+def network_of(address: str) -> str:
+    """The network address that is counted: of IPv6 the /64, for who has one address of it has them all."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address  # a Unix socket has no address
+    if not isinstance(found, ipaddress.IPv6Address) or found.is_loopback:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Address(int(found) >> 64 << 64))
+
+
+def _count_down(counts: dict[str, int], address: str) -> None:
+    left = counts[address] - 1
+    if left:
+        counts[address] = left
+    else:
+        del counts[address]
 
 
 def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
-        return True  # a Unix socket has no address
+        return True

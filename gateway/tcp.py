@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from actors.connection.api import Drain, Ended, Origin, Pressure, Transport
-from gateway.door import Door, Visit
+from gateway.door import Door, Visit, network_of
 from protocol import Code, ServerWire, StaticKey
 from runtime import Actor, Pid, Reason, Runtime, StartError
 from supervisors import DynamicSupervisor, TooManyChildrenError
@@ -186,8 +186,7 @@ class TcpListener(Actor):
     def admit(self, client: _Socket, transport: asyncio.Transport) -> tuple[Pid | None, Visit | None]:
         """Start the connection of a client, or tell it why not."""
         peer: Any = transport.get_extra_info("peername")
-        address = peer[0] if isinstance(peer, tuple) else ""
-        sentence: str | None = None
+        address = network_of(peer[0]) if isinstance(peer, tuple) else ""
         visit = self._door.enter(address)
         if isinstance(visit, Visit):
             transport.set_write_buffer_limits(high=256 * 1024, low=64 * 1024)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.door import Door, DoorLimits, Visit
+from gateway.door import STRANGERS_SHARE, Door, DoorLimits, Visit, network_of
 
-LIMITS = DoorLimits(connections_max=6, strangers_max=4, per_address_max=3, loopback_exempt=True)
+LIMITS = DoorLimits(connections_max=20, strangers_max=16, per_address_max=3, loopback_exempt=True)
 ADDRESSES = ["192.0.2.1", "2001:db8::1", "127.0.0.1", "::1", ""]
 HERE = {"127.0.0.1", "::1", ""}
 
@@ -19,12 +19,15 @@ HERE = {"127.0.0.1", "::1", ""}
 def test_the_book_says_who_is_inside_and_refuses_who_is_too_many(steps: list[tuple[str, int]]) -> None:
     door = Door(LIMITS)
     inside: list[tuple[Visit, str]] = []
-    strangers: set[int] = set()
+    strangers: dict[int, str] = {}
     refused = 0
     for step, number in steps:
         if step == "comes":
             address = ADDRESSES[number % len(ADDRESSES)]
-            crowded = Counter(where for _, where in inside)[address] >= LIMITS.per_address_max and address not in HERE
+            crowded = address not in HERE and (
+                Counter(where for _, where in inside)[address] >= LIMITS.per_address_max
+                or Counter(strangers.values())[address] >= LIMITS.strangers_max // STRANGERS_SHARE
+            )
             full = len(inside) >= LIMITS.connections_max or len(strangers) >= LIMITS.strangers_max
             visit = door.enter(address)
             if crowded or full:
@@ -33,10 +36,10 @@ def test_the_book_says_who_is_inside_and_refuses_who_is_too_many(steps: list[tup
             else:
                 assert isinstance(visit, Visit)
                 inside.append((visit, address))
-                strangers.add(id(visit))
+                strangers[id(visit)] = address
         elif inside:
             visit, _ = inside[number % len(inside)]
-            strangers.discard(id(visit))
+            strangers.pop(id(visit), None)
             if step == "logs in":
                 visit.logged_in()
             else:
@@ -50,3 +53,19 @@ def test_the_book_says_who_is_inside_and_refuses_who_is_too_many(steps: list[tup
 def test_this_host_is_free_of_the_limit_per_address_if_so_set(address: str, exempt: bool) -> None:
     door = Door(LIMITS._replace(loopback_exempt=exempt))
     assert door.limited(address) == (not (exempt and address in HERE))
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("::1", "::1"),
+        ("", ""),
+    ],
+)
+def test_a_network_is_counted_as_one_however_many_addresses_it_has(address: str, network: str) -> None:
+    assert network_of(address) == network
