@@ -40,7 +40,7 @@ from protocol.messages import (
     SetSettings,
     Settings,
 )
-from runtime import Down, Pid, Ref, TaskDone, TaskFailed
+from runtime import MAILBOX_FULL, Down, Pid, Ref, TaskDone, TaskFailed
 from storage import ABSENT
 
 if TYPE_CHECKING:
@@ -203,7 +203,8 @@ class AccountActor(LoadingActor):
         if view != self._view:
             self._view = view
             for subscriber in self._subscribers.values():
-                self.process.cast(subscriber, view)
+                if not self.process.cast(subscriber, view):
+                    self.process.exit(subscriber, MAILBOX_FULL)  # it may not go on with a view that is out of date
         saved.then()
 
     def _change(self, ask: Ask, account: Account, answer: Callable[[], object]) -> None:

@@ -82,7 +82,7 @@ class PresenceActor(LoadingActor):
         self._state: PresenceState[Pid] | None = None
         self._monitors: dict[Pid, Ref] = {}
         self._queues: dict[Ref, DeviceId] = {}
-        self._vanished: set[DeviceId] = set()
+        self._vanished: dict[DeviceId, int] = {}
         self._asked: set[DeviceId] = set()
         self._view_monitor: Ref | None = None
         self._typed_s: dict[ConversationId, tuple[float, bool]] = {}
@@ -176,14 +176,14 @@ class PresenceActor(LoadingActor):
     def _appear(self, state: PresenceState[Pid], appear: Appear) -> None:
         device = appear.device
         self._asked.discard(device)
-        self._vanished.discard(device)
+        self._vanished.pop(device, None)
         self._follow(appear.queue, device)
         state.appear(device, appear.foreground, self.process.runtime.clock.wall_ms())
         self._tell()
 
     def _vanish(self, device: DeviceId) -> None:
-        self._vanished.add(device)
         gone = Gone(device, self.process.runtime.clock.wall_ms())
+        self._vanished[device] = gone.since_ms
         self.process.send_after(self._limits.offline_delay_s, gone)
         if device in self._asked:
             self._asked.discard(device)
@@ -226,8 +226,8 @@ class PresenceActor(LoadingActor):
 
     def _gone(self, gone: Gone) -> None:
         """A device vanished a while ago and did not come back: it is gone since then."""
-        if gone.device in self._vanished and self._state is not None:
-            self._vanished.discard(gone.device)
+        if self._vanished.get(gone.device) == gone.since_ms and self._state is not None:
+            del self._vanished[gone.device]
             self._state.vanish(gone.device, gone.since_ms)
             self._tell()
 
