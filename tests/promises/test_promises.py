@@ -105,7 +105,7 @@ def test_6_bounded_everything(seed: int) -> None:
         keyed.ensure(3)
 
     door = Door(DoorLimits(connections_max=3, strangers_max=2, per_address_max=2, loopback_exempt=False))
-    visits = [door.enter("192.0.2.1"), door.enter("192.0.2.1"), door.enter("192.0.2.2")]
+    visits = [door.enter("192.0.2.1"), door.enter("192.0.2.2"), door.enter("192.0.2.3")]
     assert isinstance(visits[2], str), "the third stranger is told why not"
 
 
