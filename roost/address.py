@@ -29,6 +29,8 @@ class ServerAddress:
             AddressError: it is none of these.
         """
         text = text.strip()
+        if "/" in text:
+            raise _not_an_address(text)
         if text.startswith("["):
             host, bracket, rest = text[1:].partition("]")
             if not bracket or (rest and not rest.startswith(":")):

@@ -83,8 +83,14 @@ async def register(
         static_key = await asyncio.to_thread(store.static_key)
         pinned = store.server_key
         if pinned and server_key and pinned != server_key:
-            raise ServerKeyChangedError("This device already trusts another key of that server than the one you gave.")
-        connection = await Connection.open(where, static_key, pinned or server_key)
+            reason = "This device already trusts another key of that server than the one you gave."
+            raise ServerKeyChangedError(f"{reason} {_way_out(store)}")
+        try:
+            connection = await Connection.open(where, static_key, pinned or server_key)
+        except ServerKeyChangedError as error:
+            if not pinned:
+                raise
+            raise ServerKeyChangedError(f"{error.sentence} {_way_out(store)}", error.code) from error
         try:
             await _greeted(connection)
             answer = await _registered(connection, account, code, name, device)
@@ -99,6 +105,13 @@ async def register(
         return answer.account
     finally:
         store.close()
+
+
+def _way_out(store: Store) -> str:
+    return (
+        "If it was set up anew on purpose, as after its data folder was deleted, "
+        f"remove {store.path} first; this device's history goes with it."
+    )
 
 
 def _name(text: str) -> str:

@@ -42,6 +42,7 @@ __all__ = ["RoostApp"]
 
 _REFRESH_DELAY_S: Final = 0.05
 """Events within this time are shown together: a hundred messages in a burst are drawn once."""
+_STOPPED_SHOWN_S: Final = 60.0
 _NOT_ENCRYPTED: Final = (
     "This chat is not yet end-to-end encrypted: the server's operator can read it.",
     "Not yet end-to-end encrypted.",
@@ -138,6 +139,9 @@ class RoostApp(App[None]):
 
     def _connection_changed(self, event: ConnectionChanged) -> None:
         self.status.show(event)
+        if event.state is ConnectionState.STOPPED:
+            # For good, so the whole reason is due; the top line has room for its beginning only.
+            self.notify(one_line(event.sentence), severity="error", timeout=_STOPPED_SHOWN_S, markup=False)
         if event.state is not ConnectionState.ONLINE:
             # Without a connection nobody knows who is there.
             header = self.chat.header

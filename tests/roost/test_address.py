@@ -27,3 +27,8 @@ def test_an_address_is_read_as_it_is_meant(text: str, host: str, port: int, show
 def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(roost.AddressError):
         ServerAddress.parse(text)
+
+
+def test_a_url_is_answered_with_how_to_write_it() -> None:
+    with pytest.raises(roost.AddressError, match="Write HOST:PORT, such as"):
+        ServerAddress.parse("http://127.0.0.1:7667")

@@ -106,6 +106,9 @@ async def test_a_changed_server_key_is_refused_loudly(folder: Path) -> None:
         events = [event async for event in alice.events()]
         assert isinstance(events[-1], roost.ConnectionChanged)
         assert "does not hold the key" in events[-1].sentence
+        await alice.close()
+        with pytest.raises(roost.ServerKeyChangedError, match=r"remove .*alice@.*\.db first"):
+            await roost.register("alice", server=impostor.address, code="123456", folder=folder)
 
 
 @story
