@@ -313,7 +313,14 @@ class ConnectionActor(Actor):
             self.process.cast(pid, SignIn(self.process.pid, device, key))
 
     def _login_refused(self, refusal: LoginRefused) -> None:
+        """The answer tells who has an account here: a network gets as many of them as a device has look-ups."""
         self._login = None
+        wait_s = 0.0
+        if self._origin.limited:
+            wait_s = self._limiter.take("lookups", self._origin.address, self.process.runtime.clock.now_s())
+        if wait_s:
+            self._close(Code.RATE_LIMITED, retry_after_ms=int(wait_s * 1000) + 1)
+            return
         code = Code(refusal.code)  # type: ignore[call-arg]  # lookup by value
         self._send(Error(0, code, code.sentence, -1))
 
