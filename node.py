@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -37,6 +38,7 @@ from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorFlag
 SOFTWARE: Final = "roost/0.1.0"
 RECONNECT_SPREAD_MS: Final = 5_000
 TREE_STOP_S: Final = 10.0
+DESCRIPTORS_OWN: Final = 64
 
 
 class _Watcher(Actor):
@@ -209,6 +211,20 @@ def _write_key(path: Path, key: StaticKey) -> None:
         os.close(folder)
 
 
+def _allow_descriptors(connections_max: int, log: Any) -> None:
+    """As many file descriptors as the system lets us have; too few for `connections_max` is said, not found out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < connections_max + DESCRIPTORS_OWN:
+        log.warning(
+            "descriptors_few",
+            limit=hard,
+            connections_max=connections_max,
+            fix="raise the limit (LimitNOFILE, ulimit -n) or lower limits.connections_max",
+        )
+
+
 def _say(line: str) -> None:
     """A line on the terminal in one write: several threads may have one to say."""
     sys.stdout.write(line + "\n")
@@ -230,6 +246,7 @@ async def _run(config: ClusterConfig, log: Any) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    _allow_descriptors(config.limits.connections_max, log)
     gc.disable()  # a replay makes a million objects and no garbage
     node = Node(config, log)
     await node.owning()

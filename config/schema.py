@@ -134,8 +134,8 @@ class LimitsConfig:
         metadata=Whole("Chats that one connection watches for presence and typing.", 1, 1_000).metadata(),
     )
     relations_max: int = field(
-        default=10_000,
-        metadata=Whole("Contacts and blocked accounts of one account.", 1, 1_000_000).metadata(),
+        default=1_000,
+        metadata=Whole("Contacts and blocked accounts of one account; one frame lists them.", 1, 1_900).metadata(),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from actors.connection.api import Drain, Ended, Origin, Pressure, Transport
 from gateway.door import Door, Visit, network_of
 from protocol import Code, ServerWire, StaticKey
-from runtime import Actor, Pid, Reason, Runtime, StartError
+from runtime import Actor, Crash, Pid, Reason, Runtime, StartError
 from supervisors import DynamicSupervisor, TooManyChildrenError
 
 __all__ = ["Connect", "TcpListener", "bound_socket", "drain"]
@@ -169,6 +169,12 @@ class TcpListener(Actor):
         """Begin to accept."""
         self.runtime = self.process.runtime
         self._serving = asyncio.get_running_loop().create_task(self._serve())
+        self._serving.add_done_callback(self._served)
+
+    def _served(self, serving: asyncio.Task[None]) -> None:
+        """A door that could not open is a crash like any other: the supervisor tries again, or gives up."""
+        if not serving.cancelled() and (error := serving.exception()) is not None:
+            self.process.runtime.exit(self.process.pid, Crash(error))
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

@@ -49,7 +49,7 @@ class ThreadCommitter:
         """Write the batch here and now, and hand its sync to the thread."""
         try:
             prepared = self._engine.prepare(batch)
-        except StorageError as error:
+        except Exception as error:  # whatever it is, the journal must hear of it, or nothing is ever stored again
             failure: Exception = error
             self._post(lambda: done(failure))
         else:

@@ -364,7 +364,9 @@ class Store:
     def _look_at_room(self) -> None:
         """Decide, once per group, whether new messages are taken: not when nearly full, for acks need room too."""
         engine, limits = self._engine.statistics(), self._limits
-        reserve_bytes = min(engine.size_bytes_max // FULL_SHARE_DIVISOR, RESERVE_BYTES_MAX)
+        share_bytes = min(engine.size_bytes_max // FULL_SHARE_DIVISOR, RESERVE_BYTES_MAX)
+        # A move writes the hot window a second time before it trims; without room for that nothing would ever move.
+        reserve_bytes = min(max(share_bytes, 3 * limits.hot_window_bytes_max), engine.size_bytes_max // 2)
         if engine.used_bytes > engine.size_bytes_max - reserve_bytes:
             self._refusal = RefusalReason(True, "The server's store is full; its operator has to give it more room.")
         elif engine.free_space_bytes < limits.free_space_bytes_min:
