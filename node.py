@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import uvloop
 
-from actors import connection_limits, connection_maker, messenger_children, messenger_limits, rates, store_limits
+from actors import Tally, connection_limits, connection_maker, messenger_children, messenger_limits, rates, store_limits
 from actors.accounts.api import RateLimiter, code_sender
 from actors.logbook import configure, hooks
 from actors.router.api import Router
@@ -39,6 +39,7 @@ SOFTWARE: Final = "roost/0.1.0"
 RECONNECT_SPREAD_MS: Final = 5_000
 TREE_STOP_S: Final = 10.0
 DESCRIPTORS_OWN: Final = 64
+STATISTICS_INTERVAL_S: Final = 300.0
 
 
 class _Watcher(Actor):
@@ -109,6 +110,7 @@ class Node:
             )
         )
         self.connections = DynamicSupervisor(children_max=limits.connections_max, shutdown_s=1.0)
+        self.tally = Tally()
         self.root = self._build()
         self.ended = asyncio.Event()
         self.runtime.start(_Watcher(self.root, self.ended))
@@ -140,6 +142,7 @@ class Node:
                 Ulid(runtime.randomness.bytes),
                 sender,
                 messenger_limits(config),
+                tally=self.tally,
             ),
             ChildSpec("gateway", lambda: Supervisor(SupervisorFlags("rest_for_one"), gateway), kind="supervisor"),
         ]
@@ -162,6 +165,11 @@ class Node:
         await settled.wait()
         if self.store.statistics().failures:
             raise StartError("the first write to the data folder failed; look at the disk, then start again")
+
+    def report(self) -> None:
+        """A log line with the delivery statistics, and the next one in five minutes."""
+        self.log.info("statistics", connections=self.door.connections, **self.tally.figures())
+        self.runtime.schedule(STATISTICS_INTERVAL_S, self.report)
 
     async def stop(self) -> None:
         """Drain: accept no more, tell the clients, stop the tree from the right, flush the disk."""
@@ -237,7 +245,7 @@ def _hello(node: Node) -> str:
     server = "" if node.address == "127.0.0.1:7667" else f" --server {node.address}"
     return (
         f"Roost is at {node.address}, data in {config.data_folder}, key {node.static_key.public.hex()}; "
-        f"next: .venv/bin/roost register alice{server}, then .venv/bin/roost chat"
+        f"next: .venv/bin/roost register alice{server}, then .venv/bin/roost chat bob"
     )
 
 
@@ -253,6 +261,7 @@ async def _run(config: ClusterConfig, log: Any) -> int:
     # What is there now stays; a young collection each 50,000 objects instead of 700 (22.5 to 18.7 us a message).
     gc.freeze()
     gc.enable()
+    node.runtime.schedule(STATISTICS_INTERVAL_S, node.report)
     gc.set_threshold(50_000, 20, 50)
     print(_hello(node), flush=True)
     fallen = loop.create_task(node.ended.wait())
@@ -264,7 +273,7 @@ async def _run(config: ClusterConfig, log: Any) -> int:
     log.info("draining", connections=node.door.connections)
     fallen.cancel()
     await node.stop()
-    log.info("stopped")
+    log.info("stopped", **node.tally.figures())
     return 0
 
 

@@ -17,6 +17,7 @@ from actors.router.api import Household, Router
 from actors.shard.actor import ShardActor
 from actors.shard.api import Disk
 from actors.shard.journal import JournalActor
+from actors.tally import Tally
 from protocol import ServerWire
 from protocol.ids import SHARDS
 from supervisors import ChildSpec, KeyedSupervisor, Supervisor, SupervisorFlags
@@ -65,6 +66,7 @@ def messenger_children(
     code_sender: CodeSender,
     limits: MessengerLimits,
     parts: Parts = Parts(),  # noqa: B008  # immutable
+    tally: Tally | None = None,
 ) -> list[ChildSpec]:
     """The node's children that make the messenger, in the order in which they depend on each other.
 
@@ -76,11 +78,13 @@ def messenger_children(
         code_sender: How verification codes travel.
         limits: Each room's slice of the settings.
         parts: The classes of the actors.
+        tally: Where the node counts what becomes of messages.
     """
+    counted = tally or Tally()
 
     def shard(number: int, epoch: int) -> ChildSpec:
         """One shard: its own process first, for all the others write through it."""
-        disk = Disk(store, number, epoch)
+        disk = Disk(store, number, epoch, counted)
         household = Household(
             accounts=_keyed(
                 "account", lambda account: parts.account(account, disk, router, limits.account, code_sender)

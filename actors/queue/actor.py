@@ -353,6 +353,7 @@ class QueueActor(LoadingActor):
         if not forgotten.entries_count:
             return
         process, account = self.process, self._account
+        self._disk.tally.delivered += forgotten.entries_count
         self._write_ack(forgotten.marks)
         for conversation, seq in forgotten.marks:
             try:
@@ -451,6 +452,7 @@ class QueueActor(LoadingActor):
             record = Removed(device, account, [entry.position], reason, notices, targets, [body])
         else:
             record = Removed(device, account, [entry.position], reason, [], [], [])
+        self._disk.tally.remove(reason)
         self._disk.append(record, self.process.pid)
 
     def _removed(self, removal: RemovalDurable) -> None:

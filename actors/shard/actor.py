@@ -221,6 +221,7 @@ class ShardActor(LoadingActor):
     def _tick(self, ticket: Ticket) -> None:
         """The message is durable: ✓ for everyone who waits for it."""
         ticket.done = True
+        self._disk.tally.accepted += 1
         cast, sent = self.process.cast, ticket.sent
         for waiter in ticket.waiters:
             cast(waiter, sent)

@@ -17,6 +17,7 @@ from storage import Entry, Store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.tally import Tally
     from protocol import DeviceId
     from protocol.messages import Sent
     from storage.records import Record
@@ -82,11 +83,13 @@ class Disk:
         store: The node's store.
         shard: Number of the shard.
         epoch: Ownership epoch under which this node may write to the shard.
+        tally: Where the node counts what becomes of messages.
     """
 
-    __slots__ = ("_append", "epoch", "shard", "store")
+    __slots__ = ("_append", "epoch", "shard", "store", "tally")
 
-    def __init__(self, store: Store, shard: int, epoch: int) -> None:
+    def __init__(self, store: Store, shard: int, epoch: int, tally: Tally) -> None:
+        self.tally = tally
         self.store = store
         self.shard = shard
         self.epoch = epoch
