@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["connection_limits", "messenger_limits", "rates", "store_limits"]
 
 SLOW_READER_S = 30.0
+NETWORKS_PER_ACCOUNT = 4
 
 
 def store_limits(config: ClusterConfig) -> StoreLimits:
@@ -76,12 +77,15 @@ def rates(config: RatesConfig) -> dict[str, Rate]:
     """Operation -> how often; the names are those that `GetLimits` tells."""
     by_minute = {
         operation: Rate(getattr(config, f"{operation}_burst"), getattr(config, f"{operation}_per_minute") / 60)
-        for operation in ("sends", "marks", "typing", "opens", "lookups", "queries", "changes", "logins")
+        for operation in ("sends", "marks", "typing", "opens", "lookups", "queries", "changes", "logins", "connects")
     }
     codes = config.code_requests_per_hour
-    per_address = config.registrations_per_address_per_hour
-    return by_minute | {
-        "codes": Rate(codes, codes / 3600),
-        "registers": Rate(codes * config.code_attempts_max, codes * config.code_attempts_max / 3600),
-        "registrations": Rate(per_address, per_address / 3600),
+    tries = codes * config.code_attempts_max
+    per_hour = {
+        "codes": codes,
+        "codes_in_all": NETWORKS_PER_ACCOUNT * codes,
+        "registers": tries,
+        "registers_in_all": NETWORKS_PER_ACCOUNT * tries,
+        "registrations": config.registrations_per_address_per_hour,
     }
+    return by_minute | {operation: Rate(count, count / 3600) for operation, count in per_hour.items()}

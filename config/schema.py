@@ -279,6 +279,14 @@ class RatesConfig:
         default=20,
         metadata=Whole("Logins at once, as on a failing line.", 1, 1_000_000).metadata(),
     )
+    connects_per_minute: int = field(
+        default=600,
+        metadata=Whole("Connections that one network address opens.", 1, 10_000_000).metadata(),
+    )
+    connects_burst: int = field(
+        default=300,
+        metadata=Whole("The same at once, as after a restart.", 1, 10_000_000).metadata(),
+    )
     code_requests_per_hour: int = field(
         default=5,
         metadata=Whole("Verification codes sent to one account address.", 1, 10_000).metadata(),

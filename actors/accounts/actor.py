@@ -52,6 +52,7 @@ IDLE_S: Final = 0.25  # 10,000 quiet logins keep no account in memory, and few a
 LOGIN_RECORDED_EVERY_MS: Final = 3_600_000
 RETRY_MS: Final = 1_000
 CODE_DIGITS: Final = 6
+CODES_MAX: Final = 8
 
 
 class Loaded(NamedTuple):
@@ -103,7 +104,7 @@ class AccountActor(LoadingActor):
     __slots__ = (
         "_account",
         "_active",
-        "_code",
+        "_codes",
         "_disk",
         "_id",
         "_limits",
@@ -127,7 +128,7 @@ class AccountActor(LoadingActor):
         self._account: Account | None = None
         self._view = AccountView(account, exists=False)
         self._subscribers: dict[Ref, Pid] = {}
-        self._code: PendingCode | None = None
+        self._codes: dict[DeviceId, PendingCode] = {}
         self._sending: dict[Ref, Ask] = {}
         self._saving = 0
         self._active = True
@@ -162,7 +163,7 @@ class AccountActor(LoadingActor):
 
     def _retire(self) -> None:
         now_s = self.process.runtime.clock.now_s()
-        has_code = self._code is not None and now_s < self._code.expires_s
+        has_code = any(now_s < code.expires_s for code in self._codes.values())
         busy = self._active or self._subscribers or self._saving or self._sending or self.process.waiting
         if busy or has_code or not self.is_loaded:
             self._active = False
@@ -253,7 +254,10 @@ class AccountActor(LoadingActor):
         number = int.from_bytes(process.runtime.randomness.bytes(8), "big") % 10**CODE_DIGITS
         code = f"{number:0{CODE_DIGITS}d}"
         expires_s = process.runtime.clock.now_s() + limits.code_lifetime_s
-        self._code = PendingCode.issued(self._id, code, expires_s, limits.code_attempts_max)
+        self._codes.pop(ask.device, None)
+        if len(self._codes) >= CODES_MAX:
+            del self._codes[next(iter(self._codes))]
+        self._codes[ask.device] = PendingCode.issued(self._id, code, expires_s, limits.code_attempts_max)
         ref = process.task(self._sender.send, self._id, code, limits.code_lifetime_s)
         self._sending[ref] = ask
 
@@ -262,14 +266,13 @@ class AccountActor(LoadingActor):
         if ask is None:
             return
         if type(outcome) is TaskFailed:
-            self._code = None
+            self._codes.pop(ask.device, None)
             self._refuse(ask, Code.NOT_AVAILABLE, "The verification code could not be sent; try again later.", 60_000)
         else:
             request = ask.frame.request  # type: ignore[attr-defined]  # it is a RequestCode
             self.process.cast(ask.connection, CodeSent(request, self._sender.via, self._limits.code_lifetime_s))
 
     def _register(self, ask: Ask, frame: Register) -> None:
-        runtime = self.process.runtime
         known = self._account
         if not self._limits.registration_open:
             self._refuse(ask, Code.REGISTRATION_CLOSED)
@@ -280,17 +283,13 @@ class AccountActor(LoadingActor):
         except IdentifierError as error:
             self._refuse(ask, error.code, error.sentence)
             return
-        if self._code is None:
-            self._refuse(ask, Code.CODE_EXPIRED)
-            return
         device = device_id_of(ask.static_key)
-        if known is not None and len(known.devices) >= self._limits.devices_max and known.device(device) is None:
-            self._refuse(ask, Code.DEVICES_MAX)
+        full = known is not None and len(known.devices) >= self._limits.devices_max and known.device(device) is None
+        holder, wrong = self._judge_code(device, frame.code)
+        if wrong is not None or full:
+            self._refuse(ask, wrong or Code.DEVICES_MAX)
             return
-        self._code, wrong = self._code.judged(self._id, frame.code, runtime.clock.now_s())
-        if wrong is not None:
-            self._refuse(ask, wrong)
-            return
+        self._codes.pop(holder, None)
         claim = Claim(ask, device, device_name, name)
         self._saving += 1  # this process ends no sooner than the claim is answered
         self._disk.store.directory.put(
@@ -299,6 +298,23 @@ class AccountActor(LoadingActor):
             inform(self.process, lambda ok: Claimed(claim, self._id.encode() if ok else None)),
             expected=ABSENT,
         )
+
+    def _judge_code(self, device: DeviceId, text: str) -> tuple[DeviceId, Code | None]:
+        """Whose code this is, and the refusal if it is nobody's.
+
+        A wrong try uses up the code of the device that tries, never that of another: a stranger who guesses burns
+        nothing of ours, and is held back by the rates.
+        """
+        now_s = self.process.runtime.clock.now_s()
+        for holder, code in list(self._codes.items()):
+            left, wrong = code.judged(self._id, text, now_s)
+            if wrong is None:
+                return holder, None
+            if left is None:
+                del self._codes[holder]
+            elif holder == device:
+                self._codes[holder] = left
+        return device, Code.CODE_WRONG if self._codes else Code.CODE_EXPIRED
 
     def _claimed(self, claimed: Claimed) -> None:
         """A key is a device of one account only: of this one from now on, unless another has it."""

@@ -9,6 +9,7 @@ import msgspec
 from actors.accounts.api import Ask, LoggedIn, LoginRefused, RateLimiter, SignIn
 from actors.connection.api import Admission, ConnectionLimits, Drain, Ended, Origin, Pressure, Transport
 from actors.connection.routes import ROUTES, Session
+from actors.connection.timers import CHECK, HURRY, REST, Check, Hurry, Rest, TooSlow
 from actors.conversation.api import Sender
 from actors.queue.api import Attach, Attached, Batch, Detach, Fault, Flow, NoticeBody, Turn
 from actors.router.api import Router, UnreachableError
@@ -60,28 +61,6 @@ QUIET_S: Final = 0.5
 BROKEN: Final = Reason("broken")
 
 _decode_notice = msgspec.msgpack.Decoder(NoticeBody).decode
-
-
-class Hurry:
-    """The timer before which the handshake, and then the login, must be done."""
-
-
-class Check:
-    """The timer that looks for a sign of life."""
-
-
-class Rest:
-    """The timer that puts the ciphers of a quiet connection away."""
-
-
-class TooSlow:
-    """The timer of a socket that takes nothing."""
-
-
-# One of each for all connections: 10,000 quiet ones would hold 20,000 of them.
-HURRY: Final = Hurry()
-CHECK: Final = Check()
-REST: Final = Rest()
 
 
 class ConnectionActor(Actor):
@@ -213,8 +192,15 @@ class ConnectionActor(Actor):
             self._send(frame)
 
     def _answered(self, frame: Sent | Refused) -> None:
-        if self._session is not None:
-            self._session.answered(frame.conversation)
+        """The answer to a send; that there is no such account answers a look-up, too, and costs one."""
+        session = self._session
+        if session is not None:
+            session.answered(frame.conversation)
+            if type(frame) is Refused and frame.code == Code.RECIPIENT_UNKNOWN:
+                wait_ms = session.wait_ms("lookups")
+                if wait_ms:
+                    self._close(Code.RATE_LIMITED, retry_after_ms=wait_ms)
+                    return
         self._send(frame)
 
     def _close(self, code: Code, sentence: str | None = None, retry_after_ms: int | None = None) -> None:
@@ -225,6 +211,8 @@ class ConnectionActor(Actor):
     def _data(self, data: bytes) -> None:
         """Bytes from the client, cut anywhere."""
         process, wire = self.process, self._wire
+        if not self._heard_s and self._too_often():
+            return
         self._heard_s = process.runtime.clock.now_s()
         fault = False
         try:
@@ -242,6 +230,15 @@ class ConnectionActor(Actor):
             process.defer()  # the handshake has its own bytes; later whoever answers defers
         if fault:
             process.stop()
+
+    def _too_often(self) -> bool:
+        """Before the handshake, which costs us more than the stranger: whether its network comes too often."""
+        if not self._origin.limited:
+            return False
+        wait_s = self._limiter.take("connects", self._origin.address, self.process.runtime.clock.now_s())
+        if wait_s:
+            self._close(Code.RATE_LIMITED, retry_after_ms=int(wait_s * 1000) + 1)
+        return wait_s > 0
 
     def _hello(self, frame: Hello) -> None:
         limits = self._limits
@@ -279,11 +276,14 @@ class ConnectionActor(Actor):
             self._send(Error(frame.request, error.code, error.sentence, -1))
             return
         wait_s = 0.0
-        if self._origin.limited:
-            wait_s = self._limiter.take("registrations", self._origin.address, now_s)
-        if not wait_s:
+        origin = self._origin
+        if origin.limited:
+            wait_s = self._limiter.take("registrations", origin.address, now_s)
+        if not wait_s:  # a network by itself cannot use up what the owner of the address needs from another one
             operation = "codes" if type(frame) is RequestCode else "registers"
-            wait_s = self._limiter.take(operation, account, now_s)
+            wait_s = self._limiter.take(operation, f"{account} {origin.address if origin.limited else ''}", now_s)
+        if not wait_s:
+            wait_s = self._limiter.take(f"{operation}_in_all", account, now_s)
         if wait_s:
             self._send(Error(frame.request, Code.RATE_LIMITED, Code.RATE_LIMITED.sentence, int(wait_s * 1000) + 1))
             return
@@ -310,11 +310,19 @@ class ConnectionActor(Actor):
             self._close(Code.BUSY, retry_after_ms=BUSY_RETRY_MS)
         else:
             self._login = frame
+            self._monitor = self.process.monitor(pid)
             self.process.cast(pid, SignIn(self.process.pid, device, key))
+
+    def _forget_monitor(self) -> None:
+        """Whoever owed this connection an answer has given it."""
+        if self._monitor is not None:
+            self.process.demonitor(self._monitor)
+            self._monitor = None
 
     def _login_refused(self, refusal: LoginRefused) -> None:
         """The answer tells who has an account here: a network gets as many of them as a device has look-ups."""
         self._login = None
+        self._forget_monitor()
         wait_s = 0.0
         if self._origin.limited:
             wait_s = self._limiter.take("lookups", self._origin.address, self.process.runtime.clock.now_s())
@@ -327,6 +335,7 @@ class ConnectionActor(Actor):
     def _logged_in(self, answer: LoggedIn) -> None:
         process, login = self.process, self._login
         assert login is not None
+        self._forget_monitor()
         device, key = self._proved()
         account = answer.view.account
         try:
@@ -349,9 +358,7 @@ class ConnectionActor(Actor):
         if self._hurry is not None:
             process.cancel(self._hurry)
             self._hurry = None
-        if self._monitor is not None:
-            process.demonitor(self._monitor)
-            self._monitor = None
+        self._forget_monitor()
         self._admission.logged_in()
         self._agree(login.foreground, login.heartbeat_s)
         self._send(

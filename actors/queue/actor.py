@@ -241,16 +241,24 @@ class QueueActor(LoadingActor):
             self.process.cast_sheddable(presence, Appear(self.process.pid, self._device, self._foreground))
 
     def _vanish(self) -> None:
-        """The device is away since now: written without waiting, and told to whoever wants to know."""
-        process, account = self.process, self._account
-        now_ms = process.runtime.clock.wall_ms()
-        self._disk.store.directory.put(last_seen_key(account), now_ms.to_bytes(8, "big"), _ignore)
-        presence = self._router.live_presence(account)
+        """The device is away: told to whoever wants to know."""
+        if self._foreground:
+            self._looked_away()
+        presence = self._router.live_presence(self._account)
         if presence is not None:
-            process.cast_sheddable(presence, Vanish(self._device))
+            self.process.cast_sheddable(presence, Vanish(self._device))
+
+    def _looked_away(self) -> None:
+        """Nobody looks at the device since now: last seen is written without waiting."""
+        self._foreground = False
+        now_ms = self.process.runtime.clock.wall_ms()
+        key, value = last_seen_key(self._account), now_ms.to_bytes(8, "big")
+        self._disk.store.directory.put(key, value, _ignore)
 
     def _turn(self, turn: Turn) -> None:
         if turn.connection == self._connection and turn.foreground != self._foreground:
+            if self._foreground:
+                self._looked_away()
             self._foreground = turn.foreground
             self._appear()
 

@@ -22,7 +22,7 @@ from actors.shard.api import (
 from actors.shard.logic import Inbound, Job, Outbound
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused
-from runtime import KILLED, MAILBOX_FULL, Pid
+from runtime import MAILBOX_FULL, Pid, Reason
 from storage import Entry, ShardView
 from storage.group import Committed
 from storage.records import MESSAGE, NOTICE, Accepted, Entries, Marked, Removed, Target
@@ -34,6 +34,7 @@ RESYNC_DELAY_S: Final = 0.2
 EXPIRED_MAX: Final = 1_000
 OUTBOX_PAGE_RECORDS: Final = 1_000
 RETRY_MS: Final = 1_000
+WRITE_FAILED: Final = Reason("write_failed")
 
 
 class Commits(msgspec.Struct, frozen=True):
@@ -262,9 +263,9 @@ class ShardActor(LoadingActor):
             )
             for waiter in token.waiters:
                 self.process.cast(waiter, refusal)
-            self.process.exit(token.conversation, KILLED)
+            self.process.exit(token.conversation, WRITE_FAILED)
         elif isinstance(token, Pid):
-            self.process.exit(token, KILLED)
+            self.process.exit(token, WRITE_FAILED)
         elif isinstance(record, Entries):
             inbound = self._inbound.get(record.source)  # none: this shard has restarted, and asks for all of it again
             if inbound is not None and inbound.failed(token):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from protocol import AccountId
-from runtime import Actor, Pid, Process
+from runtime import MAILBOX_FULL, Actor, Pid, Process
 from storage import Entry, Store
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ class LoadingActor(Actor):
             self.receive(message)
         elif len(stash) < STASH_MAX:
             stash.append(message)
+        else:
+            self.process.stop(MAILBOX_FULL)  # better to start anew from the disk than to miss what must be heard
 
     def receive(self, message: Any) -> None:
         """Act on a message."""
