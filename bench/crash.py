@@ -40,10 +40,9 @@ CONVERGE_S_MAX: Final = 120.0
 
 SETTINGS: Final[Settings] = {
     "limits": {"payload_size_bytes_max": 4_096, "delivery_window_bytes": 4_096},
-    "queue": {"sweep_interval_s": 1},
     "journal": {"hot_window_bytes_max": 524_288, "hot_window_s_max": 1},
     # A sleeper on a slow machine may have more waiting than the default allows; a notice is no loss, but ends the run.
-    "queue": {"entries_max": 1_000_000, "size_bytes_max": 1 << 30},
+    "queue": {"sweep_interval_s": 1, "entries_max": 1_000_000, "size_bytes_max": 1 << 30},
     "rates": {
         **{f"{operation}_per_minute": 1_000_000 for operation in ("sends", "marks", "logins")},
         **{f"{operation}_burst": 1_000_000 for operation in ("sends", "marks", "logins")},
