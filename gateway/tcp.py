@@ -88,7 +88,7 @@ class _Socket(asyncio.Protocol):
             self._linger.cancel()
             self._listener.lingering -= 1
         if self._pid is not None:
-            self._listener.runtime.cast(self._pid, Ended(broken=exc is not None))
+            self._listener.runtime.cast(self._pid, Ended())
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)

@@ -64,9 +64,7 @@ class Pressure(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """From the door: the socket is closed."""
-
-    broken: bool
+    """From the door: the socket is closed, without a goodbye: a crashing client closes as politely as a leaving one."""
 
 
 class Drain(msgspec.Struct, frozen=True):

@@ -279,11 +279,11 @@ class House:
             link.abort()
         return True
 
-    def end(self, link: Link, broken: bool) -> None:
+    def end(self, link: Link) -> None:
         """A socket is closed, and the server's side hears of it."""
         link.abort()
         if link.pid is not None:
-            self.runtime.cast(link.pid, Ended(broken))
+            self.runtime.cast(link.pid, Ended())
 
     def fail_commit(self) -> bool:
         """Let the commit in flight fail; never a node's first, which makes it the owner of its shards."""

@@ -143,13 +143,13 @@ class Phone:
         self.link = self.house.accept(self)
         self._flush()
 
-    def drop(self, told: bool, broken: bool = True) -> None:
+    def drop(self, told: bool) -> None:
         """Lose the connection; the server hears of it, or believes in it for a while."""
         link = self.link
         self._hang_up()
         if link is not None:
             if told:
-                self.house.end(link, broken)
+                self.house.end(link)
             else:
                 link.abort()
 

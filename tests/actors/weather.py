@@ -209,7 +209,7 @@ class Weather:
         phone = self._phone()
         if phone.link is not None:
             self._note("dropped connection")
-            phone.drop(told=self.chance.random() < 0.7, broken=self.chance.random() < 0.7)
+            phone.drop(told=self.chance.random() < 0.7)
 
     def _crash_phone(self) -> None:
         self._note("crashed client")
@@ -309,7 +309,7 @@ class Weather:
         self._bill()
         for phone in self.phones:  # a mark that was lost is healed at the next login
             phone.leave()
-            phone.drop(told=True, broken=False)
+            phone.drop(told=True)
         self._settle(lambda: self._rested() and self._marks_true())
 
     def _unrest(self) -> str:
