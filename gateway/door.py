@@ -107,10 +107,10 @@ def network_of(address: str) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address  # a Unix socket has no address
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)  # first, for Python 3.13 calls a mapped loopback a loopback
     if not isinstance(found, ipaddress.IPv6Address) or found.is_loopback:
         return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
     return str(ipaddress.IPv6Address(int(found) >> 64 << 64))
 
 
