@@ -52,7 +52,10 @@ async def test_one_message_too_many_is_reported_to_its_sender_and_the_others_sta
         sendings = [await alice.send(bob, f"{number}") for number in range(22)]
         events, on_laptop = alice.events(), laptop.events()
         for stream in (events, on_laptop):
-            notices = [await wait_for(stream, roost.NotDelivered) for _ in range(2)]
+            # Of bob's device only: a laptop that is slow to acknowledge has such a small queue, too.
+            notices = [
+                await wait_for(stream, roost.NotDelivered, lambda notice: notice.account == bob) for _ in range(2)
+            ]
             assert [(one.seq, one.reason) for one in notices] == [(21, NOTICE_OVER_QUOTA), (22, NOTICE_OVER_QUOTA)]
         assert sendings[21].seq == 22
         async with town.connect("bob") as client:
