@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from protocol import AccountId
-from runtime import MAILBOX_FULL, Actor, Pid, Process
+from runtime import MAILBOX_FULL, Actor, Pid, Process, UnhandledError
 from storage import Entry, Store
 
 if TYPE_CHECKING:
@@ -137,8 +137,12 @@ class LoadingActor(Actor):
             self.process.stop(MAILBOX_FULL)  # better to start anew from the disk than to miss what must be heard
 
     def receive(self, message: Any) -> None:
-        """Act on a message."""
-        raise NotImplementedError
+        """Act on a message.
+
+        Raises:
+            UnhandledError: The class takes no casts.
+        """
+        raise UnhandledError(type(self).__name__, "receive", type(message).__name__)
 
     @property
     def is_loaded(self) -> bool:
