@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -46,17 +47,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if parsed.run is None:
             return _chat(parsed)
-        asyncio.run(parsed.run(parsed))
+        asyncio.run(_interruptible(parsed.run(parsed)))
     except RoostError as error:
         print(f"roost: {error.sentence}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
     except BrokenPipeError:
         # The reader of our output has left, as `head` does; nothing more may be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return 0
+
+
+async def _interruptible(command: Coroutine[Any, Any, None]) -> None:
+    """Run a command so that Ctrl-C wakes the loop wherever it waits.
+
+    asyncio's own handler does not: a signal that comes just before the loop begins to wait is seen at its next event.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+    await command
 
 
 def _chat(arguments: argparse.Namespace) -> int:
