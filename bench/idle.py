@@ -27,7 +27,7 @@ async def _measure(node: MeasuredNode, clients: list[Client]) -> dict[str, float
     counted = clients[FIRST:]
     await connect(node.address, counted)
     cpu_s = node.cpu_s() - cpu_s
-    await asyncio.sleep(REST_S)  # connections rest after three quiet seconds
+    await asyncio.sleep(REST_S)  # connections rest after half a quiet second, accounts a little later
     pss_bytes = node.pss_bytes() - pss_bytes
     leave(clients)
     return {

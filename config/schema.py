@@ -246,7 +246,7 @@ class RatesConfig:
     lookups_per_minute: int = field(
         default=60,
         metadata=Whole(
-            "Accounts that one account looks up; slows those who try every address.", 1, 1_000_000
+            "Accounts that one device looks up; slows those who try every address.", 1, 1_000_000
         ).metadata(),
     )
     lookups_burst: int = field(
@@ -255,9 +255,7 @@ class RatesConfig:
     )
     queries_per_minute: int = field(
         default=240,
-        metadata=Whole(
-            "An account's questions about its settings, devices, relations, limits and marks.", 1, 1_000_000
-        ).metadata(),
+        metadata=Whole("A device's questions about settings, devices, relations and marks.", 1, 1_000_000).metadata(),
     )
     queries_burst: int = field(
         default=60,
@@ -265,7 +263,7 @@ class RatesConfig:
     )
     changes_per_minute: int = field(
         default=60,
-        metadata=Whole("An account's changes to its settings, devices and relations.", 1, 1_000_000).metadata(),
+        metadata=Whole("A device's changes to settings, devices and relations.", 1, 1_000_000).metadata(),
     )
     changes_burst: int = field(
         default=60,
