@@ -88,7 +88,7 @@ class LimitsConfig:
     loopback_exempt: bool = field(
         default=True,
         metadata=Switch(
-            "Leaves this host itself, and with it a proxy on it, out of the limits per network address.",
+            "Leaves this host itself out of the limits per network address, and all who come through a proxy on it.",
         ).metadata(),
     )
     handshake_timeout_s: int = field(
@@ -211,7 +211,9 @@ class RatesConfig:
 
     sends_per_minute: int = field(
         default=6_000,
-        metadata=Whole("Messages of one device; people never meet this, bots may.", 1, 10_000_000).metadata(),
+        metadata=Whole(
+            "Messages of one account, all its devices together; people never meet this, bots may.", 1, 10_000_000
+        ).metadata(),
     )
     sends_burst: int = field(
         default=1_000,
@@ -219,15 +221,15 @@ class RatesConfig:
     )
     marks_per_minute: int = field(
         default=6_000,
-        metadata=Whole("Delivered and read marks of one device.", 1, 10_000_000).metadata(),
+        metadata=Whole("Delivered and read marks of one account.", 1, 10_000_000).metadata(),
     )
     marks_burst: int = field(
-        default=1_000,
+        default=3_000,
         metadata=Whole("Such marks at once, as after a long time offline.", 1, 10_000_000).metadata(),
     )
     typing_per_minute: int = field(
         default=120,
-        metadata=Whole("Typing signals of one device.", 1, 1_000_000).metadata(),
+        metadata=Whole("Typing signals of one account.", 1, 1_000_000).metadata(),
     )
     typing_burst: int = field(
         default=20,
@@ -236,17 +238,17 @@ class RatesConfig:
     opens_per_minute: int = field(
         default=240,
         metadata=Whole(
-            "Chats opened and closed, and changes of foreground state, of one device.", 1, 1_000_000
+            "Chats opened and closed, and changes of foreground state, of one account.", 1, 1_000_000
         ).metadata(),
     )
     opens_burst: int = field(
-        default=100,
-        metadata=Whole("The same at once, as after a reconnect.", 1, 1_000_000).metadata(),
+        default=200,
+        metadata=Whole("The same at once, as when all its devices reconnect.", 1, 1_000_000).metadata(),
     )
     lookups_per_minute: int = field(
         default=60,
         metadata=Whole(
-            "Accounts that one device looks up; slows those who try every address.", 1, 1_000_000
+            "Accounts that one account looks up; slows those who try every address.", 1, 1_000_000
         ).metadata(),
     )
     lookups_burst: int = field(
@@ -255,7 +257,9 @@ class RatesConfig:
     )
     queries_per_minute: int = field(
         default=240,
-        metadata=Whole("A device's questions about settings, devices, relations and marks.", 1, 1_000_000).metadata(),
+        metadata=Whole(
+            "One account's questions about settings, devices, relations and marks.", 1, 1_000_000
+        ).metadata(),
     )
     queries_burst: int = field(
         default=60,
@@ -263,7 +267,7 @@ class RatesConfig:
     )
     changes_per_minute: int = field(
         default=60,
-        metadata=Whole("A device's changes to settings, devices and relations.", 1, 1_000_000).metadata(),
+        metadata=Whole("One account's changes to settings, devices and relations.", 1, 1_000_000).metadata(),
     )
     changes_burst: int = field(
         default=60,
@@ -271,7 +275,7 @@ class RatesConfig:
     )
     logins_per_minute: int = field(
         default=30,
-        metadata=Whole("Logins of one device.", 1, 1_000_000).metadata(),
+        metadata=Whole("Logins of one device; all else of a client is counted by account.", 1, 1_000_000).metadata(),
     )
     logins_burst: int = field(
         default=20,

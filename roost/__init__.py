@@ -56,7 +56,7 @@ from roost.events import (
     TypingChanged,
 )
 from roost.history import Chat, MessageState, StoredMessage
-from roost.opening import connect
+from roost.opening import Opening, connect
 from roost.queries import AccountSettings, KnownDevice, Person, RateLimit, RelatedAccounts
 from roost.registration import CodeRequest, register
 from roost.sending import Sending
@@ -66,8 +66,8 @@ __all__ = [
     "AccountInUseError", "AccountMissingError", "AccountSettings", "AddressError", "Chat", "Client", "CodeRequest",
     "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "Event", "EventStream", "EventsLost",
     "KnownDevice", "MessageFailed", "MessageQueued", "MessageReceived", "MessageSent", "MessageState",
-    "NotConnectedError", "NotDelivered", "OutboxFullError", "Person", "PresenceChanged", "QueueDrained", "RateLimit",
-    "ReceiptChanged", "RefusedError", "RelatedAccounts", "RoostError", "SendFailedError", "Sending",
+    "NotConnectedError", "NotDelivered", "Opening", "OutboxFullError", "Person", "PresenceChanged", "QueueDrained",
+    "RateLimit", "ReceiptChanged", "RefusedError", "RelatedAccounts", "RoostError", "SendFailedError", "Sending",
     "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError", "StoppedError", "StoreError",
     "StoreNewerError", "StoredMessage", "Text", "TextError", "TypingChanged", "UnknownContent", "connect", "register",
 ]  # fmt: skip

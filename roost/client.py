@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, ParamSpec, Self, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from protocol.messages import URGENT
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
+Parameters = ParamSpec("Parameters")
+Value = TypeVar("Value")
 _TTL_S_MAX: Final = 2**32 - 1
 
 
@@ -51,6 +53,7 @@ class Client(Queries):
     """An open account. Made by `roost.connect`.
 
     Everything durable is in the local database, so most methods work offline too; those that need the server say so.
+    After `close` the database is closed, too: whatever needs it raises `ConnectionClosedError`.
     """
 
     def __init__(self, store: Store, *, foreground: bool = True) -> None:
@@ -195,33 +198,32 @@ class Client(Queries):
             limit: how many at most.
             before: the message to end before, to go back further; None for the latest.
         """
-        return await self._runner.in_store(
-            self._store.history, self.conversation_with(conversation), max(1, limit), before
-        )
+        return await self._in_store(self._store.history, self.conversation_with(conversation), max(1, limit), before)
 
     async def message(self, key: str) -> StoredMessage | None:
         """Return one message of the history by its key."""
-        return await self._runner.in_store(self._store.message, key)
+        return await self._in_store(self._store.message, key)
 
     async def conversations(self) -> list[Chat]:
         """Return all conversations, the latest first."""
-        return await self._runner.in_store(self._store.chats)
+        return await self._in_store(self._store.chats)
 
     async def mark_read(self, conversation: str, up_to: int | None = None) -> None:
         """Everything in a conversation has been read, up to a `seq` or up to the latest."""
+        self._check_open()
         identifier = self.conversation_with(conversation)
         if up_to is None:
-            up_to = await self._runner.in_store(self._store.last_seq, identifier)
+            up_to = await self._in_store(self._store.last_seq, identifier)
         self._runner.session.mark_read(identifier, up_to)
         self._runner.wake()
 
     async def unprinted(self, limit: int) -> list[StoredMessage]:
         """Return received, unread messages that no `printed` has named yet, in the order of their arrival."""
-        return await self._runner.in_store(self._store.unprinted, limit)
+        return await self._in_store(self._store.unprinted, limit)
 
     async def printed(self, message: StoredMessage) -> None:
         """Remember that a script has got everything up to this message."""
-        await self._runner.in_store(self._store.printed, message.id)
+        await self._in_store(self._store.printed, message.id)
 
     # The moment.
 
@@ -262,8 +264,18 @@ class Client(Queries):
         """
         if self._stopped is not None:
             raise StoppedError(self._stopped.sentence, self._stopped.code)
+        self._check_open()
+
+    def _check_open(self) -> None:
         if self._closed:
-            raise ConnectionClosedError("The client was closed.")
+            raise ConnectionClosedError("The client was closed; connect again to use its messages.")
+
+    async def _in_store(
+        self, function: Callable[Parameters, Value], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Value:
+        """Read or write the database, which is there until `close`."""
+        self._check_open()
+        return await self._runner.in_store(function, *args, **kwargs)
 
     def _publish(self, event: Event) -> None:
         match event:

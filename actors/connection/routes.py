@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES", "Session"]
 
 BUSY_RETRY_MS: Final = 500
-TOLD_OPERATIONS: Final = ("sends", "marks", "typing", "opens", "lookups", "queries", "changes", "logins")
+OPERATIONS_OF_ACCOUNT: Final = ("sends", "marks", "typing", "opens", "lookups", "queries", "changes")
+OPERATIONS_OF_DEVICE: Final = ("logins",)
 
 
 class Session:
@@ -59,7 +60,6 @@ class Session:
     __slots__ = (
         "answer",
         "in_flight",
-        "key",
         "limiter",
         "limits",
         "open",
@@ -91,7 +91,6 @@ class Session:
         self.limiter = limiter
         self.limits = limits
         self.answer = answer
-        self.key = sender.device.hex()
         self.in_flight: dict[str, int] = {}
         self.open: dict[str, tuple[AccountId, ...]] = {}
         self.writers: dict[str, Pid] = {}
@@ -104,8 +103,8 @@ class Session:
             process.cast(process.pid, Fault(Code.BUSY))
 
     def wait_ms(self, operation: str) -> int:
-        """0 when the operation is allowed now, else after how many milliseconds it will be."""
-        wait_s = self.limiter.take(operation, self.key, self.process.runtime.clock.now_s())
+        """0 when the operation is allowed now, else after how many milliseconds; all devices share their account's."""
+        wait_s = self.limiter.take(operation, self.sender.account, self.process.runtime.clock.now_s())
         return int(wait_s * 1000) + 1 if wait_s else 0
 
     def answered(self, conversation: str) -> None:
@@ -289,7 +288,9 @@ def _ask(session: Session, account: AccountId, operation: str, frame: Any) -> No
 
 def _get_limits(session: Session, frame: GetLimits) -> None:
     now_s = session.process.runtime.clock.now_s()
-    left = session.limiter.remaining(session.key, now_s, TOLD_OPERATIONS)
+    limiter, sender = session.limiter, session.sender
+    left = limiter.remaining(sender.account, now_s, OPERATIONS_OF_ACCOUNT)
+    left += limiter.remaining(sender.device.hex(), now_s, OPERATIONS_OF_DEVICE)
     session.answer(Limits(frame.request, [Limit(*allowance) for allowance in left]))
 
 

@@ -29,7 +29,7 @@ def files() -> Iterator[Path]:
             if name in HIDDEN_BUT_OURS
             or not (name.startswith(".") or name in LEFT_BEHIND or name.endswith(".egg-info"))
         ]
-        yield from (Path(folder, name) for name in names if not name.startswith(".coverage"))
+        yield from (Path(folder, name) for name in names if name != ".git" and not name.startswith(".coverage"))
 
 
 def test_no_file_outgrows_its_noun() -> None:

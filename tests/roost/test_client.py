@@ -194,6 +194,28 @@ async def test_what_came_during_other_work_is_kept_for_scripts(folder: Path) -> 
         assert await bob.unprinted(10) == [second]
 
 
+@story
+async def test_after_close_whatever_needs_the_database_says_that_the_client_was_closed(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice", "bob") as (alice, _):
+        sending = await alice.send("bob", "hi")
+        await sending.sent()
+        (message,) = await alice.history("bob")
+        await alice.close()
+        for asked in (
+            alice.message(sending.id),
+            alice.history("bob"),
+            alice.conversations(),
+            alice.mark_read("bob"),
+            alice.mark_read("bob", 1),
+            alice.unprinted(1),
+            alice.printed(message),
+            alice.send("bob", "too late"),
+            alice.settings(),
+        ):
+            with pytest.raises(roost.ConnectionClosedError, match="closed"):
+                await asked
+
+
 @pytest.mark.parametrize("text", ["", " \n", "x" * 70_000])
 def test_a_text_that_is_no_message_is_refused_at_once(tmp_path: Path, text: str) -> None:
     @story

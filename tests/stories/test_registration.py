@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from tests.stories.town import Town
 
-SETTINGS = {"registration": {"code_lifetime_s": 1}, "rates": {"code_requests_per_hour": 4, "code_attempts_max": 3}}
+SETTINGS = {
+    "registration": {"code_lifetime_s": 1},
+    "rates": {"code_requests_per_hour": 4, "code_attempts_max": 3, "marks_burst": 1_000},
+}
 pytestmark = pytest.mark.slow
 
 
@@ -141,3 +144,11 @@ async def test_what_costs_others_work_is_limited_by_that_work(town: Town) -> Non
         assert (await eve.ask(FetchMarks(chats), Error)).code == Code.RATE_LIMITED
         eve.say(*(SetState(number % 2 == 0, 60) for number in range(300)))
         assert (await eve.expect(Error)).code == Code.RATE_LIMITED
+
+
+@story
+async def test_the_devices_of_an_account_share_its_limits_and_have_their_own_logins(town: Town) -> None:
+    async with town.people("alice/phone", "alice/laptop", "bob") as [phone, laptop, bob]:
+        await phone.lookup(bob.account)
+        shared = {limit.operation: limit.remaining for limit in await laptop.limits()}
+        assert (shared["lookups"], shared["logins"]) == (99, 19)
