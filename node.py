@@ -29,7 +29,7 @@ from actors.logbook import configure, hooks
 from actors.router.api import Router
 from config import ClusterConfig, ConfigError, load
 from gateway import Door, DoorLimits, TcpListener, bound_socket, drain
-from protocol import StaticKey, Ulid, shard_of
+from protocol import ServerWire, StaticKey, Ulid, shard_of
 from protocol.ids import SHARDS
 from runtime import SHUTDOWN, Actor, Down, LoopScheduler, Pid, Runtime
 from storage import LmdbEngine, StorageError, Store, ThreadCommitter
@@ -120,7 +120,9 @@ class Node:
         config, runtime = self.config, self.runtime
         router = Router(runtime)
         limiter = RateLimiter(rates(config.rates))
-        connect = connection_maker(self.static_key, router, limiter, connection_limits(config), SOFTWARE)
+        connect = connection_maker(
+            lambda: ServerWire(self.static_key), router, limiter, connection_limits(config), SOFTWARE
+        )
         try:
             sender = code_sender(config.registration.code_sender, _say)
         except ValueError as error:

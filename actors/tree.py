@@ -18,7 +18,6 @@ from actors.shard.actor import ShardActor
 from actors.shard.api import Disk
 from actors.shard.journal import JournalActor
 from actors.tally import Tally
-from protocol import ServerWire
 from protocol.ids import SHARDS
 from supervisors import ChildSpec, KeyedSupervisor, Supervisor, SupervisorFlags
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from actors.conversation.api import ConversationLimits
     from actors.presence.api import PresenceLimits
     from actors.queue.api import QueueLimits
-    from protocol import StaticKey, Ulid
+    from protocol import ServerWire, Ulid
     from storage import Store
 
 __all__ = ["MessengerLimits", "Parts", "connection_maker", "messenger_children"]
@@ -50,12 +49,14 @@ class MessengerLimits(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """Who plays each part; the crash model's own tests give a part to an actor with a planted fault."""
+    """Who plays each part; the simulator's own tests give a part to one with a planted fault."""
 
     account: type[AccountActor] = AccountActor
     conversation: type[ConversationActor] = ConversationActor
     queue: type[QueueActor] = QueueActor
+    presence: type[PresenceActor] = PresenceActor
     shard: type[ShardActor] = ShardActor
+    shard_supervisor: type[Supervisor] = Supervisor
 
 
 def messenger_children(
@@ -98,7 +99,7 @@ def messenger_children(
                 CHILDREN_MAX,
                 mailbox_limit=MAILBOX_MAX,
             ),
-            presences=_keyed("presence", lambda account: PresenceActor(account, disk, router, limits.presence)),
+            presences=_keyed("presence", lambda account: parts.presence(account, disk, router, limits.presence)),
         )
         router.settle(number, household)
         own = ChildSpec(
@@ -114,7 +115,7 @@ def messenger_children(
             ChildSpec("presences", lambda: household.presences, kind="supervisor"),
         ]
         flags = SupervisorFlags("rest_for_one", intensity=5, period_s=10)
-        return ChildSpec(("shard", number), lambda: Supervisor(flags, [own, *tenants]), kind="supervisor")
+        return ChildSpec(("shard", number), lambda: parts.shard_supervisor(flags, [own, *tenants]), kind="supervisor")
 
     shards = [shard(number, epoch) for number, epoch in epochs.items()]
     return [
@@ -128,12 +129,12 @@ def messenger_children(
 
 
 def connection_maker(
-    static_key: StaticKey, router: Router, limiter: RateLimiter, limits: ConnectionLimits, software: str
+    make_wire: Callable[[], ServerWire], router: Router, limiter: RateLimiter, limits: ConnectionLimits, software: str
 ) -> Callable[[Transport, Origin, Admission], ConnectionActor]:
     """What makes the actor of a connection for a door.
 
     Args:
-        static_key: The server's identity.
+        make_wire: Makes the server's end of a wire, with the server's identity.
         router: Where accounts, conversations and queues are found.
         limiter: Rate limits of the node.
         limits: What one connection may do.
@@ -141,8 +142,7 @@ def connection_maker(
     """
 
     def connect(transport: Transport, origin: Origin, admission: Admission) -> ConnectionActor:
-        wire = ServerWire(static_key)
-        return ConnectionActor(transport, wire, router, limiter, limits, software, origin, admission)
+        return ConnectionActor(transport, make_wire(), router, limiter, limits, software, origin, admission)
 
     return connect
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protocol import ConversationId
+    from protocol.keys import RandomBytes
     from roost.history import Chat, StoredMessage
 
 __all__ = ["Store"]
@@ -143,13 +144,17 @@ class Store:
         """The server's static key that this device trusts; None before the first connection."""
         return self.fact("server_key", b"") or None
 
-    def static_key(self) -> StaticKey:
-        """Return this device's key, made at the first call and kept."""
+    def static_key(self, random_bytes: RandomBytes = os.urandom) -> StaticKey:
+        """Return this device's key, made at the first call and kept.
+
+        Args:
+            random_bytes: given n, returns n unpredictable bytes.
+        """
         secret = self.fact("static_key", b"")
         if secret:
             return StaticKey.from_bytes(secret)
-        key = StaticKey.generate()
-        self.set_facts(static_key=key.private_bytes(), epoch=os.urandom(8))
+        key = StaticKey.generate(random_bytes)
+        self.set_facts(static_key=key.private_bytes(), epoch=random_bytes(8))
         return key
 
     # What the session starts from.

@@ -64,6 +64,23 @@ class SeededScheduler(Scheduler):
         """Run nothing more."""
         self._closed = True
 
+    @property
+    def busy(self) -> bool:
+        """Whether a step would find something to run."""
+        return bool(self.ready or self.deferred or self._posted or self._runtime._signals)
+
+    def next_due_s(self) -> float | None:
+        """When a timer is due next, by the runtime's clock, in seconds; None while none waits."""
+        return self._runtime._timers.next_visit_s()
+
+    def fire_due(self) -> int:
+        """Fire the timers that are due by the clock; what they wake runs in later steps.
+
+        Returns:
+            How many fired.
+        """
+        return self._runtime._timers.advance()
+
     def step(self) -> bool:
         """Run one turn of one process, one deferred callback or one posted function.
 
@@ -95,7 +112,7 @@ class SeededScheduler(Scheduler):
         Raises:
             RuntimeError: There were more steps.
         """
-        self._runtime._timers.advance()
+        self.fire_due()
         for steps in range(steps_max):
             if not self.step():
                 return steps
@@ -115,7 +132,7 @@ class SeededScheduler(Scheduler):
             raise TypeError("only a VirtualClock can be told to let time pass")
         until_s = clock.now_s() + duration_s
         self.run_until_idle()
-        while (due_s := self._runtime._timers.next_visit_s()) is not None and due_s <= until_s:
+        while (due_s := self.next_due_s()) is not None and due_s <= until_s:
             clock.advance_to(max(due_s, clock.now_s()))
             self.run_until_idle()
         clock.advance_to(until_s)

@@ -18,7 +18,7 @@ from actors.presence.api import PresenceLimits
 from actors.queue.api import QueueLimits
 from actors.router.api import Router
 from actors.tree import MessengerLimits, Parts, connection_maker, messenger_children
-from protocol import StaticKey, Ulid, shard_of
+from protocol import ServerWire, StaticKey, Ulid, shard_of
 from runtime import (
     Actor,
     Hooks,
@@ -76,14 +76,6 @@ class CrashingStore(Store):
         if self.crash_after:
             self.crash_after = False
             raise InjectedError
-
-
-class Scheduler(SeededScheduler):
-    """The seeded scheduler, which can also let timers fire without running what they wake."""
-
-    def fire_due(self) -> None:
-        """Fire the timers that are due; who hears of them runs in a later step."""
-        self._runtime._timers.advance()
 
 
 class Codes:
@@ -185,7 +177,7 @@ class House:
         """Start a node on what the disk holds."""
         self.boots += 1
         floor = self.floor
-        self.scheduler = Scheduler(self.chance.getrandbits(32))
+        self.scheduler = SeededScheduler(self.chance.getrandbits(32))
         self.runtime = Runtime(
             clock=self.clock,
             randomness=SeededRandomness(self.chance.getrandbits(32)),
@@ -207,7 +199,9 @@ class House:
         self.store.crash_before = self.store.crash_after = False
         self.router = Router(self.runtime)
         self.connections = DynamicSupervisor(shutdown_s=1.0)
-        self.connect = connection_maker(SERVER_KEY, self.router, RateLimiter({}), CONNECTION_LIMITS, "house")
+        self.connect = connection_maker(
+            lambda: ServerWire(SERVER_KEY), self.router, RateLimiter({}), CONNECTION_LIMITS, "house"
+        )
         children = [
             *messenger_children(
                 self.store,
