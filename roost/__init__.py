@@ -44,6 +44,7 @@ from roost.events import (
     ConnectionState,
     Event,
     EventsLost,
+    MessageDelayed,
     MessageFailed,
     MessageQueued,
     MessageReceived,
@@ -65,9 +66,9 @@ from roost.streams import EventStream
 __all__ = [
     "AccountInUseError", "AccountMissingError", "AccountSettings", "AddressError", "Chat", "Client", "CodeRequest",
     "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "Event", "EventStream", "EventsLost",
-    "KnownDevice", "MessageFailed", "MessageQueued", "MessageReceived", "MessageSent", "MessageState",
-    "NotConnectedError", "NotDelivered", "Opening", "OutboxFullError", "Person", "PresenceChanged", "QueueDrained",
-    "RateLimit", "ReceiptChanged", "RefusedError", "RelatedAccounts", "RoostError", "SendFailedError", "Sending",
-    "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError", "StoppedError", "StoreError",
+    "KnownDevice", "MessageDelayed", "MessageFailed", "MessageQueued", "MessageReceived", "MessageSent",
+    "MessageState", "NotConnectedError", "NotDelivered", "Opening", "OutboxFullError", "Person", "PresenceChanged",
+    "QueueDrained", "RateLimit", "ReceiptChanged", "RefusedError", "RelatedAccounts", "RoostError", "SendFailedError",
+    "Sending", "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError", "StoppedError", "StoreError",
     "StoreNewerError", "StoredMessage", "Text", "TextError", "TypingChanged", "UnknownContent", "connect", "register",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from roost.errors import (
 from roost.events import (
     ConnectionChanged,
     ConnectionState,
+    MessageDelayed,
     MessageFailed,
     MessageQueued,
     MessageSent,
@@ -284,6 +285,9 @@ class Client(Queries):
                     future.set_result(None)
             case MessageSent(key=key, seq=seq):
                 self._sent(key, seq)
+            case MessageDelayed(key=key, sentence=sentence):
+                if sending := self._sendings.get(key):
+                    sending.delay = sentence
             case MessageFailed(key=key, code=code, sentence=sentence):
                 if sending := self._sendings.get(key):
                     sending.failed(SendFailedError(sentence, code), final=True)

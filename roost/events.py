@@ -19,6 +19,7 @@ __all__ = [
     "ConnectionState",
     "Event",
     "EventsLost",
+    "MessageDelayed",
     "MessageFailed",
     "MessageQueued",
     "MessageReceived",
@@ -66,6 +67,16 @@ class MessageSent:
     key: str
     seq: int
     time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDelayed:
+    """The server does not take a message of this device for now; it is kept and tried again until it does."""
+
+    conversation: ConversationId
+    key: str
+    code: int
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +209,7 @@ class EventsLost:
 Event = (
     MessageQueued
     | MessageSent
+    | MessageDelayed
     | MessageFailed
     | MessageReceived
     | ReceiptChanged

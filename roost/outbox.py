@@ -72,6 +72,7 @@ class Entry:
     transmitted_at_s: float = 0.0
     answer_wait_s: float = ANSWER_WAIT_S
     refusals: int = 0
+    delayed_by: int = 0
 
     @property
     def in_flight(self) -> bool:

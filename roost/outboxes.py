@@ -13,7 +13,7 @@ from protocol.messages import Send
 from roost.changes import Accepted, EpochRenewed, Failed, Queued, Renumbered
 from roost.content import decode_content
 from roost.errors import OutboxFullError
-from roost.events import MessageFailed, MessageQueued, MessageSent
+from roost.events import MessageDelayed, MessageFailed, MessageQueued, MessageSent
 from roost.outbox import WINDOW_DEFAULT, Entry, Outbox, Outcome
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = ["PENDING_MAX", "Outboxes"]
 
 PENDING_MAX: Final = 10_000
 _EPOCH_SIZE_BYTES: Final = 8
+_TOLD_DELAY_MS_MIN: Final = 10_000
 _OUTBOX_FULL: Final = (
     f"{PENDING_MAX} messages already wait to be sent. Connect to the server, and try again when some have gone."
 )
@@ -127,7 +128,9 @@ class Outboxes:
                 self._fail(answer, entry, outbox, step)
             case Outcome.EPOCH_LOST:
                 self.renewing = True
-            case Outcome.RETRY | Outcome.STALE:
+            case Outcome.RETRY:
+                self._delay(answer, entry, step)
+            case Outcome.STALE:
                 pass
         self._drop_if_empty(answer.conversation, outbox)
 
@@ -136,6 +139,13 @@ class Outboxes:
         step.changes.append(Failed(answer.conversation, entry.client_id, answer.code, answer.sentence))
         step.changes.append(Renumbered(answer.conversation, outbox.numbers(), outbox.next_number))
         step.events.append(MessageFailed(answer.conversation, entry.client_id.hex(), answer.code, answer.sentence))
+
+    @staticmethod
+    def _delay(answer: Refused, entry: Entry, step: Step) -> None:
+        """A wait that a person notices is told, once for each reason."""
+        if answer.retry_after_ms >= _TOLD_DELAY_MS_MIN and entry.delayed_by != answer.code:
+            entry.delayed_by = answer.code
+            step.events.append(MessageDelayed(answer.conversation, entry.client_id.hex(), answer.code, answer.sentence))
 
     def renew_if_settled(self, step: Step) -> bool:
         """Begin the new epoch if one is needed and nothing is uncertain; then a new login has to follow."""

@@ -26,12 +26,20 @@ class Sending:
 
     It is durable in the local outbox before anybody gets this handle, so dropping the handle, or a crash, changes
     nothing: the message is sent when the server can be reached.
+
+    Attributes:
+        conversation: where it goes.
+        id: its key in the history.
+        seq: its place in the conversation; 0 before the server has it.
+        state: how far it has come.
+        delay: why the server does not take it for now; empty if it does.
     """
 
     def __init__(self, conversation: ConversationId, key: str) -> None:
         self.conversation = conversation
         self.id = key
         self.seq = 0
+        self.delay = ""
         self.state = MessageState.PENDING
         self._error: RoostError | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.accounts.api import AccountView, Subscribe
 from actors.conversation.api import ConversationLimits, Sender, Submit
-from actors.conversation.logic import Refusal, authorise, recall, refused, targets_of, within_limits
-from actors.queue.api import Pass
+from actors.conversation.logic import FullQueues, Refusal, authorise, recall, refused, targets_of, within_limits
+from actors.queue.api import Full, Pass, Probe
 from actors.receipts.api import Advance, Inquire, Ledger, Tell
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, LoadingActor, MarksDurable, Ticket, inform
@@ -51,6 +51,7 @@ class ConversationActor(LoadingActor):
         "_active",
         "_conversation",
         "_disk",
+        "_full",
         "_ledger",
         "_limits",
         "_members",
@@ -76,6 +77,7 @@ class ConversationActor(LoadingActor):
         self._monitors: dict[Ref, AccountId] = {}
         self._targets: dict[DeviceId, list[Target]] = {}
         self._tickets: deque[Ticket] = deque()
+        self._full = FullQueues()
         self._view: ConversationView | None = None
         self._active = True
 
@@ -132,6 +134,7 @@ class ConversationActor(LoadingActor):
         if type(message) is AccountView:
             self._members[message.account] = message
             self._targets.clear()
+            self._full.forget_all()
             self._start_when_complete()
         else:
             super().handle_cast(message)
@@ -151,6 +154,8 @@ class ConversationActor(LoadingActor):
         else:
             assert self._view is not None
             outcome = recall(self._view, sender, frame)
+            if outcome is None and self._full:
+                outcome = self._refused_by_full(sender)
             if outcome is None:
                 self._accept(self._view, sender, frame)
             else:
@@ -164,6 +169,20 @@ class ConversationActor(LoadingActor):
                 return refusal
             self._targets[sender.device] = targets_of(self._members.values(), sender)
         return within_limits(frame, self._limits)
+
+    def _refused_by_full(self, sender: Sender) -> Refusal | None:
+        process = self.process
+        refusal, doubted = self._full.judge(sender.account, self._targets[sender.device], process.runtime.clock.now_s())
+        for account, devices in doubted:
+            for device in map(DeviceId, devices):
+                try:
+                    process.cast_sheddable(self._router.queue(device, AccountId(account)), Probe(process.pid))
+                except UnreachableError:
+                    self._full.heard(device, full=False, now_s=0.0)  # whoever is away has turned nothing away lately
+        return refusal
+
+    def _hear_of_full(self, full: Full) -> None:
+        self._full.heard(full.device, full.full, self.process.runtime.clock.now_s())
 
     def _accept(self, view: ConversationView, sender: Sender, frame: Send) -> None:
         """The one place where a message becomes part of the conversation."""
@@ -288,6 +307,7 @@ class ConversationActor(LoadingActor):
         Advance: _advance,
         Inquire: _inquire,
         MarksDurable: _marks_durable,
+        Full: _hear_of_full,
     }
 
 

@@ -7,9 +7,9 @@ with a code that says what to do. A refused send changes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from protocol import AccountId, Code, ConversationId, MessageId
+from protocol import AccountId, Code, ConversationId, DeviceId, MessageId
 from protocol.messages import Refused, Send, Sent
 from storage.conversation_view import EPOCHS_PER_DEVICE_MAX, PRODUCERS_MAX, ConversationView
 
@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 
     from actors.accounts.api import AccountView
     from actors.conversation.api import ConversationLimits, Sender
+    from storage.records import Target
 
-__all__ = ["Refusal", "authorise", "recall", "refused", "targets_of", "within_limits"]
+__all__ = ["FullQueues", "Refusal", "authorise", "recall", "refused", "targets_of", "within_limits"]
+
+
+FULL_RETRY_MS: Final = 60_000
+DOUBT_RETRY_MS: Final = 1_000
+NEWS_S: Final = 1.0
+"""How long word of a full queue is taken for true; after that the queue is asked again."""
 
 
 class Refusal(NamedTuple):
@@ -104,3 +111,55 @@ def targets_of(members: Iterable[AccountView], sender: Sender) -> list[tuple[str
         if devices:
             targets.append((view.account, devices))
     return targets
+
+
+class FullQueues:
+    """The devices whose queues have turned a message of this conversation away, and not said since that they have room.
+
+    Empty, and so false, for nearly every conversation.
+    """
+
+    __slots__ = ("_heard_s",)
+
+    def __init__(self) -> None:
+        self._heard_s: dict[DeviceId, float] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._heard_s)
+
+    def heard(self, device: DeviceId, full: bool, now_s: float) -> None:
+        """Word from a queue."""
+        if full:
+            self._heard_s[device] = now_s
+        else:
+            self._heard_s.pop(device, None)
+
+    def forget_all(self) -> None:
+        """The devices have changed."""
+        self._heard_s.clear()
+
+    def judge(self, own_account: AccountId, targets: list[Target], now_s: float) -> tuple[Refusal | None, list[Target]]:
+        """Whether a message may pass: not while it would reach no device at all of one of its recipients.
+
+        Args:
+            own_account: The sender's. Its other devices hold nothing up.
+            targets: Whom the message goes to.
+            now_s: The present time.
+
+        Returns:
+            A refusal or None, and the devices that are to be asked whether they are still full.
+        """
+        heard_s = self._heard_s
+        stuck = [
+            (account, devices)
+            for account, devices in targets
+            if account != own_account and all(device in heard_s for device in devices)
+        ]
+        if not stuck:
+            return None, []
+        doubted: list[Target] = []
+        for account, devices in stuck:
+            asked = [device for device in devices if now_s - heard_s[DeviceId(device)] >= NEWS_S]
+            if asked:
+                doubted.append((account, asked))
+        return Refusal(Code.OVER_QUOTA, 0, DOUBT_RETRY_MS if doubted else FULL_RETRY_MS), doubted

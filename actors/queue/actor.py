@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any, Final, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
-
-from actors.accounts.api import AccountView, DeviceRevoked, Show
+from actors.accounts.api import AccountView, DeviceRevoked
 from actors.presence.api import Appear, Vanish, last_seen_key
 from actors.queue.api import (
     Acknowledge,
@@ -17,13 +15,15 @@ from actors.queue.api import (
     Detach,
     Fault,
     Flow,
-    NoticeBody,
+    Full,
     Pass,
+    Probe,
     QueueLimits,
     Report,
     Turn,
 )
 from actors.queue.logic import Forgotten, QueueState
+from actors.queue.removals import Removals, RetryRemovals
 from actors.receipts.api import Advance, Tell
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, RemovalDurable, inform
@@ -38,7 +38,10 @@ from protocol.messages import (
 )
 from runtime import MAILBOX_FULL, NORMAL, Down, Pid, Reason, Ref
 from storage import Entry, QueueView
-from storage.records import MESSAGE, Acked, Emptied, Removed
+from storage.records import MESSAGE, Acked, Emptied
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["QueueActor"]
 
@@ -47,9 +50,7 @@ SUSPICION_S: Final = 3_600.0
 RECEIPTS_KEPT_MAX: Final = 256
 SWEEP_PAGE_COUNT: Final = 256
 SWEEP_PAGE_BYTES: Final = 1 << 20
-REMOVAL_RETRY_S: Final = 1.0
-
-_encode = msgspec.msgpack.Encoder().encode
+NONE_LEAVES: Final[Mapping[int, None]] = MappingProxyType({})
 
 
 class Page(NamedTuple):
@@ -70,10 +71,6 @@ class Retire:
 
 
 RETIRE: Final = Retire()
-
-
-class RetryRemovals:
-    """The timer that asks again for the accounts which removals wait for."""
 
 
 class QueueActor(LoadingActor):
@@ -102,7 +99,7 @@ class QueueActor(LoadingActor):
         "_monitor",
         "_reading",
         "_receipts",
-        "_removing",
+        "_removals",
         "_retiring",
         "_revoked",
         "_router",
@@ -130,8 +127,8 @@ class QueueActor(LoadingActor):
         self._revoked = False
         self._retiring = False
         self._receipts: dict[tuple[str, str], Receipt] = {}
-        self._removing: dict[int, tuple[Entry, int]] = {}  # these wait for the view of their sender
-        self._leaving: dict[int, None] = {}  # these and those whose removal is on its way to the disk
+        self._removals: Removals | None = None  # with the first removal
+        self._leaving: Mapping[int, None] = NONE_LEAVES  # entries whose removal is not durable yet
         self._ack_written = 0
 
     def init(self) -> None:
@@ -165,7 +162,7 @@ class QueueActor(LoadingActor):
         elif kind is Retire:
             self._retire()
         elif kind is RetryRemovals:
-            self._ask_for_senders()
+            self._some_removals().ask_again()
 
     def receive(self, message: Any) -> None:
         """Act on a message."""
@@ -285,8 +282,8 @@ class QueueActor(LoadingActor):
                 continue
             if self._revoked:
                 self._remove(entry, NOTICE_REVOKED)
-            elif entry.kind == MESSAGE and state.over_quota():
-                self._remove(entry, NOTICE_OVER_QUOTA)
+            elif state.refuses(entry):
+                self._turn_away(entry)
             elif was_live and self._connection is not None and self._flow_open and state.window_open:
                 state.send(entry)
                 batch.append((entry.position, entry.kind, entry.body))
@@ -420,52 +417,30 @@ class QueueActor(LoadingActor):
             self._finish_revocation()
 
     def _remove(self, entry: Entry, reason: int) -> None:
-        """Take an entry out, as soon as it is known which devices of its sender are to be told."""
         self._state.remove([entry])
-        self._removing[entry.position] = (entry, reason)
-        self._leaving[entry.position] = None
-        if entry.kind == MESSAGE:
-            self._ask(AccountId(entry.sender))
-        else:
-            self._write_removal(entry, reason, None)
+        self._some_removals().begin(entry, reason)
 
-    def _ask(self, account: AccountId) -> None:
-        with contextlib.suppress(UnreachableError):
-            self.process.cast(self._router.account(account), Show(self.process.pid))
-        if len(self._removing) == 1:
-            self.process.send_after(REMOVAL_RETRY_S, RetryRemovals())
+    def _some_removals(self) -> Removals:
+        if self._removals is None:
+            self._removals = Removals(self.process, self._device, self._account, self._disk, self._router)
+            self._leaving = self._removals.leaving
+        return self._removals
 
-    def _ask_for_senders(self) -> None:
-        """An answer was lost, or the sender's shard was away."""
-        if self._removing:
-            for sender in {entry.sender for entry, _ in self._removing.values()}:
-                try:
-                    self.process.cast(self._router.account(AccountId(sender)), Show(self.process.pid))
-                except UnreachableError:
-                    continue
-            self.process.send_after(REMOVAL_RETRY_S, RetryRemovals())
+    def _turn_away(self, entry: Entry) -> None:
+        """An entry too many goes; the conversation hears of it, and takes no more for us while we are full."""
+        self._remove(entry, NOTICE_OVER_QUOTA)
+        conversation = self._router.live_conversation(ConversationId(entry.conversation))
+        if conversation is not None:
+            self.process.cast_sheddable(conversation, Full(self._device, full=True))
+
+    def _probe(self, probe: Probe) -> None:
+        self.process.cast_sheddable(probe.conversation, Full(self._device, full=not self._state.has_room()))
 
     def _sender_known(self, view: AccountView) -> None:
-        for entry, reason in [pair for pair in self._removing.values() if pair[0].sender == view.account]:
-            self._write_removal(entry, reason, view)
-
-    def _write_removal(self, entry: Entry, reason: int, sender: AccountView | None) -> None:
-        del self._removing[entry.position]
-        device, account = self._device, self._account
-        devices = [] if sender is None else [other for other in sender.devices if other != device]
-        if devices:
-            body = _encode(NoticeBody(entry.conversation, entry.seq, account, device, reason))
-            notices = [(entry.sender, entry.conversation, entry.seq)]
-            targets: list[tuple[str, list[bytes]]] = [(entry.sender, list(devices))]
-            record = Removed(device, account, [entry.position], reason, notices, targets, [body])
-        else:
-            record = Removed(device, account, [entry.position], reason, [], [], [])
-        self._disk.tally.remove(reason)
-        self._disk.append(record, self.process.pid)
+        self._some_removals().sender_known(view)
 
     def _removed(self, removal: RemovalDurable) -> None:
-        for position in removal.positions:
-            self._leaving.pop(position, None)
+        self._some_removals().durable(removal.positions)
         self._write_ack([])
         self._finish_revocation()
 
@@ -484,6 +459,7 @@ class QueueActor(LoadingActor):
         Flow: _flow,
         Tell: _tell,
         Pass: _pass,
+        Probe: _probe,
         Expire: _expire,
         RemovalDurable: _removed,
         DeviceRevoked: _revoke,

@@ -6,9 +6,25 @@ from typing import NamedTuple
 
 import msgspec
 
+from protocol import DeviceId
 from runtime import Pid
 
-__all__ = ["Acknowledge", "Attach", "Attached", "Batch", "Detach", "Fault", "Flow", "NoticeBody", "Pass", "QueueLimits"]
+__all__ = [
+    "Acknowledge",
+    "Attach",
+    "Attached",
+    "Batch",
+    "Detach",
+    "Fault",
+    "Flow",
+    "Full",
+    "NoticeBody",
+    "Pass",
+    "Probe",
+    "QueueLimits",
+    "Report",
+    "Turn",
+]
 
 
 class Attach(msgspec.Struct, frozen=True):
@@ -88,6 +104,19 @@ class Pass(msgspec.Struct, frozen=True):
     """An ephemeral message for the device, if it is connected now."""
 
     body: bytes
+
+
+class Full(msgspec.Struct, frozen=True):
+    """To a conversation: this device's queue had to turn a message away, or has room again."""
+
+    device: DeviceId
+    full: bool
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """From a conversation that knows the queue to be full: answered with `Full`, whether it still is."""
+
+    conversation: Pid
 
 
 class Fault(msgspec.Struct, frozen=True):

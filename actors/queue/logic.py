@@ -117,9 +117,19 @@ class QueueState:
         """Whether this entry has been read from the store already, before word of it came, or acknowledged even."""
         return position <= self.read_up_to or position <= self.acked_up_to
 
-    def over_quota(self) -> bool:
-        """Whether more waits than may."""
-        return self.count > self._limits.entries_max or self.size_bytes > self._limits.size_bytes_max
+    def refuses(self, entry: Entry) -> bool:
+        """Whether an entry that was admitted just now is one too many.
+
+        A notice is what a sender was promised, so it has a quota of its own on top: as much again.
+        """
+        quotas = 1 if entry.kind == MESSAGE else 2
+        limits = self._limits
+        return self.count > quotas * limits.entries_max or self.size_bytes > quotas * limits.size_bytes_max
+
+    def has_room(self) -> bool:
+        """Whether a queue that was full takes messages again: at seven eighths, so that it is not full at once."""
+        limits = self._limits
+        return 8 * self.count <= 7 * limits.entries_max and 8 * self.size_bytes <= 7 * limits.size_bytes_max
 
     def send(self, entry: Entry) -> None:
         """Note that an entry goes out now."""

@@ -65,7 +65,8 @@ async def _reached(sending: Sending, wanted: str) -> None:
 
 def _late(client: Client, sending: Sending, arguments: argparse.Namespace) -> str:
     if sending.state is MessageState.PENDING:
-        why = f" ({client.connection.sentence})" if client.connection.sentence else ""
+        reason = sending.delay or client.connection.sentence
+        why = f" ({reason})" if reason else ""
         return (
             f"Not sent within {arguments.timeout_s:g} seconds{why}. "
             "The message is kept, and goes out when Roost next runs with a connection."

@@ -15,6 +15,7 @@ from roost.errors import RoostError
 from roost.events import (
     ConnectionChanged,
     ConnectionState,
+    MessageDelayed,
     MessageReceived,
     PresenceChanged,
     ServerComplained,
@@ -130,7 +131,7 @@ class RoostApp(App[None]):
                 self._presence_changed(event)
             case TypingChanged():
                 self._typing_changed(event)
-            case ServerComplained(sentence=sentence):
+            case ServerComplained(sentence=sentence) | MessageDelayed(sentence=sentence):
                 self.notify(one_line(sentence), severity="warning", markup=False)
             case MessageReceived(ephemeral=True):
                 pass  # for this moment only, and nothing of the terminal client's makes use of it yet

@@ -291,7 +291,7 @@ class Phone:
             number = frame.expected
             if chat.outbox and number < chat.outbox[0].number:
                 self.house.witness.breaks(NOTHING_LOST, f"{number} of {self} had its tick, and is expected again")
-        elif frame.code in (Code.BUSY, Code.WINDOW_FULL, Code.STORAGE_FULL):
+        elif frame.code in (Code.BUSY, Code.WINDOW_FULL, Code.STORAGE_FULL, Code.OVER_QUOTA):
             self.retry_s = self._now_s + RETRY_S
         elif frame.code == Code.ALREADY_ACCEPTED:
             chat.outbox = [pending for pending in chat.outbox if pending.number != number]

@@ -9,6 +9,7 @@ from actors.conversation.api import Submit
 from actors.queue.actor import QueueActor
 from actors.queue.api import Acknowledge
 from actors.queue.logic import QueueState
+from actors.queue.removals import Removals
 from actors.receipts.api import Advance
 from actors.shard.actor import ShardActor, Spread
 from actors.shard.api import Enqueue
@@ -17,7 +18,7 @@ from actors.tree import Parts
 from protocol import ConversationId, MessageId
 from protocol.messages import Sent
 from storage import ConversationView, QueueView
-from storage.records import Acked, Removed
+from storage.records import Acked
 from tests.actors.witness import DELETED_ON_ACK, LIVENESS, NOTHING_LOST, ONCE, ORDER, PERSIST_BEFORE_ACK, RECEIPTS
 
 if TYPE_CHECKING:
@@ -197,14 +198,24 @@ class ReconnectGoesOn(QueueActor):
             self._state.__class__ = GoesOn
 
 
+class Wordless(Removals):
+    """Tells nobody."""
+
+    __slots__ = ()
+
+    def _write(self, entry: Entry, reason: int, sender: AccountView | None) -> None:
+        super()._write(entry, reason, None)
+
+
 class RemovedWithoutNotice(QueueActor):
     """Whatever expires or is too much goes without a word."""
 
     __slots__ = ()
 
-    def _write_removal(self, entry: Entry, reason: int, sender: AccountView | None) -> None:
-        del self._removing[entry.position]
-        self._disk.append(Removed(self._device, self._account, [entry.position], reason, [], [], []), self.process.pid)
+    def _some_removals(self) -> Removals:
+        removals = super()._some_removals()
+        removals.__class__ = Wordless
+        return removals
 
 
 class ReceiptOffByOne(ConversationActor):

@@ -402,7 +402,9 @@ class Weather:
                     reason = witness.removed.get((device, chat_name, seq))
                     notice = (reason or 0, chat_name, seq, account, device)
                     told = [other for other in witness.phones_of(record.sender) if other is not phone]
-                    if reason is None or not all(other.has(notice) for other in told):
+                    if reason is None or not all(
+                        other.has(notice) or (other.device, notice) in witness.unheard for other in told
+                    ):
                         raise PromiseError(NOTHING_LOST, f"{chat_name} {seq} never came to {phone}, without a word")
 
 

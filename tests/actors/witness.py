@@ -80,6 +80,7 @@ class Witness:
     waiting: dict[bytes, dict[int, EntryKey]] = field(default_factory=dict)
     entered: dict[tuple[bytes, EntryKey], int] = field(default_factory=dict)
     removed: dict[tuple[bytes, str, int], int] = field(default_factory=dict)
+    unheard: set[tuple[bytes, EntryKey]] = field(default_factory=set)
     marks: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
 
     def breaks(self, promise: str, story: str) -> None:
@@ -165,7 +166,10 @@ class Witness:
         waiting = self.waiting.get(record.device, {})
         for gone in record.positions:
             key = waiting.pop(gone, None)
-            if key is None or key[3]:  # let go already, or itself a notice
+            if key is None:  # let go already
+                continue
+            if key[3]:  # itself a notice, in a queue with twice its quota
+                self.unheard.add((record.device, key))
                 continue
             _, conversation, seq, _, _ = key
             self.removed[record.device, conversation, seq] = record.reason

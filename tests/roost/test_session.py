@@ -287,6 +287,27 @@ def test_a_failed_message_does_not_hold_up_the_next(world: World) -> None:
     assert len(world.bob.shown) == 1
 
 
+def test_a_reader_who_is_full_delays_that_chat_with_a_reason_and_no_other(world: World) -> None:
+    world.online()
+    world.server.refuse = lambda frame: (
+        (Code.OVER_QUOTA, Code.OVER_QUOTA.sentence, 60_000) if frame.conversation == AB else None
+    )
+    world.alice.send(world.bob, "one")
+    world.alice.send(world.bob, "two")
+    world.alice.send(world.alice, "a note")
+    world.settle()
+    assert world.alice.session.pending == 2
+    (delayed,) = [event for event in world.alice.published if isinstance(event, events.MessageDelayed)]
+    assert (delayed.conversation, delayed.code) == (AB, Code.OVER_QUOTA)
+    assert "store of waiting messages is full" in delayed.sentence
+    world.server.refuse = lambda _: None
+    world.clock.s += 76.0
+    world.alice.session.advance()
+    world.settle()
+    assert world.alice.session.pending == 0
+    assert len(world.bob.shown) == 2
+
+
 def test_a_frame_of_a_later_version_is_skipped(world: World) -> None:
     world.online()
     world.alice.session.receive(m.Registered(9, AccountId("alice"), DEVICE))

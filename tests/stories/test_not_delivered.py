@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import roost
+from protocol import Code
 from protocol.messages import (
     NOTICE_EXPIRED,
     NOTICE_OVER_QUOTA,
@@ -15,7 +16,7 @@ from protocol.messages import (
     Deliver,
     Drained,
 )
-from tests.stories.town import story, texts, wait_for
+from tests.stories.town import story, texts, time_passes, wait_for
 
 if TYPE_CHECKING:
     from tests.stories.town import Town
@@ -45,23 +46,30 @@ async def test_a_message_that_expires_is_reported_to_its_sender(town: Town) -> N
 
 
 @story
-async def test_one_message_too_many_is_reported_to_its_sender_and_the_others_stay(town: Town) -> None:
+async def test_one_message_too_many_is_reported_and_the_next_ones_wait_at_their_sender(town: Town) -> None:
     await town.register("bob")
+    bob = town.address("bob")
     async with town.people("alice", "alice/laptop") as [alice, laptop]:
-        bob = town.address("bob")
-        sendings = [await alice.send(bob, f"{number}") for number in range(22)]
         events, on_laptop = alice.events(), laptop.events()
+        sendings = [await alice.send(bob, f"{number}") for number in range(21)]
+        await sendings[20].sent()
         for stream in (events, on_laptop):
             # Of bob's device only: a laptop that is slow to acknowledge has such a small queue, too.
-            notices = [
-                await wait_for(stream, roost.NotDelivered, lambda notice: notice.account == bob) for _ in range(2)
-            ]
-            assert [(one.seq, one.reason) for one in notices] == [(21, NOTICE_OVER_QUOTA), (22, NOTICE_OVER_QUOTA)]
-        assert sendings[21].seq == 22
+            notice = await wait_for(stream, roost.NotDelivered, lambda notice: notice.account == bob)
+            assert (notice.seq, notice.reason) == (21, NOTICE_OVER_QUOTA)
+        waiting = await alice.send(bob, "when there is room again")
+        delayed = await wait_for(events, roost.MessageDelayed)
+        assert (delayed.key, delayed.code) == (waiting.id, Code.OVER_QUOTA)
+        assert "The recipient's store" in waiting.delay
+        note = await alice.send(town.address("alice"), "a full chat holds up no other")
+        await note.sent()
         async with town.connect("bob") as client:
             assert await texts(client.events(), 20) == [f"{number}" for number in range(20)]
             await sendings[19].delivered()
-            await (await alice.send(bob, "there is room again")).delivered()
+    await time_passes(1.0)  # word of a full queue is asked for again after that time
+    async with town.connect("alice") as alice, town.connect("bob") as client:
+        await wait_for(alice.events(), roost.MessageSent)
+        assert await texts(client.events(), 1) == ["when there is room again"]
 
 
 @story

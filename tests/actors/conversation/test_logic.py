@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from actors.accounts.api import AccountView
 from actors.conversation.api import ConversationLimits, Sender
-from actors.conversation.logic import authorise, recall, refused, targets_of, within_limits
+from actors.conversation.logic import FullQueues, authorise, recall, refused, targets_of, within_limits
 from protocol import AccountId, ClientId, Code, ConversationId, DeviceId, Epoch
 from protocol.messages import Send, Sent
 from runtime import Pid
@@ -17,7 +17,7 @@ from storage.conversation_view import EPOCHS_PER_DEVICE_MAX
 
 CHAT = ConversationId("ann:bob")
 ANN, BOB = AccountId("ann"), AccountId("bob")
-PHONE, LAPTOP, BOBS = DeviceId(b"p" * 16), DeviceId(b"l" * 16), DeviceId(b"b" * 16)
+PHONE, LAPTOP, BOBS, TABLET = (DeviceId(letter * 16) for letter in (b"p", b"l", b"b", b"t"))
 LIMITS = ConversationLimits(payload_size_bytes_max=10, ttl_s_default=60, ttl_s_max=600)
 
 
@@ -133,3 +133,42 @@ def test_a_message_goes_to_every_device_but_the_one_that_sent_it() -> None:
     assert targets_of(members().values(), sender()) == [(ANN, [LAPTOP]), (BOB, [BOBS])]
     alone = {ANN: AccountView(ANN, exists=True, devices=(PHONE,))}
     assert targets_of(alone.values(), sender()) == []
+
+
+TO_BOB = [("ann", [bytes(LAPTOP)]), ("bob", [bytes(BOBS), bytes(TABLET)])]
+
+
+def test_a_message_is_refused_only_while_every_device_of_a_reader_is_full() -> None:
+    full = FullQueues()
+    assert not full
+    full.heard(BOBS, full=True, now_s=10.0)
+    full.heard(LAPTOP, full=True, now_s=10.0)  # the sender's own: it holds nothing up
+    assert full
+    assert full.judge(ANN, TO_BOB, 10.0) == (None, [])
+    full.heard(TABLET, full=True, now_s=10.0)
+    refusal, asked = full.judge(ANN, TO_BOB, 10.5)
+    assert refusal is not None
+    assert (refusal.code, refusal.retry_after_ms, asked) == (Code.OVER_QUOTA, 60_000, [])
+    full.heard(TABLET, full=False, now_s=11.0)
+    assert full.judge(ANN, TO_BOB, 11.0) == (None, [])
+
+
+def test_old_word_of_a_full_queue_is_checked_before_it_is_believed_again() -> None:
+    full = FullQueues()
+    full.heard(BOBS, full=True, now_s=10.0)
+    full.heard(TABLET, full=True, now_s=69.5)
+    refusal, asked = full.judge(ANN, TO_BOB, 70.0)
+    assert refusal is not None
+    assert refusal.retry_after_ms == 1_000
+    assert asked == [("bob", [BOBS])]
+    full.heard(BOBS, full=True, now_s=70.1)
+    refusal, asked = full.judge(ANN, TO_BOB, 70.2)
+    assert refusal is not None
+    assert (refusal.retry_after_ms, asked) == (60_000, [])
+
+
+def test_nothing_is_known_to_be_full_after_the_devices_have_changed() -> None:
+    full = FullQueues()
+    full.heard(BOBS, full=True, now_s=10.0)
+    full.forget_all()
+    assert not full

@@ -107,9 +107,12 @@ class OneQueue(RuleBasedStateMachine):
         assert state.count == len(self.waiting)
         assert state.size_bytes == sum(each.size_bytes for each in self.waiting)
         assert [each.position for each in state.unacked] == [each.position for each in self.on_way]
-        assert state.over_quota() == (
-            len(self.waiting) > LIMITS.entries_max or state.size_bytes > LIMITS.size_bytes_max
-        )
+        for kind, quotas in ((MESSAGE, 1), (NOTICE, 2)):
+            assert state.refuses(entry(1, 10, kind, "ann")) == (
+                len(self.waiting) > quotas * LIMITS.entries_max or state.size_bytes > quotas * LIMITS.size_bytes_max
+            )
+        if state.has_room():
+            assert not state.refuses(entry(1, 10, MESSAGE, "ann"))
         if state.live:
             assert {each.position for each in self.waiting} == {each.position for each in self.on_way}
         # One entry may exceed the window, but nothing follows it.
