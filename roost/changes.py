@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, MessageId
+    from roost.events import DeviceAdded, DeviceRemoved
 
 __all__ = [
     "Accepted",
     "Change",
+    "DevicesKnown",
     "EpochRenewed",
     "Failed",
     "MarksChanged",
@@ -125,7 +127,33 @@ class MarksChanged:
     server_read: int
 
 
-Change = Queued | Accepted | Failed | Renumbered | EpochRenewed | Received | NoticeStored | ReceiptStored | MarksChanged
+@dataclass(frozen=True, slots=True)
+class DevicesKnown:
+    """The devices of our account, as this one has seen them.
+
+    Args:
+        version: of the list, as the server counts.
+        devices: id and name of each.
+        news: the changes of which no person has been told yet, the oldest first.
+    """
+
+    version: int
+    devices: tuple[tuple[DeviceId, str], ...]
+    news: tuple[DeviceAdded | DeviceRemoved, ...] = ()
+
+
+Change = (
+    Queued
+    | Accepted
+    | Failed
+    | Renumbered
+    | EpochRenewed
+    | Received
+    | NoticeStored
+    | ReceiptStored
+    | MarksChanged
+    | DevicesKnown
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +200,7 @@ class Snapshot:
         pending: the outbox, in the order of typing.
         marks: the watermarks of each conversation, the latest conversation first.
         seen: ids of the latest messages received, the oldest first.
+        devices: the devices of the account; None if they were never seen.
     """
 
     account: AccountId
@@ -180,3 +209,4 @@ class Snapshot:
     pending: tuple[PendingMessage, ...] = ()
     marks: dict[ConversationId, StoredMarks] = field(default_factory=dict)
     seen: tuple[MessageId, ...] = ()
+    devices: DevicesKnown | None = None

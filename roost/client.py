@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from protocol import AccountId, ConversationId
     from protocol.messages import Frame
-    from roost.events import Event
+    from roost.events import DeviceAdded, DeviceRemoved, Event
     from roost.history import Chat, StoredMessage
     from roost.store import Store
 
@@ -225,6 +225,21 @@ class Client(Queries):
     async def printed(self, message: StoredMessage) -> None:
         """Remember that a script has got everything up to this message."""
         await self._in_store(self._store.printed, message.id)
+
+    # Our devices.
+
+    @property
+    def device_news(self) -> tuple[DeviceAdded | DeviceRemoved, ...]:
+        """The changes of our devices of which no `device_news_told` has said that a person knows, the oldest first.
+
+        They are kept in the database, so none is lost to a program that nobody looked at.
+        """
+        return self._runner.session.device_news
+
+    def device_news_told(self, *news: DeviceAdded | DeviceRemoved) -> None:
+        """Remember that a person was told of these changes."""
+        self._runner.session.device_news_told(news)
+        self._runner.wake()
 
     # The moment.
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ConnectionChanged",
     "ConnectionState",
+    "DeviceAdded",
+    "DeviceRemoved",
     "Event",
     "EventsLost",
     "MessageDelayed",
@@ -142,6 +144,36 @@ class NotDelivered:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceAdded:
+    """A device was registered for our account, and not by this program: its person should know of it.
+
+    Args:
+        device: its id.
+        name: what it calls itself.
+        time_ms: when it was registered, milliseconds since 1970.
+    """
+
+    device: DeviceId
+    name: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRemoved:
+    """A device is no longer one of our account's.
+
+    Args:
+        device: its id.
+        name: what it called itself.
+        time_ms: when this device saw it, milliseconds since 1970.
+    """
+
+    device: DeviceId
+    name: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class PresenceChanged:
     """Whether an account is there, as far as it lets us know.
 
@@ -214,6 +246,8 @@ Event = (
     | MessageReceived
     | ReceiptChanged
     | NotDelivered
+    | DeviceAdded
+    | DeviceRemoved
     | PresenceChanged
     | TypingChanged
     | ConnectionChanged

@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from roost.content import Text, UnknownContent
+from roost.events import DeviceAdded, DeviceRemoved
 
 if TYPE_CHECKING:
     from roost.content import Content
 
-__all__ = ["clock_time", "date_and_time", "day_name", "one_line", "plain", "shown"]
+__all__ = ["clock_time", "date_and_time", "day_name", "device_sentence", "one_line", "plain", "shown"]
 
 _TAB_WIDTH: Final = 4
 _MARKS_MAX: Final = 4
@@ -63,6 +64,19 @@ def shown(content: Content) -> str:
             return plain(text)
         case UnknownContent():
             return content.sentence
+
+
+def device_sentence(change: DeviceAdded | DeviceRemoved) -> str:
+    """Return what to tell the person whose device it is, or is said to be."""
+    short, name, when = change.device.hex()[:8], one_line(change.name), date_and_time(change.time_ms)
+    match change:
+        case DeviceAdded():
+            return (
+                f"A new device of yours, {name} ({short}), was registered on {when}. "
+                f"If that was not you: roost devices --remove {short}"
+            )
+        case DeviceRemoved():
+            return f"Your device {name} ({short}) was removed; seen on {when}."
 
 
 def clock_time(time_ms: int) -> str:

@@ -20,6 +20,8 @@ from protocol.messages import (
     Bye,
     Closing,
     Deliver,
+    Devices,
+    DevicesChanged,
     Drained,
     Error,
     Heartbeat,
@@ -40,6 +42,7 @@ from protocol.messages import (
 )
 from roost.arrivals import Arrivals
 from roost.chats import Chats
+from roost.devices import DeviceList
 from roost.events import ConnectionChanged, ConnectionState, QueueDrained, ServerComplained
 from roost.heartbeat import Beat, heartbeat_wanted_s
 from roost.heartbeat import Heartbeat as Pulse
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from protocol import ConversationId
     from protocol.messages import Frame
     from roost.changes import Snapshot
+    from roost.events import DeviceAdded, DeviceRemoved
     from roost.ports import Clock, Randomness
 
 __all__ = ["SOFTWARE", "VERSIONS", "Phase", "Session"]
@@ -93,6 +97,7 @@ class Session:
         "_chats",
         "_clock",
         "_connection",
+        "_devices",
         "_handlers",
         "_login_until_s",
         "_marks",
@@ -125,6 +130,7 @@ class Session:
         self._arrivals = Arrivals(snapshot)
         self._marks = Marks(snapshot)
         self._chats = Chats()
+        self._devices = DeviceList(snapshot.devices)
         self._requests = Requests()
         self._step = Step(0)
         self._handlers = self._handler_table()
@@ -204,6 +210,7 @@ class Session:
         now_s = self._clock.now_s()
         self._chats.advance(now_s, self._step)
         self._requests.expire(now_s, self._step)
+        self._devices.advance(self._requests, now_s, self._step)
         if self.phase is Phase.LOGGING_IN and now_s >= self._login_until_s:
             self._break_off("The server did not answer the login in time.")
         elif self.phase is Phase.READY:
@@ -218,7 +225,11 @@ class Session:
     def next_deadline_s(self) -> float | None:
         """Return when `advance` and `take_step` are to be called although nothing happened."""
         now_s = self._clock.now_s()
-        deadlines = [self._chats.next_deadline_s(), self._requests.next_deadline_s()]
+        deadlines = [
+            self._chats.next_deadline_s(),
+            self._requests.next_deadline_s(),
+            self._devices.next_deadline_s(),
+        ]
         if self.phase is Phase.LOGGING_IN:
             deadlines.append(self._login_until_s)
         elif self.phase is Phase.READY:
@@ -286,6 +297,15 @@ class Session:
             if self.phase is Phase.READY:
                 self._step.frames.append(SetState(foreground, heartbeat_wanted_s(foreground=foreground)))
 
+    @property
+    def device_news(self) -> tuple[DeviceAdded | DeviceRemoved, ...]:
+        """The changes of our devices of which no person has been told."""
+        return self._devices.news
+
+    def device_news_told(self, news: tuple[DeviceAdded | DeviceRemoved, ...]) -> None:
+        """A person was told of these changes."""
+        self._devices.news_told(news, self._step)
+
     def request(self, frame_of: Callable[[int], Frame]) -> int:
         """Ask the server something; the answer comes in a step's `answers` under the returned number.
 
@@ -327,6 +347,8 @@ class Session:
             Drained: lambda _: self._step.events.append(QueueDrained()),
             Heartbeat: lambda frame: self._pulse.agreed(frame.heartbeat_s),
             Pong: lambda _: None,
+            DevicesChanged: lambda frame: self._devices_at(frame.version),
+            Devices: self._on_devices,
             Error: self._on_error,
             Closing: self._on_closing,
         }
@@ -342,7 +364,15 @@ class Session:
         self._arrivals.ready(frame)
         self._chats.ready(self._step)
         self._marks.ready(self._step)
+        self._devices_at(frame.devices_version)
         self._step.events.append(ConnectionChanged(ConnectionState.ONLINE, waiting=frame.waiting))
+
+    def _devices_at(self, version: int) -> None:
+        self._devices.told(version, self._requests, self._clock.now_s(), self._step)
+
+    def _on_devices(self, frame: Devices) -> None:
+        self._devices.listed(frame, self._clock.wall_ms(), self._step)
+        self._requests.answer(frame, self._step)
 
     def _on_sent(self, frame: Sent) -> None:
         if frame.number:
@@ -394,4 +424,5 @@ class Session:
         self._outboxes.disconnected()
         self._marks.disconnected()
         self._chats.disconnected(self._step)
+        self._devices.disconnected()
         self._requests.disconnected(self._step)

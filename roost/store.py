@@ -19,6 +19,7 @@ from roost.arrivals import SEEN_MAX
 from roost.changes import (
     Accepted,
     Change,
+    DevicesKnown,
     EpochRenewed,
     Failed,
     MarksChanged,
@@ -31,6 +32,7 @@ from roost.changes import (
     Snapshot,
     StoredMarks,
 )
+from roost.device_record import decode_devices, encode_devices
 from roost.errors import AccountInUseError, StoreError, StoreNewerError
 from roost.schema import FAILED, PENDING, RECEIVED, SCHEMA, SCHEMA_VERSION, SENT
 
@@ -75,6 +77,7 @@ class Store:
             NoticeStored: self._notice_stored,
             ReceiptStored: self._receipt_stored,
             MarksChanged: self._marks_changed,
+            DevicesKnown: self._devices_known,
         }
         self._lock = None if read_only else _locked(path)
         try:
@@ -123,11 +126,15 @@ class Store:
     def set_facts(self, **facts: bytes) -> None:
         """Store facts, durable on return."""
         with self._transaction():
-            self._database.executemany(
-                "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                facts.items(),
-            )
+            for name, value in facts.items():
+                self._set_fact(name, value)
         self._account = AccountId(self.fact("account", b"").decode())
+
+    def _set_fact(self, name: str, value: bytes) -> None:
+        self._database.execute(
+            "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
 
     @property
     def account(self) -> AccountId:
@@ -175,6 +182,7 @@ class Store:
             tuple(PendingMessage(*row) for row in pending),
             self._stored_marks(),
             tuple(row[0] for row in seen),
+            decode_devices(self.fact("devices", b"")),
         )
 
     def _stored_marks(self) -> dict[ConversationId, StoredMarks]:
@@ -249,11 +257,7 @@ class Store:
         )
 
     def _epoch_renewed(self, change: EpochRenewed) -> None:
-        self._database.execute(
-            "INSERT INTO facts (name, value) VALUES ('epoch', ?)"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (change.epoch,),
-        )
+        self._set_fact("epoch", change.epoch)
         self._database.execute("UPDATE conversations SET next_number = 1")
 
     def _received(self, change: Received) -> None:
@@ -293,6 +297,9 @@ class Store:
             "UPDATE conversations SET delivered = ?, read = ?, server_delivered = ?, server_read = ? WHERE id = ?",
             (change.delivered, change.read, change.server_delivered, change.server_read, change.conversation),
         )
+
+    def _devices_known(self, change: DevicesKnown) -> None:
+        self._set_fact("devices", encode_devices(change))
 
     # Reading.
 

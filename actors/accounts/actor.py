@@ -24,6 +24,7 @@ from protocol.messages import (
     CodeSent,
     Device,
     Devices,
+    DevicesChanged,
     Done,
     Error,
     GetSettings,
@@ -105,6 +106,7 @@ class AccountActor(LoadingActor):
         "_account",
         "_active",
         "_codes",
+        "_connections",
         "_disk",
         "_id",
         "_limits",
@@ -129,6 +131,7 @@ class AccountActor(LoadingActor):
         self._view = AccountView(account, exists=False)
         self._subscribers: dict[Ref, Pid] = {}
         self._codes: dict[DeviceId, PendingCode] = {}
+        self._connections: dict[DeviceId, Pid] = {}
         self._sending: dict[Ref, Ask] = {}
         self._saving = 0
         self._active = True
@@ -202,11 +205,25 @@ class AccountActor(LoadingActor):
             raise RuntimeError("an account could not be written; it starts anew from what is on the disk")
         view = saved.account.view()
         if view != self._view:
-            self._view = view
+            told_version, self._view = self._view.devices_version, view
+            if view.devices_version != told_version:
+                self._tell_devices(view)
             for subscriber in self._subscribers.values():
                 if not self.process.cast(subscriber, view):
                     self.process.exit(subscriber, MAILBOX_FULL)  # it may not go on with a view that is out of date
         saved.then()
+
+    def _tell_devices(self, view: AccountView) -> None:
+        """Every device that is here; one that is away sees the new version in its next `Ready`.
+
+        A connection that signed in while this process lives may not have reached its queue yet, so it is told, too.
+        """
+        changed = DevicesChanged(view.devices_version)
+        self._connections = {device: pid for device, pid in self._connections.items() if device in view.devices}
+        queues = (self._router.live_queue(device) for device in view.devices)
+        for listener in (*self._connections.values(), *queues):
+            if listener is not None:
+                self.process.cast(listener, changed)
 
     def _change(self, ask: Ask, account: Account, answer: Callable[[], object]) -> None:
         """Save a change that a client asked for and answer it."""
@@ -241,6 +258,7 @@ class AccountActor(LoadingActor):
             cast(sign_in.connection, LoginRefused(Code.DEVICE_UNKNOWN))
         else:
             cast(sign_in.connection, LoggedIn(self._view))
+            self._connections[sign_in.device] = sign_in.connection
             now_ms = self.process.runtime.clock.wall_ms()
             record = account.device(sign_in.device)
             if record is not None and now_ms - record.last_login_ms > LOGIN_RECORDED_EVERY_MS:

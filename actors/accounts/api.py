@@ -44,6 +44,7 @@ class AccountView(msgspec.Struct, frozen=True):
     read_receipts: bool = True
     last_seen: str = "everyone"
     online: str = "everyone"
+    devices_version: int = 0
 
     def shows(self, audience: str, viewer: AccountId) -> bool:
         """Whether `viewer` belongs to an audience ("everyone", "contacts" or "nobody") of this account."""

@@ -40,6 +40,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     online: str = "everyone"
     contacts: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
+    devices_version: int = 1
 
     def view(self) -> AccountView:
         """The part that other rooms see."""
@@ -53,6 +54,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
             read_receipts=self.read_receipts,
             last_seen=self.last_seen,
             online=self.online,
+            devices_version=self.devices_version,
         )
 
     def device(self, device: DeviceId) -> DeviceRecord | None:
@@ -69,11 +71,12 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
         device = device_id_of(static_key)
         kept = tuple(record for record in self.devices if record.device != device)
         added = DeviceRecord(device, static_key, name, now_ms, now_ms)
-        return self._changed(devices=(*kept, added))
+        return self._changed(devices=(*kept, added), devices_version=self.devices_version + 1)
 
     def without_device(self, device: DeviceId) -> Account:
         """The account without that device."""
-        return self._changed(devices=tuple(record for record in self.devices if record.device != device))
+        kept = tuple(record for record in self.devices if record.device != device)
+        return self._changed(devices=kept, devices_version=self.devices_version + 1)
 
     def seen(self, device: DeviceId, now_ms: int) -> Account:
         """The account with a device's last login moved to now; not a change that others hear of."""

@@ -30,6 +30,7 @@ from protocol import (
 from protocol.limits import FRAME_SIZE_BYTES_MAX
 from protocol.messages import (
     Bye,
+    DevicesChanged,
     Error,
     Heartbeat,
     Hello,
@@ -79,6 +80,7 @@ class ConnectionActor(Actor):
 
     __slots__ = (
         "_admission",
+        "_devices_version",
         "_heard_s",
         "_heartbeat_s",
         "_hurry",
@@ -119,6 +121,7 @@ class ConnectionActor(Actor):
         self._session: Session | None = None
         self._hurry: Ref | None = None
         self._monitor: Ref | None = None
+        self._devices_version = 0
         self._left = False
         self._heartbeat_s = 0
         self._heard_s = 0.0
@@ -211,8 +214,8 @@ class ConnectionActor(Actor):
     def _data(self, data: bytes) -> None:
         """Bytes from the client, cut anywhere."""
         process, wire = self.process, self._wire
-        if not self._heard_s and self._too_often():
-            return
+        if not self._heard_s and self._origin.limited and self._too_often("connects", self._origin.address):
+            return  # before the handshake, which costs us more than the stranger
         self._heard_s = process.runtime.clock.now_s()
         fault = False
         try:
@@ -231,11 +234,9 @@ class ConnectionActor(Actor):
         if fault:
             process.stop()
 
-    def _too_often(self) -> bool:
-        """Before the handshake, which costs us more than the stranger: whether its network comes too often."""
-        if not self._origin.limited:
-            return False
-        wait_s = self._limiter.take("connects", self._origin.address, self.process.runtime.clock.now_s())
+    def _too_often(self, operation: str, key: str) -> bool:
+        """Whether the client has to come back later, which it is then told."""
+        wait_s = self._limiter.take(operation, key, self.process.runtime.clock.now_s())
         if wait_s:
             self._close(Code.RATE_LIMITED, retry_after_ms=int(wait_s * 1000) + 1)
         return wait_s > 0
@@ -298,9 +299,7 @@ class ConnectionActor(Actor):
             self._send(Error(0, Code.WRONG_STATE, "A login is under way already; wait for its answer.", -1))
             return
         device, key = self._proved()
-        wait_s = self._limiter.take("logins", device.hex(), self.process.runtime.clock.now_s())
-        if wait_s:
-            self._close(Code.RATE_LIMITED, retry_after_ms=int(wait_s * 1000) + 1)
+        if self._too_often("logins", device.hex()):
             return
         try:
             pid = self._router.account(normalized_address(frame.account))
@@ -323,11 +322,7 @@ class ConnectionActor(Actor):
         """The answer tells who has an account here: a network gets as many of them as a device has look-ups."""
         self._login = None
         self._forget_monitor()
-        wait_s = 0.0
-        if self._origin.limited:
-            wait_s = self._limiter.take("lookups", self._origin.address, self.process.runtime.clock.now_s())
-        if wait_s:
-            self._close(Code.RATE_LIMITED, retry_after_ms=int(wait_s * 1000) + 1)
+        if self._origin.limited and self._too_often("lookups", self._origin.address):
             return
         code = Code(refusal.code)  # type: ignore[call-arg]  # lookup by value
         self._send(Error(0, code, code.sentence, -1))
@@ -338,6 +333,7 @@ class ConnectionActor(Actor):
         self._forget_monitor()
         device, key = self._proved()
         account = answer.view.account
+        self._devices_version = answer.view.devices_version
         try:
             queue = self._router.queue(device, account)
         except UnreachableError:
@@ -370,10 +366,18 @@ class ConnectionActor(Actor):
                 self._heartbeat_s,
                 attached.waiting,
                 process.runtime.clock.wall_ms(),
+                self._devices_version,
             )
         )
         process.send_after(self._heartbeat_s + GRACE_S, CHECK)
         process.send_after(QUIET_S, REST)
+
+    def _devices_changed(self, changed: DevicesChanged) -> None:
+        """Told before Ready, it goes into it; two ways lead here, so it may come twice."""
+        if changed.version > self._devices_version:
+            self._devices_version = changed.version
+            if self._session is not None and self._login is None:
+                self._send(changed)
 
     def _agree(self, foreground: bool, wish_s: int) -> None:
         """The heartbeat of this device: what it wishes, within the limits, and brisk while a person looks."""
@@ -482,6 +486,7 @@ class ConnectionActor(Actor):
         LoggedIn: _logged_in,
         LoginRefused: _login_refused,
         Attached: _attached,
+        DevicesChanged: _devices_changed,
         Fault: _fault,
         Pressure: _pressure,
         Ended: _ended,

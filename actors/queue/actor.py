@@ -33,6 +33,7 @@ from protocol.messages import (
     NOTICE_OVER_QUOTA,
     NOTICE_POISON,
     NOTICE_REVOKED,
+    DevicesChanged,
     Drained,
     Receipt,
 )
@@ -249,8 +250,7 @@ class QueueActor(LoadingActor):
         """Nobody looks at the device since now: last seen is written without waiting."""
         self._foreground = False
         now_ms = self.process.runtime.clock.wall_ms()
-        key, value = last_seen_key(self._account), now_ms.to_bytes(8, "big")
-        self._disk.store.directory.put(key, value, _ignore)
+        self._disk.store.directory.put(last_seen_key(self._account), now_ms.to_bytes(8, "big"), _ignore)
 
     def _turn(self, turn: Turn) -> None:
         if turn.connection == self._connection and turn.foreground != self._foreground:
@@ -384,6 +384,10 @@ class QueueActor(LoadingActor):
         if self._connection is not None:
             self.process.cast_sheddable(self._connection, Batch([(0, MESSAGE, ephemeral.body)]))
 
+    def _devices_changed(self, changed: DevicesChanged) -> None:
+        if self._connection is not None:
+            self.process.cast(self._connection, changed)
+
     def _expire(self, _: Expire) -> None:
         if not self._sweeping:
             self._sweep_from(0)
@@ -460,6 +464,7 @@ class QueueActor(LoadingActor):
         Tell: _tell,
         Pass: _pass,
         Probe: _probe,
+        DevicesChanged: _devices_changed,
         Expire: _expire,
         RemovalDurable: _removed,
         DeviceRevoked: _revoke,

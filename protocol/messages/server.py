@@ -33,6 +33,7 @@ __all__ = [
     "Deliver",
     "Device",
     "Devices",
+    "DevicesChanged",
     "Done",
     "Drained",
     "Error",
@@ -126,6 +127,7 @@ class Ready(Struct, array_like=True, tag=35, frozen=True, gc=False):
         heartbeat_s: Agreed seconds between signs of life of the client.
         waiting: Entries of the queue that follow before Drained.
         time_ms: The server's clock.
+        devices_version: Of the account's list of devices; another than before means that it has changed. 0: not told.
     """
 
     account: AccountField
@@ -135,6 +137,7 @@ class Ready(Struct, array_like=True, tag=35, frozen=True, gc=False):
     heartbeat_s: U32
     waiting: U63
     time_ms: U63
+    devices_version: U63 = 0
 
 
 class Sent(Struct, array_like=True, tag=36, frozen=True, gc=False):
@@ -313,6 +316,12 @@ class Closing(Struct, array_like=True, tag=53, frozen=True, gc=False):
     retry_after_ms: Retry
 
 
+class DevicesChanged(Struct, array_like=True, tag=54, frozen=True, gc=False):
+    """A device of the account was registered or removed; ListDevices says which there are now."""
+
+    version: U63
+
+
 ServerFrame: TypeAlias = (
     Welcome
     | CodeSent
@@ -336,6 +345,7 @@ ServerFrame: TypeAlias = (
     | Done
     | Error
     | Closing
+    | DevicesChanged
 )
 
 SERVER_FRAMES: tuple[type[ServerFrame], ...] = get_args(ServerFrame)

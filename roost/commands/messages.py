@@ -12,10 +12,10 @@ from roost.commands.opened import opened
 from roost.content import Text
 from roost.conversations import conversation_with, other_account
 from roost.errors import NotConnectedError
-from roost.events import EventsLost, MessageReceived
+from roost.events import DeviceAdded, DeviceRemoved, EventsLost, MessageReceived
 from roost.history import MessageState
 from roost.home import find_account
-from roost.plain import clock_time, day_name, shown
+from roost.plain import clock_time, day_name, device_sentence, shown
 from roost.store import Store
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ async def listen(arguments: argparse.Namespace) -> None:
     """Print every message that comes, and those that came during other commands, once."""
     async with opened(arguments, online=False) as client:
         events = client.events()
+        _print_device_news(client, arguments)
         left = await _print_stored(client, arguments, arguments.count)
         while left is None or left > 0:
             event = await anext(events, None)
@@ -88,10 +89,23 @@ async def listen(arguments: argparse.Namespace) -> None:
                 case MessageReceived(ephemeral=True):
                     _print_message(_ephemeral(event), arguments)
                     left = None if left is None else left - 1
+                case DeviceAdded() | DeviceRemoved():
+                    _print_device_news(client, arguments)
                 case MessageReceived() | EventsLost():
                     left = await _print_stored(client, arguments, left)
                 case _:
                     pass
+
+
+def _print_device_news(client: Client, arguments: argparse.Namespace) -> None:
+    """Print each change of our devices once; it does not count as a message."""
+    for change in client.device_news:
+        if arguments.json:
+            name = "device_added" if isinstance(change, DeviceAdded) else "device_removed"
+            _print_json({"event": name, "device": change.device.hex(), "name": change.name, "time_ms": change.time_ms})
+        else:
+            print(f"{clock_time(change.time_ms)} {device_sentence(change)}", flush=True)
+        client.device_news_told(change)
 
 
 async def _print_stored(client: Client, arguments: argparse.Namespace, left: int | None) -> int | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from roost.errors import NotConnectedError
 from roost.opening import connect
+from roost.plain import device_sentence
 
 if TYPE_CHECKING:
     import argparse
@@ -27,6 +29,10 @@ async def opened(arguments: argparse.Namespace, *, online: bool = True) -> Async
         if online:
             await wait_online(client)
         yield client
+        if sys.stderr.isatty():  # what nobody would read stays for the next program that a person looks at
+            for change in client.device_news:
+                print(f"roost: {device_sentence(change)}", file=sys.stderr)
+                client.device_news_told(change)
 
 
 async def wait_online(client: Client, wait_s: float = ONLINE_WAIT_S) -> None:

@@ -15,13 +15,15 @@ from roost.errors import RoostError
 from roost.events import (
     ConnectionChanged,
     ConnectionState,
+    DeviceAdded,
+    DeviceRemoved,
     MessageDelayed,
     MessageReceived,
     PresenceChanged,
     ServerComplained,
     TypingChanged,
 )
-from roost.plain import one_line
+from roost.plain import device_sentence, one_line
 from roost.terminal.chat_pane import ChatPane
 from roost.terminal.composer import Composer
 from roost.terminal.conversation_list import ConversationList
@@ -44,6 +46,7 @@ __all__ = ["RoostApp"]
 _REFRESH_DELAY_S: Final = 0.05
 """Events within this time are shown together: a hundred messages in a burst are drawn once."""
 _STOPPED_SHOWN_S: Final = 60.0
+_DEVICE_NEWS_SHOWN_S: Final = 300.0
 _NOT_ENCRYPTED: Final = (
     "This chat is not yet end-to-end encrypted: the server's operator can read it.",
     "Not yet end-to-end encrypted.",
@@ -103,6 +106,7 @@ class RoostApp(App[None]):
         self.theme = THEME.name
         self.status.show(self.client.connection)
         self.run_worker(self._read_events(), name="events", exclusive=True)
+        self._tell_device_news()
         chats = await self.client.conversations()
         first = self._first or (chats[0].conversation if chats else None)
         if first is not None:
@@ -133,10 +137,19 @@ class RoostApp(App[None]):
                 self._typing_changed(event)
             case ServerComplained(sentence=sentence) | MessageDelayed(sentence=sentence):
                 self.notify(one_line(sentence), severity="warning", markup=False)
+            case DeviceAdded() | DeviceRemoved():
+                self._tell_device_news()
             case MessageReceived(ephemeral=True):
                 pass  # for this moment only, and nothing of the terminal client's makes use of it yet
             case _:
                 self._refresh_soon()
+
+    def _tell_device_news(self) -> None:
+        """Say which of our devices are new, once somebody looks: it may be a stranger's."""
+        for change in self.client.device_news if self._looked_at else ():
+            text = device_sentence(change)
+            self.notify(text, severity="warning", timeout=_DEVICE_NEWS_SHOWN_S, markup=False)
+            self.client.device_news_told(change)
 
     def _connection_changed(self, event: ConnectionChanged) -> None:
         self.status.show(event)
@@ -234,6 +247,7 @@ class RoostApp(App[None]):
         del event
         self._looked_at = True
         self.client.set_foreground(True)
+        self._tell_device_news()
         self._refresh_soon()
 
     def on_app_blur(self, event: AppBlur) -> None:

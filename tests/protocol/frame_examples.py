@@ -81,7 +81,7 @@ EXAMPLES: Final[tuple[m.Frame, ...]] = (
     m.Registered(1, ANN, DEVICE),
     m.Registered(2, BOB, DEVICE),
     m.Ready(ANN, DEVICE, SESSION, False, 60, 0, TIME_MS),
-    m.Ready(BOB, DEVICE, SESSION, True, 600, 12_345, TIME_MS),
+    m.Ready(BOB, DEVICE, SESSION, True, 600, 12_345, TIME_MS, 3),
     m.Sent(CHAT, 1, 1, MESSAGE, TIME_MS),
     m.Sent(NOTES, 0, 0, MESSAGE, TIME_MS),
     m.Refused(CHAT, 3, CLIENT, 305, "A number was skipped.", -1, 2),
@@ -118,6 +118,8 @@ EXAMPLES: Final[tuple[m.Frame, ...]] = (
     m.Error(18, 400, "", 0),
     m.Closing(110, "This device has logged in on another connection.", -1),
     m.Closing(502, "", 5_000),
+    m.DevicesChanged(2),
+    m.DevicesChanged(NUMBER_MAX),
 )
 
 

@@ -48,7 +48,7 @@ SESSION_FRAMES: Final[tuple[tuple[str, list[tuple[str, list[object]]]], ...]] = 
         "S",
         [
             ("Welcome", [32, 1, "roost/1", TIME_MS, 65_536, 32, 131_072]),
-            ("Ready", [35, "ann", DEVICE, SESSION, False, 60, 0, TIME_MS]),
+            ("Ready", [35, "ann", DEVICE, SESSION, False, 60, 0, TIME_MS, 1]),
             ("Drained", [43, 0]),
         ],
     ),

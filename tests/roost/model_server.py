@@ -73,6 +73,7 @@ class Account:
     contacts: set[AccountId] = field(default_factory=set)
     blocked: set[AccountId] = field(default_factory=set)
     last_seen_ms: int = 0
+    devices_version: int = 1
 
 
 class ModelServer:
@@ -94,7 +95,18 @@ class ModelServer:
     def add(self, account: str, device: bytes, name: str = "") -> None:
         entry = self.accounts.setdefault(AccountId(account), Account(name or account))
         entry.devices[DeviceId(device)] = "a device"
+        self._devices_changed(AccountId(account))
         self.queues.setdefault(DeviceId(device), OrderedDict())
+
+    def remove(self, account: str, device: bytes) -> None:
+        del self.accounts[AccountId(account)].devices[DeviceId(device)]
+        self._devices_changed(AccountId(account))
+
+    def _devices_changed(self, account: AccountId) -> None:
+        self.accounts[account].devices_version += 1
+        for link in self.links:
+            if link.ready and link.account == account:
+                link.out.append(m.DevicesChanged(self.accounts[account].devices_version))
 
     def connect(self, device: bytes) -> Link:
         link = Link(DeviceId(device))
@@ -153,7 +165,10 @@ class ModelServer:
         self.sessions[link.device] = (token, link.delivered_up_to)
         queue = self.queues[link.device]
         waiting = sum(position > link.delivered_up_to for position in queue)
-        link.out.append(m.Ready(frame.account, link.device, token, resumed, frame.heartbeat_s, waiting, self.time_ms()))
+        version = self.accounts[frame.account].devices_version
+        link.out.append(
+            m.Ready(frame.account, link.device, token, resumed, frame.heartbeat_s, waiting, self.time_ms(), version)
+        )
         self._pump(link)
         link.out.append(m.Drained(max(queue, default=0)))
         self._tell_presence(frame.account)

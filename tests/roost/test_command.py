@@ -166,6 +166,19 @@ async def test_what_came_while_sending_is_printed_by_the_next_listener(folder: P
 
 
 @story
+async def test_a_new_device_is_told_once_by_the_listener_and_kept_from_who_does_not_look(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder, server, "alice", "bob")
+        assert (await run(folder, "devices", "--account", "alice")).code == 0
+        server.model.add("alice", b"l" * 16)
+        assert (await run(folder, "devices", "--account", "alice")).err == ""  # a script's standard error is no person
+        for expected in (["device_added", "message"], ["message"]):
+            await run(folder, "send", "alice", "hi", "--account", "bob")
+            heard = await run(folder, "listen", "--json", "--count", "1", "--account", "alice")
+            assert [line["event"] for line in heard.json] == expected
+
+
+@story
 async def test_without_a_server_the_message_is_kept_and_the_sentence_says_so(folder: Path) -> None:
     server = TcpServer()
     await server.start()

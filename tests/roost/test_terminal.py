@@ -48,7 +48,7 @@ async def terminal(
     client: roost.Client, conversation: ConversationId | None = None, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[Pilot[None]]:
     app = RoostApp(client, conversation)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         yield pilot
 
 
@@ -215,3 +215,14 @@ def test_every_size_of_window_works(size: tuple[int, int], tmp_path: Path) -> No
                 assert "encrypted" in "\n".join(screen_lines(pilot.app))  # type: ignore[arg-type]
 
     check(tmp_path)
+
+
+@story
+async def test_a_new_device_is_shown_with_what_to_do_about_it(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice") as (alice,):
+        await alice.devices()
+        async with terminal(alice) as pilot:
+            server.model.add("alice", b"l" * 16)
+            server.flush()
+            await until(pilot, lambda text: "A new device of yours" in text and "roost devices" in text)
+        assert alice.device_news == ()

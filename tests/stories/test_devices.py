@@ -9,7 +9,7 @@ import pytest
 
 import roost
 from protocol import Code
-from protocol.messages import Ack, Closing, Deliver, Drained, Sent
+from protocol.messages import Ack, Closing, Deliver, DevicesChanged, Drained, Sent
 from tests.stories.raw_device import RawDevice
 from tests.stories.town import story, text_of, texts, wait_for
 
@@ -77,6 +77,34 @@ async def test_a_removed_device_is_thrown_out_and_its_messages_are_given_up_with
             with pytest.raises(roost.StoppedError) as raised:
                 await thrown_out.wait_online()
             assert raised.value.code in (Code.DEVICE_REVOKED, Code.DEVICE_UNKNOWN)
+
+
+@story
+async def test_the_other_devices_are_told_of_a_new_one_at_once_or_when_they_come_back(town: Town) -> None:
+    async with town.people("bob/phone", "bob/tablet") as [phone, tablet]:
+        await phone.devices()  # both know the list by now: who is told first what it is asks for nothing
+        await tablet.devices()
+        on_phone = phone.events()
+        await tablet.close()
+        await town.register("bob", "laptop")
+        added = await wait_for(on_phone, roost.DeviceAdded, lambda event: event.name == "laptop")
+        assert [news.device for news in phone.device_news][-1] == added.device
+        async with town.connect("bob", "tablet") as tablet_again:
+            events = tablet_again.events()
+            assert (await wait_for(events, roost.DeviceAdded)).device == added.device
+            await phone.remove_device(added.device)
+            assert (await wait_for(events, roost.DeviceRemoved)).name == "laptop"
+        assert (await wait_for(on_phone, roost.DeviceRemoved)).device == added.device
+
+
+@story
+async def test_a_device_is_told_of_another_in_ready_and_while_it_is_connected(town: Town) -> None:
+    async with town.raw("bob") as bob:
+        await bob.expect(Drained)
+        await town.register("bob", "laptop")  # the account's process may have ended meanwhile: the queue is asked
+        live = await bob.expect(DevicesChanged)
+        ready = await bob.come_back()
+        assert ready.devices_version == live.version
 
 
 @story

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,24 @@ def test_a_device_is_its_key_and_the_same_key_again_only_changes_its_name() -> N
     assert account.holds(device, KEYS[0])
     assert not account.holds(device, KEYS[1])
     assert not account.without_device(device).holds(device, KEYS[0])
+
+
+def test_the_list_of_devices_has_a_version_of_its_own() -> None:
+    account = ann()
+    device = device_id_of(KEYS[1])
+    added = account.with_device(KEYS[1], "laptop", 6)
+    removed = added.without_device(device)
+    assert added.devices_version == account.devices_version + 1
+    assert removed.devices_version == added.devices_version + 1
+    renamed = account.with_settings(None, None, None, "Anna").with_relation(BOB, "blocked")
+    assert renamed.view().devices_version == account.view().devices_version
+
+
+def test_an_account_written_before_lists_had_versions_counts_from_one() -> None:
+    value = encode_account(Account("ann", 1, "Ann"))
+    items = msgspec.msgpack.decode(value[1:])
+    older = value[:1] + msgspec.msgpack.encode(items[:-1])
+    assert decode_account(older).devices_version == 1
 
 
 @given(st.lists(st.sampled_from(["contact", "blocked", "none"]), max_size=10))

@@ -1,0 +1,144 @@
+"""Whoever registers a device in our name is found out, and the person is told once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from protocol import DeviceId
+from protocol import messages as m
+from roost.device_record import decode_devices, encode_devices
+from roost.devices import ASK_AGAIN_S, NEWS_MAX
+from roost.events import DeviceAdded, DeviceRemoved
+from tests.roost.model_server import ModelServer
+from tests.roost.phone import HandClock, Phone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from roost.events import Event
+
+LAPTOP, TABLET = DeviceId(b"l" * 16), DeviceId(b"t" * 16)
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Iterator[Phone]:
+    clock = HandClock()
+    phone = Phone("alice", tmp_path, ModelServer(clock.wall_ms), clock)
+    settle(phone)
+    yield phone
+    phone.store.close()
+
+
+def settle(phone: Phone) -> None:
+    for _ in range(5):  # a question and its answer are nothing that `Phone.settle` would count
+        while phone.settle():
+            pass
+
+
+def come_back(phone: Phone) -> None:
+    """Connect again, long after the connection was cut."""
+    phone.clock.s += 100
+    settle(phone)
+
+
+def told(phone: Phone) -> list[Event]:
+    return [event for event in phone.published if isinstance(event, DeviceAdded | DeviceRemoved)]
+
+
+def test_the_devices_that_were_there_at_the_first_look_are_no_news(tmp_path: Path) -> None:
+    clock = HandClock()
+    server = ModelServer(clock.wall_ms)
+    server.add("alice", LAPTOP)
+    phone = Phone("alice", tmp_path, server, clock)
+    settle(phone)
+    assert told(phone) == []
+    assert [device for device, _ in phone.store.snapshot().devices.devices] == [LAPTOP, phone.device]  # type: ignore[union-attr]
+    phone.store.close()
+
+
+def test_a_device_registered_or_removed_while_connected_is_told_at_once(phone: Phone) -> None:
+    phone.server.add("alice", LAPTOP)
+    settle(phone)
+    assert told(phone) == [DeviceAdded(LAPTOP, "a device", 0)]
+    phone.server.remove("alice", LAPTOP)
+    settle(phone)
+    assert told(phone)[1:] == [DeviceRemoved(LAPTOP, "a device", phone.clock.wall_ms())]
+
+
+def test_a_device_registered_while_away_is_told_at_the_next_login(phone: Phone) -> None:
+    phone.cut()
+    phone.server.add("alice", LAPTOP)
+    phone.server.add("alice", TABLET)
+    phone.server.remove("alice", TABLET)  # came and went: the list has no trace of it
+    come_back(phone)
+    assert told(phone) == [DeviceAdded(LAPTOP, "a device", 0)]
+
+
+def test_news_survives_every_crash_until_a_person_was_told(phone: Phone) -> None:
+    phone.server.add("alice", LAPTOP)
+    settle(phone)
+    phone.crash()
+    news = phone.session.device_news
+    assert news == (DeviceAdded(LAPTOP, "a device", 0),)
+    phone.session.device_news_told(news)
+    settle(phone)
+    phone.crash()
+    assert phone.session.device_news == ()
+
+
+def test_an_unchanged_list_is_not_asked_for(phone: Phone) -> None:
+    phone.cut()
+    asked = []
+    receive = phone.server.receive
+    phone.server.receive = lambda link, frame: (asked.append(type(frame)), receive(link, frame))[1]  # type: ignore[func-returns-value, method-assign]
+    come_back(phone)
+    assert m.Login in asked
+    assert m.ListDevices not in asked
+
+
+def test_a_list_that_was_refused_is_asked_for_again(phone: Phone) -> None:
+    phone.server._on_listdevices = lambda link, frame: link.out.append(  # type: ignore[method-assign]
+        m.Error(frame.request, 301, "Later.", 1_000)
+    )
+    phone.server.add("alice", LAPTOP)
+    settle(phone)
+    del phone.server._on_listdevices
+    assert told(phone) == []
+    phone.clock.s += ASK_AGAIN_S
+    settle(phone)
+    assert told(phone) == [DeviceAdded(LAPTOP, "a device", 0)]
+
+
+def test_a_list_that_the_application_asks_for_brings_its_news_too(phone: Phone) -> None:
+    phone.server.accounts[phone.account].devices[TABLET] = "tablet"  # the frame that tells of it was lost
+    phone.session.request(m.ListDevices)
+    settle(phone)
+    assert told(phone) == [DeviceAdded(TABLET, "tablet", 0)]
+
+
+def test_no_more_news_is_kept_than_a_person_would_read(phone: Phone) -> None:
+    for number in range(NEWS_MAX + 5):
+        phone.server.add("alice", bytes([number]) * 16)
+    settle(phone)
+    assert len(told(phone)) == NEWS_MAX + 5
+    assert len(phone.session.device_news) == NEWS_MAX
+    assert phone.session.device_news[-1].device == bytes([NEWS_MAX + 4]) * 16
+
+
+@pytest.mark.parametrize("value", [b"", b"junk", bytes([0x94, 9, 1, 0x90, 0x90])])
+def test_a_stored_list_in_an_unknown_form_is_seen_anew(value: bytes) -> None:
+    assert decode_devices(value) is None
+
+
+def test_a_stored_list_comes_back_as_it_was(phone: Phone) -> None:
+    phone.server.add("alice", LAPTOP)
+    settle(phone)
+    phone.server.remove("alice", LAPTOP)
+    settle(phone)
+    known = phone.store.snapshot().devices
+    assert known is not None
+    assert len(known.news) == 2
+    assert decode_devices(encode_devices(known)) == known
