@@ -110,7 +110,7 @@ class Node:
             )
         )
         self.connections = DynamicSupervisor(children_max=limits.connections_max, shutdown_s=1.0)
-        self.tally = Tally()
+        self.tally = Tally(log.warning)
         self.root = self._build()
         self.ended = asyncio.Event()
         self.runtime.start(_Watcher(self.root, self.ended))

@@ -50,6 +50,8 @@ def messenger_limits(config: ClusterConfig) -> MessengerLimits:
             registration.open,
             registration.code_lifetime_s,
             config.rates.code_attempts_max,
+            limits.mass_block_accounts_min,
+            limits.mass_block_window_s,
         ),
         PresenceLimits(float(config.presence.offline_delay_s), float(config.presence.typing_interval_s_min)),
         float(queue.sweep_interval_s),

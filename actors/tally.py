@@ -1,10 +1,15 @@
-"""What became of the messages since the node started: counts, for operators; no content and no names."""
+"""What happened since the node started: counts, and warnings about single accounts, for operators; no content."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from protocol.messages import NOTICE_EXPIRED, NOTICE_OVER_QUOTA, NOTICE_POISON, NOTICE_REVOKED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protocol import AccountId
 
 __all__ = ["Tally"]
 
@@ -17,25 +22,42 @@ _REASONS: Final = {
 
 
 class Tally:
-    """The node's delivery statistics (F53).
+    """The node's delivery statistics (F53), and signs of abuse (F194).
+
+    Args:
+        warn: Writes a warning to the log: the name of the event, and its fields.
 
     Attributes:
         accepted: Messages that were answered with a tick.
         delivered: Entries that a device has acknowledged: one a device, so more than messages.
         removed: Entries that went without an ack, by the reason that their senders were told.
+        mass_blocks: How often many accounts had blocked one.
     """
 
-    __slots__ = ("accepted", "delivered", "removed")
+    __slots__ = ("_warn", "accepted", "delivered", "mass_blocks", "removed")
 
-    def __init__(self) -> None:
+    def __init__(self, warn: Callable[..., Any] | None = None) -> None:
+        self._warn = warn or _say_nothing
         self.accepted = 0
         self.delivered = 0
         self.removed = dict.fromkeys(_REASONS.values(), 0)
+        self.mass_blocks = 0
 
     def remove(self, reason: int) -> None:
         """Count an entry that goes for a reason of a notice."""
         self.removed[_REASONS[reason]] += 1
 
+    def mass_blocked(self, account: AccountId, accounts: int, window_s: int) -> None:
+        """Many different accounts have blocked this one."""
+        self.mass_blocks += 1
+        fix = "ask what it sends; whoever runs this node decides whether it stays"
+        self._warn("mass_blocked", account=account, by_accounts=accounts, within_s=window_s, fix=fix)
+
     def figures(self) -> dict[str, int]:
         """All counts by name, for a log line."""
-        return {"accepted": self.accepted, "delivered": self.delivered, **self.removed}
+        counts = {"accepted": self.accepted, "delivered": self.delivered, **self.removed}
+        return counts | {"mass_blocks": self.mass_blocks}
+
+
+def _say_nothing(event: str, **fields: object) -> None:
+    """Nobody listens: a test, or a measurement."""

@@ -137,6 +137,14 @@ class LimitsConfig:
         default=1_000,
         metadata=Whole("Contacts and blocked accounts of one account; one frame lists them.", 1, 1_900).metadata(),
     )
+    mass_block_accounts_min: int = field(
+        default=10,
+        metadata=Whole("Different accounts that block one before the log warns of it.", 1, 1_000).metadata(),
+    )
+    mass_block_window_s: int = field(
+        default=_DAY_S,
+        metadata=Whole("The time within which they do so.", 60, 365 * _DAY_S).metadata(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.accounts.api import (
     AccountLimits,
     AccountView,
     Ask,
+    Blocked,
     CodeSender,
     DeviceRevoked,
     LoggedIn,
@@ -185,6 +187,8 @@ class AccountActor(LoadingActor):
         elif kind is Subscribe:
             self._subscribers[self.process.monitor(message.subscriber)] = message.subscriber
             self.process.cast(message.subscriber, self._view)
+        elif kind is Blocked:
+            self._blocked(message.by)
         elif kind is Show:
             self.process.cast(message.asker, self._view)
 
@@ -397,7 +401,22 @@ class AccountActor(LoadingActor):
         elif frame.relation != "none" and len(account.contacts) + len(account.blocked) >= self._limits.relations_max:
             self._refuse(ask, Code.OVER_QUOTA, "The lists of contacts and blocked accounts are full; remove some.")
         else:
+            if frame.relation == "blocked" and other not in account.blocked:
+                with contextlib.suppress(UnreachableError):  # a sign for the operator, and no more than that
+                    self.process.cast(self._router.account(other), Blocked(self._id))
             self._change(ask, account.with_relation(other, frame.relation), lambda: Done(frame.request))
+
+    def _blocked(self, by: AccountId) -> None:
+        """Many who block one account are a sign of abuse: for the operator, not for anyone else."""
+        account, limits = self._account, self._limits
+        if account is None:
+            return
+        now_ms = self.process.runtime.clock.wall_ms()
+        window_s, accounts_min = limits.mass_block_window_s, limits.mass_block_accounts_min
+        counted, many = account.blocked_by(by, now_ms, window_s * 1_000, accounts_min)
+        if many:
+            self._disk.tally.mass_blocked(self._id, accounts_min, window_s)
+        self._save(counted, _nothing, _nothing)
 
     def _list_relations(self, ask: Ask, frame: ListRelations) -> None:
         account = self._owned(ask)

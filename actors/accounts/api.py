@@ -16,6 +16,7 @@ __all__ = [
     "AccountView",
     "Allowance",
     "Ask",
+    "Blocked",
     "CodeSender",
     "DeviceRevoked",
     "LoggedIn",
@@ -107,6 +108,12 @@ class DeviceRevoked(msgspec.Struct, frozen=True):
     by: DeviceId
 
 
+class Blocked(msgspec.Struct, frozen=True):
+    """From another account, `by`: it does not want to hear from this one any more."""
+
+    by: AccountId
+
+
 class AccountLimits(NamedTuple):
     """What an account may have, and how people get one.
 
@@ -116,6 +123,8 @@ class AccountLimits(NamedTuple):
         registration_open: Whether new accounts and devices may register.
         code_lifetime_s: How long a code may be used.
         code_attempts_max: Wrong codes before a new one must be requested.
+        mass_block_accounts_min: So many different accounts that block one are worth a look of the operator...
+        mass_block_window_s: ... if they do it within this time.
     """
 
     devices_max: int
@@ -123,3 +132,5 @@ class AccountLimits(NamedTuple):
     registration_open: bool
     code_lifetime_s: int
     code_attempts_max: int
+    mass_block_accounts_min: int = 10
+    mass_block_window_s: int = 86_400

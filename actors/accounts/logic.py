@@ -41,6 +41,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     contacts: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
     devices_version: int = 1
+    blockers: tuple[tuple[str, int], ...] = ()
 
     def view(self) -> AccountView:
         """The part that other rooms see."""
@@ -105,6 +106,16 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
         elif relation == "blocked":
             blocked |= {account}
         return self._changed(contacts=contacts, blocked=blocked)
+
+    def blocked_by(self, account: AccountId, now_ms: int, window_ms: int, accounts_min: int) -> tuple[Account, bool]:
+        """The account after another one has blocked it, and whether many have now; not a change that others hear of.
+
+        Each counts once, for so long as the window is; when they were many, the count begins again.
+        """
+        recent = [(who, at_ms) for who, at_ms in self.blockers if who != account and at_ms > now_ms - window_ms]
+        recent.append((account, now_ms))
+        many = len(recent) >= accounts_min
+        return msgspec.structs.replace(self, blockers=() if many else tuple(recent)), many
 
     def _changed(self, **fields: object) -> Account:
         return msgspec.structs.replace(self, version=self.version + 1, **fields)

@@ -18,4 +18,5 @@ def test_every_reason_of_a_notice_has_its_count() -> None:
         "over_quota": 1,
         "revoked": 1,
         "poison": 2,
+        "mass_blocks": 0,
     }

@@ -41,8 +41,27 @@ def test_the_list_of_devices_has_a_version_of_its_own() -> None:
 def test_an_account_written_before_lists_had_versions_counts_from_one() -> None:
     value = encode_account(Account("ann", 1, "Ann"))
     items = msgspec.msgpack.decode(value[1:])
-    older = value[:1] + msgspec.msgpack.encode(items[:-1])
+    older = value[:1] + msgspec.msgpack.encode(items[:10])
     assert decode_account(older).devices_version == 1
+
+
+@given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 60), st.sampled_from("bcde")), max_size=20))
+def test_many_that_block_an_account_are_noticed_once_each_time_they_are_many(
+    accounts_min: int, blocks: list[tuple[int, str]]
+) -> None:
+    account, now_ms, window_ms = ann(), 1_000, 100
+    counted: dict[str, int] = {}
+    for passed_ms, who in blocks:
+        now_ms += passed_ms
+        counted = {each: at_ms for each, at_ms in counted.items() if at_ms > now_ms - window_ms} | {who: now_ms}
+        account, many = decode_account(encode_account(account)).blocked_by(
+            AccountId(who), now_ms, window_ms, accounts_min
+        )
+        assert many == (len(counted) >= accounts_min)
+        if many:
+            counted = {}
+    assert account.view() == ann().view()
+    assert len(account.blockers) < accounts_min
 
 
 @given(st.lists(st.sampled_from(["contact", "blocked", "none"]), max_size=10))
