@@ -26,6 +26,7 @@ import uvloop
 from actors import Tally, connection_limits, connection_maker, messenger_children, messenger_limits, rates, store_limits
 from actors.accounts.api import RateLimiter, code_sender
 from actors.logbook import configure, hooks
+from actors.presence.api import Load
 from actors.router.api import Router
 from config import ClusterConfig, ConfigError, load
 from gateway import Door, DoorLimits, TcpListener, bound_socket, drain
@@ -120,8 +121,9 @@ class Node:
         config, runtime = self.config, self.runtime
         router = Router(runtime)
         limiter = RateLimiter(rates(config.rates))
+        load = Load(config.presence.shed_lag_ms / 1000, self.log.warning)
         connect = connection_maker(
-            lambda: ServerWire(self.static_key), router, limiter, connection_limits(config), SOFTWARE
+            lambda: ServerWire(self.static_key), router, limiter, connection_limits(config, load), SOFTWARE
         )
         try:
             sender = code_sender(config.registration.code_sender, _say)
@@ -143,7 +145,7 @@ class Node:
                 router,
                 Ulid(runtime.randomness.bytes),
                 sender,
-                messenger_limits(config),
+                messenger_limits(config, load),
                 tally=self.tally,
             ),
             ChildSpec("gateway", lambda: Supervisor(SupervisorFlags("rest_for_one"), gateway), kind="supervisor"),

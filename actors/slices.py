@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from actors.accounts.api import AccountLimits, Rate
 from actors.connection.api import ConnectionLimits
 from actors.conversation.api import ConversationLimits
-from actors.presence.api import PresenceLimits
+from actors.presence.api import Load, PresenceLimits
 from actors.queue.api import QueueLimits
 from actors.tree import MessengerLimits
 from storage import StoreLimits
@@ -32,7 +32,7 @@ def store_limits(config: ClusterConfig) -> StoreLimits:
     )
 
 
-def messenger_limits(config: ClusterConfig) -> MessengerLimits:
+def messenger_limits(config: ClusterConfig, load: Load) -> MessengerLimits:
     """The slices of conversations, queues, accounts and presences."""
     limits, queue, registration = config.limits, config.queue, config.registration
     return MessengerLimits(
@@ -53,12 +53,12 @@ def messenger_limits(config: ClusterConfig) -> MessengerLimits:
             limits.mass_block_accounts_min,
             limits.mass_block_window_s,
         ),
-        PresenceLimits(float(config.presence.offline_delay_s), float(config.presence.typing_interval_s_min)),
+        PresenceLimits(float(config.presence.offline_delay_s), float(config.presence.typing_interval_s_min), load),
         float(queue.sweep_interval_s),
     )
 
 
-def connection_limits(config: ClusterConfig) -> ConnectionLimits:
+def connection_limits(config: ClusterConfig, load: Load) -> ConnectionLimits:
     """What one connection may do."""
     limits = config.limits
     return ConnectionLimits(
@@ -72,6 +72,7 @@ def connection_limits(config: ClusterConfig) -> ConnectionLimits:
         heartbeat_s_max=limits.heartbeat_s_max,
         open_conversations_max=limits.open_conversations_max,
         presence=config.presence.enabled,
+        load=load,
     )
 
 

@@ -12,6 +12,7 @@ from actors.accounts.api import AccountLimits
 from actors.connection.actor import ConnectionActor
 from actors.conversation.actor import ConversationActor
 from actors.presence.actor import PresenceActor
+from actors.presence.load import LoadActor
 from actors.queue.actor import QueueActor
 from actors.router.api import Household, Router
 from actors.shard.actor import ShardActor
@@ -125,6 +126,7 @@ def messenger_children(
             lambda: Supervisor(SupervisorFlags("one_for_one", intensity=10, period_s=10), shards),
             kind="supervisor",
         ),
+        *([ChildSpec("load", lambda: LoadActor(limits.presence.load))] if limits.presence.load.shed_lag_s else []),
     ]
 
 

@@ -349,6 +349,12 @@ class PresenceConfig:
         default=10,
         metadata=Whole("How long after its last connection an account still counts as online.", 0, 3600).metadata(),
     )
+    shed_lag_ms: int = field(
+        default=500,
+        metadata=Whole(
+            "A node this far behind tells of no presence and no typing until it has caught up; 0: never.", 0, 60_000
+        ).metadata(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

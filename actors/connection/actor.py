@@ -411,6 +411,8 @@ class ConnectionActor(Actor):
         else:
             if silent_s > QUIET_S:
                 self._wire.rest()
+            if session is not None:
+                session.watch_again()
             self.process.send_after(allowed_s - silent_s + 0.1, CHECK)
 
     def _deliver(self, batch: Batch) -> None:

@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from actors.presence.api import Load
+
 __all__ = ["Admission", "ConnectionLimits", "Drain", "Ended", "Origin", "Pressure", "Transport"]
 
 
@@ -43,6 +45,7 @@ class ConnectionLimits(NamedTuple):
         heartbeat_s_max: Longest agreed heartbeat.
         open_conversations_max: Chats watched at once.
         presence: Whether there is presence at all.
+        load: Whether there is none for now, because the node is behind.
     """
 
     handshake_timeout_s: float
@@ -55,6 +58,7 @@ class ConnectionLimits(NamedTuple):
     heartbeat_s_max: int
     open_conversations_max: int
     presence: bool
+    load: Load = Load()
 
 
 class Pressure(msgspec.Struct, frozen=True):

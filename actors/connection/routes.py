@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES", "Session"]
 
 BUSY_RETRY_MS: Final = 500
+SHED: Final = "The server is busy: who is there and who types is shown again later. Messages are not affected."
 OPERATIONS_OF_ACCOUNT: Final = ("sends", "marks", "typing", "opens", "lookups", "queries", "changes")
 OPERATIONS_OF_DEVICE: Final = ("logins",)
 
@@ -114,6 +115,22 @@ class Session:
             self.in_flight[conversation] = count - 1
         else:
             self.in_flight.pop(conversation, None)
+
+    def watch(self, conversation: str) -> bool:
+        """Ask to be told who is there in an open chat; asking twice changes nothing. False if that cannot be now."""
+        subscribe = Subscribe(self.process.pid, self.sender.account, ConversationId(conversation))
+        for account in self.open[conversation]:
+            try:
+                self.process.cast_sheddable(self.router.presence(account), subscribe)
+            except UnreachableError:
+                return False
+        return True
+
+    def watch_again(self) -> None:
+        """A presence process that crashed knows nobody any more, and one of a busy node was never asked."""
+        if not self.limits.load.shedding:
+            for conversation in self.open:
+                self.watch(conversation)
 
     def fail(self, request: int, code: Code, retry_after_ms: int = -1, sentence: str | None = None) -> None:
         """Answer a request with an error."""
@@ -233,12 +250,10 @@ def _open(session: Session, frame: Open) -> None:
     else:
         others = tuple({member for member in members if member != session.sender.account})
         session.open[frame.conversation] = others
-        subscribe = Subscribe(session.process.pid, session.sender.account, frame.conversation)
-        for account in others:
-            try:
-                session.process.cast_sheddable(session.router.presence(account), subscribe)
-            except UnreachableError:
-                session.fail(0, Code.BUSY, BUSY_RETRY_MS)
+        if session.limits.load.shedding:
+            session.fail(0, Code.NOT_AVAILABLE, sentence=SHED)
+        elif not session.watch(frame.conversation):
+            session.fail(0, Code.BUSY, BUSY_RETRY_MS)
 
 
 def _close(session: Session, frame: Close) -> None:
@@ -251,7 +266,8 @@ def _close(session: Session, frame: Close) -> None:
 
 def _typing(session: Session, frame: Typing) -> None:
     """Only from whom the server knows to look at the chat, and to whoever else looks at it."""
-    if frame.conversation in session.open and not session.wait_ms("typing"):
+    shed = session.limits.load.shedding
+    if frame.conversation in session.open and not session.wait_ms("typing") and not shed:
         presence = session.router.live_presence(session.sender.account)
         if presence is not None:
             session.process.cast_sheddable(presence, Type(frame.conversation, frame.active))

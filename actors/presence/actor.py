@@ -22,6 +22,7 @@ __all__ = ["PresenceActor"]
 SUBSCRIBERS_MAX: Final = 10_000
 RESUBSCRIBE_S: Final = 0.5
 IDLE_S: Final = 30.0
+CROSS_CHECK_S: Final = 300.0
 
 
 class LastSeen(NamedTuple):
@@ -60,6 +61,7 @@ class PresenceActor(LoadingActor):
     __slots__ = (
         "_account",
         "_asked",
+        "_checked_s",
         "_disk",
         "_limits",
         "_monitors",
@@ -84,6 +86,7 @@ class PresenceActor(LoadingActor):
         self._queues: dict[Ref, DeviceId] = {}
         self._vanished: dict[DeviceId, int] = {}
         self._asked: set[DeviceId] = set()
+        self._checked_s = 0.0
         self._view_monitor: Ref | None = None
         self._typed_s: dict[ConversationId, tuple[float, bool]] = {}
 
@@ -119,6 +122,7 @@ class PresenceActor(LoadingActor):
             if self._state is not None and not self._state.subscribers and not self.process.waiting:
                 self.process.stop()
             else:
+                self._cross_check()
                 self.process.send_after(IDLE_S, message)
 
     def handle_cast(self, message: Any) -> None:
@@ -145,8 +149,23 @@ class PresenceActor(LoadingActor):
         else:
             self._start_when_complete()
 
+    def _cross_check(self) -> None:
+        """Ask the queues again, slowly: word of a device that came or went may have been shed."""
+        now_s = self.process.runtime.clock.now_s()
+        state, view = self._state, self._view
+        if state is None or view is None or now_s - self._checked_s < CROSS_CHECK_S:
+            return
+        self._checked_s = now_s
+        for device in {*view.devices, *state.devices}:
+            queue = self._router.live_queue(device) if device in view.devices else None
+            if queue is not None:
+                self.process.cast(queue, Report(self.process.pid))
+            elif device in state.devices:
+                self._vanish(device)
+
     def _start_when_complete(self) -> None:
         if not self.is_loaded and self._state is not None and self._view is not None:
+            self._checked_s = self.process.runtime.clock.now_s()
             self.loaded()
 
     def receive(self, message: Any) -> None:
@@ -234,7 +253,7 @@ class PresenceActor(LoadingActor):
     def _tell(self) -> None:
         """Whoever may see a change is told of it; lost ones are made good by the next."""
         state, view = self._state, self._view
-        if state is None or view is None or self._asked:
+        if state is None or view is None or self._asked or self._limits.load.shedding:
             return
         for connection, picture in state.news(view):
             frame = Presence(self._account, picture.online, picture.last_seen_ms, picture.devices)

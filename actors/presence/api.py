@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from actors.presence.load import Load
 from protocol import AccountId, ConversationId, DeviceId
 from runtime import Pid
 
-__all__ = ["Appear", "PresenceLimits", "Subscribe", "Type", "Unsubscribe", "Vanish", "last_seen_key"]
+__all__ = ["Appear", "Load", "PresenceLimits", "Subscribe", "Type", "Unsubscribe", "Vanish", "last_seen_key"]
 
 
 class Appear(msgspec.Struct, frozen=True):
@@ -57,10 +58,12 @@ class PresenceLimits(NamedTuple):
     Attributes:
         offline_delay_s: How long after its last connection an account still counts as online.
         typing_interval_s_min: Typing in one conversation is passed on no more often than this.
+        load: Whether nothing is told for now, because the node is behind.
     """
 
     offline_delay_s: float
     typing_interval_s_min: float
+    load: Load = Load()
 
 
 def last_seen_key(account: AccountId) -> bytes:

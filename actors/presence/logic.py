@@ -48,6 +48,11 @@ class PresenceState(Generic[Handle]):
         """Whether a person looks at one of the devices."""
         return any(self._devices.values())
 
+    @property
+    def devices(self) -> frozenset[DeviceId]:
+        """The devices that are here, looked at or not."""
+        return frozenset(self._devices)
+
     def appear(self, device: DeviceId, foreground: bool, now_ms: int) -> None:
         """A device is here, or went to or from the foreground."""
         was_online = self.online
