@@ -43,6 +43,7 @@ def messenger_limits(config: ClusterConfig, load: Load) -> MessengerLimits:
             limits.delivery_window_bytes,
             queue.delivery_attempts_max,
             float(queue.resume_window_s),
+            float(queue.background_delay_s),
         ),
         AccountLimits(
             limits.devices_per_account_max,

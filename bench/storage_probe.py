@@ -140,8 +140,7 @@ def acks(up_to: int, count: int) -> Iterator[tuple[int, Record]]:
     """Yield an ack of each device, again and again."""
     for index in range(count):
         account = f"bob{index % DEVICES}"
-        marks = [(f"alice:{account}", 7)]
-        yield shard_of(account), Acked(device_of(index % DEVICES), up_to, account, marks)
+        yield shard_of(account), Acked(device_of(index % DEVICES), up_to, account)
 
 
 def report(name: str, value: float, unit: str = "us CPU") -> None:

@@ -185,6 +185,14 @@ class QueueConfig:
             "How long after a broken connection a device resumes without a full login.", 0, _DAY_S
         ).metadata(),
     )
+    background_delay_s: int = field(
+        default=5,
+        metadata=Whole(
+            "How long what is not urgent waits for a device in the background; six times as long if it saves power.",
+            0,
+            300,
+        ).metadata(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

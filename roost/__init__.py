@@ -9,10 +9,17 @@
 Reading order: `client` (the face) and what it gives: `sending`, `streams`, `events`, `content`, `history`, `queries`,
 `errors`. Below it the `runner` (event loop, socket, database) drives the `session`, which decides everything and
 touches nothing: `outbox` and `outboxes` (what is to be sent), `arrivals` (what comes), `marks` (receipts), `chats`
+<<<<<<< HEAD
 (presence and typing), `devices` (our own), `heartbeat`, `reconnection` with its `backoff`, `requests`; its decisions
 are `steps` of `changes`, frames and events. `connection` is the socket with its encrypted link (`address`), `store`
 the database (`schema`, `home`), `ports` the clock and the randomness. `opening` and `registration` are the ways in;
 `command`, `commands` and `terminal` what people run, `plain` what makes a stranger's text safe to show.
+=======
+(presence and typing), `heartbeat`, `power`, `reconnection` with its `backoff`, `requests`; its decisions are `steps`
+of `changes`, frames and events. `connection` is the socket with its encrypted link (`address`), `store` the database
+(`schema`, `home`), `ports` the clock and the randomness. `opening` and `registration` are the ways in; `command`,
+`commands` and `terminal` what people run, `plain` what makes a stranger's text safe to show.
+>>>>>>> cf7e557 (wip)
 
 Invariants: a step's changes are on disk before its frames leave and its events are told. So a number is never used
 twice, an ack never precedes the storing, and a message shown is a message kept. The session reads neither clock nor
@@ -60,6 +67,7 @@ from roost.events import (
 )
 from roost.history import Chat, MessageState, StoredMessage
 from roost.opening import Opening, connect
+from roost.power import Power
 from roost.queries import AccountSettings, KnownDevice, Person, RateLimit, RelatedAccounts
 from roost.registration import CodeRequest, register
 from roost.sending import Sending
@@ -69,7 +77,7 @@ __all__ = [
     "AccountInUseError", "AccountMissingError", "AccountSettings", "AddressError", "Chat", "Client", "CodeRequest",
     "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "DeviceAdded", "DeviceRemoved", "Event",
     "EventStream", "EventsLost", "KnownDevice", "MessageDelayed", "MessageFailed", "MessageQueued", "MessageReceived",
-    "MessageSent", "MessageState", "NotConnectedError", "NotDelivered", "Opening", "OutboxFullError", "Person",
+    "MessageSent", "MessageState", "NotConnectedError", "NotDelivered", "Opening", "OutboxFullError", "Person", "Power",
     "PresenceChanged", "QueueDrained", "RateLimit", "ReceiptChanged", "RefusedError", "RelatedAccounts", "RoostError",
     "SendFailedError", "Sending", "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError", "StoppedError",
     "StoreError", "StoreNewerError", "StoredMessage", "Text", "TextError", "TypingChanged", "UnknownContent", "connect",

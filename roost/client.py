@@ -28,6 +28,7 @@ from roost.events import (
     ReceiptChanged,
 )
 from roost.history import MessageState
+from roost.power import Power
 from roost.queries import Queries
 from roost.runner import Runner
 from roost.sending import Sending
@@ -57,7 +58,7 @@ class Client(Queries):
     After `close` the database is closed, too: whatever needs it raises `ConnectionClosedError`.
     """
 
-    def __init__(self, store: Store, *, foreground: bool = True) -> None:
+    def __init__(self, store: Store, *, foreground: bool = True, power: Power = Power.BATTERY) -> None:
         super().__init__()
         if not store.account:
             raise AccountMissingError(
@@ -76,7 +77,7 @@ class Client(Queries):
         self._streams.add(self._first_stream)
         self._online = asyncio.Event()
         self.connection = ConnectionChanged(ConnectionState.CONNECTING)
-        self._runner = Runner(store, self.server, self._publish, self._answered, foreground=foreground)
+        self._runner = Runner(store, self.server, self._publish, self._answered, foreground=foreground, power=power)
         self._runner.start()
 
     async def __aenter__(self) -> Self:
@@ -130,14 +131,15 @@ class Client(Queries):
         """
         return conversation_with(self.account, name)
 
-    async def send(self, to: str, text: str, *, ttl_s: int = 0, urgent: bool = False) -> Sending:
+    async def send(self, to: str, text: str, *, ttl_s: int = 0, urgent: bool = True) -> Sending:
         """Send a text; return when it is durable in the outbox, connected or not.
 
         Args:
             to: an account's address, or a conversation.
             text: what to say.
             ttl_s: seconds after which it need not be delivered any more; 0 for the server's own limit.
-            urgent: whether it should wake the reader's device.
+            urgent: whether it comes at once to a device in the background, too, as what a person writes should; what a
+                program says that can wait a few seconds is better not.
 
         Raises:
             AddressError: `to` is not written correctly.
@@ -259,8 +261,13 @@ class Client(Queries):
         self._runner.wake()
 
     def set_foreground(self, foreground: bool) -> None:
-        """A person has begun or stopped looking; in the background the device speaks less often."""
+        """A person has begun or stopped looking; in the background it speaks less often and hears in batches."""
         self._runner.session.set_foreground(foreground)
+        self._runner.wake()
+
+    def set_power(self, power: Power) -> None:
+        """The device is fed in another way: its battery is low or full again, its network metered or not."""
+        self._runner.session.set_power(power)
         self._runner.wake()
 
     # Within.

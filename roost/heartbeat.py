@@ -9,10 +9,13 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
+from roost.power import Power
+
 __all__ = ["FOREGROUND_HEARTBEAT_S", "Beat", "Heartbeat", "heartbeat_wanted_s"]
 
 FOREGROUND_HEARTBEAT_S: Final = 60
 _BACKGROUND_HEARTBEAT_S: Final = 240
+_SAVING_HEARTBEAT_S: Final = 900
 _ANSWER_WAIT_S_MAX: Final = 10.0
 _MISSED_MAX: Final = 2
 _SAFETY: Final = 0.75
@@ -27,8 +30,10 @@ class Beat(Enum):
     DEAD = auto()
 
 
-def heartbeat_wanted_s(*, foreground: bool) -> int:
+def heartbeat_wanted_s(*, foreground: bool, power: Power) -> int:
     """Return the interval to ask the server for: a client that nobody looks at saves its battery."""
+    if power is Power.SAVING:
+        return _SAVING_HEARTBEAT_S
     return FOREGROUND_HEARTBEAT_S if foreground else _BACKGROUND_HEARTBEAT_S
 
 

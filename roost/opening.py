@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from roost.client import Client
 from roost.home import find_account
+from roost.power import Power
 from roost.store import Store
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ __all__ = ["Opening", "connect"]
 class Opening:
     """What `connect` returns: ``async with`` it, or ``await`` it and close the client yourself."""
 
-    def __init__(self, account: str | None, server: str | None, folder: Path | None, foreground: bool) -> None:
+    def __init__(
+        self, account: str | None, server: str | None, folder: Path | None, foreground: bool, power: Power
+    ) -> None:
         self._account = account
         self._server = server
         self._folder = folder
         self._foreground = foreground
+        self._power = power
         self._client: Client | None = None
 
     def __await__(self) -> Generator[Any, None, Client]:
@@ -34,7 +38,7 @@ class Opening:
         path = find_account(self._account, self._server, self._folder)
         store = await asyncio.to_thread(Store, path)
         try:
-            return Client(store, foreground=self._foreground)
+            return Client(store, foreground=self._foreground, power=self._power)
         except BaseException:
             store.close()
             raise
@@ -51,7 +55,12 @@ class Opening:
 
 
 def connect(
-    account: str | None = None, *, server: str | None = None, folder: Path | None = None, foreground: bool = True
+    account: str | None = None,
+    *,
+    server: str | None = None,
+    folder: Path | None = None,
+    foreground: bool = True,
+    power: Power = Power.BATTERY,
 ) -> Opening:
     """Open a registered account and keep it connected, with back-off, until it is closed.
 
@@ -62,6 +71,7 @@ def connect(
         server: the server, as ``HOST:PORT``; needed only when the same address is registered on several.
         folder: where the accounts lie; None for $ROOST_HOME or ~/.local/share/roost.
         foreground: whether a person is looking; False makes the device speak to the server less often.
+        power: how the device is fed; a program on a server says `Power.MAINS`, and nothing is held back for it.
 
     Raises:
         AccountMissingError: no such account is registered here, or several and none was named.
@@ -69,4 +79,4 @@ def connect(
         AccountInUseError: another process has this account open.
         StoreError: its database cannot be used; `StoreNewerError` if a newer version wrote it.
     """
-    return Opening(account, server, folder, foreground)
+    return Opening(account, server, folder, foreground, power)

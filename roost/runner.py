@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from roost.address import ServerAddress
     from roost.events import Event
+    from roost.power import Power
     from roost.steps import Answered, Step
     from roost.store import Store
 
@@ -44,6 +45,7 @@ class Runner:
         publish: takes each event, in order.
         answered: takes each answer to a request.
         foreground: whether a person is looking.
+        power: how the device is fed.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Runner:
         answered: Callable[[Answered], None],
         *,
         foreground: bool,
+        power: Power,
     ) -> None:
         self._store = store
         self._address = address
@@ -67,7 +70,7 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.session = Session(store.snapshot(), self._clock, SystemRandomness(), foreground=foreground)
+        self.session = Session(store.snapshot(), self._clock, SystemRandomness(), foreground=foreground, power=power)
 
     def start(self) -> None:
         """Begin to connect."""

@@ -48,6 +48,7 @@ from roost.heartbeat import Beat, heartbeat_wanted_s
 from roost.heartbeat import Heartbeat as Pulse
 from roost.marks import Marks
 from roost.outboxes import Outboxes
+from roost.power import Power
 from roost.reconnection import FINAL_CODES, Reconnection
 from roost.requests import Requests
 from roost.steps import Step
@@ -90,6 +91,7 @@ class Session:
         clock: the time, for deadlines and for stamping messages.
         randomness: ids, epochs and jitter.
         foreground: whether a person is looking, which decides how often the device must speak.
+        power: how the device is fed.
     """
 
     __slots__ = (
@@ -111,13 +113,23 @@ class Session:
         "foreground",
         "payload_size_bytes_max",
         "phase",
+        "power",
         "retry_at_s",
     )
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, randomness: Randomness, *, foreground: bool = True) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        clock: Clock,
+        randomness: Randomness,
+        *,
+        foreground: bool = True,
+        power: Power = Power.BATTERY,
+    ) -> None:
         self.account = snapshot.account
         self.phase = Phase.OFFLINE
         self.foreground = foreground
+        self.power = power
         self.payload_size_bytes_max = _PAYLOAD_SIZE_BYTES_MAX_DEFAULT
         self.retry_at_s = 0.0
         self._clock = clock
@@ -152,7 +164,7 @@ class Session:
         self.phase = Phase.LOGGING_IN
         self._login_until_s = now_s + _LOGIN_WAIT_S
         self._pulse = Pulse(now_s)
-        heartbeat_s = heartbeat_wanted_s(foreground=self.foreground)
+        heartbeat_s = heartbeat_wanted_s(foreground=self.foreground, power=self.power)
         self._step.frames.append(Hello(VERSIONS, SOFTWARE))
         self._step.frames.append(
             Login(
@@ -162,6 +174,7 @@ class Session:
                 heartbeat_s,
                 self._arrivals.token,
                 self._arrivals.received_up_to,
+                self.power,
             )
         )
 
@@ -292,10 +305,18 @@ class Session:
 
     def set_foreground(self, foreground: bool) -> None:
         """A person has begun or stopped looking."""
-        if foreground != self.foreground:
-            self.foreground = foreground
+        self._set_state(foreground, self.power)
+
+    def set_power(self, power: Power) -> None:
+        """The device is fed in another way."""
+        self._set_state(self.foreground, power)
+
+    def _set_state(self, foreground: bool, power: Power) -> None:
+        if (foreground, power) != (self.foreground, self.power):
+            self.foreground, self.power = foreground, power
             if self.phase is Phase.READY:
-                self._step.frames.append(SetState(foreground, heartbeat_wanted_s(foreground=foreground)))
+                heartbeat_s = heartbeat_wanted_s(foreground=foreground, power=power)
+                self._step.frames.append(SetState(foreground, heartbeat_s, power))
 
     @property
     def device_news(self) -> tuple[DeviceAdded | DeviceRemoved, ...]:

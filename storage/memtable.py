@@ -11,8 +11,6 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, TypeAlias
 
 from storage.records import (
-    MESSAGE,
-    NOTICE,
     Accepted,
     Acked,
     Emptied,
@@ -239,16 +237,7 @@ class Memtable:
                 remaining |= 1 << target
                 continue
             if entry is None:
-                entry = Entry(
-                    position,
-                    MESSAGE,
-                    record.conversation,
-                    record.seq,
-                    record.sender,
-                    record.expires_ms,
-                    record.flags,
-                    record.body,
-                )
+                entry = Entry.of(position, record)
             self._enqueue(shard, devices, entry)
         if remaining and position > self.parked:
             self.outbox[position] = OutboxJob(shard, record, remaining)
@@ -259,16 +248,7 @@ class Memtable:
             self.cursors[cursor] = record.source_position
             self.dirty_cursors.add(cursor)
         # One entry for all devices of the record: they differ in nothing.
-        entry = Entry(
-            position,
-            record.kind,
-            record.conversation,
-            record.seq,
-            record.sender,
-            record.expires_ms,
-            record.flags,
-            record.body,
-        )
+        entry = Entry.of(position, record)
         for _, devices in record.targets:
             self._enqueue(shard, devices, entry)
 
@@ -300,9 +280,7 @@ class Memtable:
         for account, devices in record.targets:
             target = self._shard_of(account)
             if target == shard:
-                _, conversation, seq = record.notices[0]
-                entry = Entry(position, NOTICE, conversation, seq, record.account, 0, 0, record.bodies[0])
-                self._enqueue(shard, devices, entry)
+                self._enqueue(shard, devices, Entry.of(position, record))
             else:
                 remaining |= 1 << target
         if remaining and position > self.parked:

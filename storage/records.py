@@ -94,13 +94,11 @@ class Acked(msgspec.Struct, array_like=True, tag=3, gc=False, frozen=True):
         device: The device.
         up_to: The highest position that it has.
         account: Its account.
-        marks: Conversation and seq that became delivered thereby; kept for readers of the journal.
     """
 
     device: bytes
     up_to: int
     account: str
-    marks: list[tuple[str, int]]
 
 
 class Marked(msgspec.Struct, array_like=True, tag=4, gc=False, frozen=True):
@@ -194,6 +192,17 @@ class Entry(msgspec.Struct, array_like=True, gc=False, frozen=True):
     expires_ms: int
     flags: int
     body: bytes
+
+    @staticmethod
+    def of(position: int, record: Accepted | Entries | Removed) -> Entry:
+        """What waits in a queue because of the record at this position."""
+        if isinstance(record, Removed):
+            ((_, conversation, seq),) = record.notices
+            return Entry(position, NOTICE, conversation, seq, record.account, 0, 0, record.bodies[0])
+        kind = record.kind if isinstance(record, Entries) else MESSAGE
+        return Entry(
+            position, kind, record.conversation, record.seq, record.sender, record.expires_ms, record.flags, record.body
+        )
 
     @property
     def size_bytes(self) -> int:

@@ -29,6 +29,7 @@ from protocol import (
 )
 from protocol.limits import FRAME_SIZE_BYTES_MAX
 from protocol.messages import (
+    POWER_SAVING,
     Bye,
     DevicesChanged,
     Error,
@@ -343,7 +344,7 @@ class ConnectionActor(Actor):
         self._session = Session(process, sender, queue, key, self._router, self._limiter, self._limits, self._send)
         # Until it answers; from then on it says itself that it ends, and two dictionaries less are kept (448 bytes).
         self._monitor = process.monitor(queue)
-        process.cast(queue, Attach(process.pid, login.session, login.received_up_to, login.foreground))
+        process.cast(queue, Attach(process.pid, login.session, login.received_up_to, login.foreground, login.power))
 
     def _attached(self, attached: Attached) -> None:
         process, login, session = self.process, self._login, self._session
@@ -356,7 +357,7 @@ class ConnectionActor(Actor):
             self._hurry = None
         self._forget_monitor()
         self._admission.logged_in()
-        self._agree(login.foreground, login.heartbeat_s)
+        self._agree(login)
         self._send(
             Ready(
                 sender.account,
@@ -379,12 +380,12 @@ class ConnectionActor(Actor):
             if self._session is not None and self._login is None:
                 self._send(changed)
 
-    def _agree(self, foreground: bool, wish_s: int) -> None:
-        """The heartbeat of this device: what it wishes, within the limits, and brisk while a person looks."""
+    def _agree(self, device: Login | SetState) -> None:
+        """The heartbeat of this device: what it wishes, within the limits; brisk while a person looks, if it can."""
         longest_s = self._limits.heartbeat_s_max
-        if foreground:
+        if device.foreground and device.power != POWER_SAVING:
             longest_s = min(longest_s, FOREGROUND_HEARTBEAT_S_MAX)
-        self._heartbeat_s = max(self._limits.heartbeat_s_min, min(wish_s, longest_s))
+        self._heartbeat_s = max(self._limits.heartbeat_s_min, min(device.heartbeat_s, longest_s))
 
     def _set_state(self, frame: SetState) -> None:
         session = self._session
@@ -393,9 +394,9 @@ class ConnectionActor(Actor):
         if wait_ms:
             session.fail(0, Code.RATE_LIMITED, wait_ms)
             return
-        self._agree(frame.foreground, frame.heartbeat_s)
+        self._agree(frame)
         self._send(Heartbeat(self._heartbeat_s))
-        session.cast_queue(Turn(self.process.pid, frame.foreground))
+        session.cast_queue(Turn(self.process.pid, frame.foreground, frame.power))
 
     def _check(self) -> None:
         """A timer that only looks: it is set anew for the rest of the time, not at every frame."""

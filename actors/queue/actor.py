@@ -22,8 +22,9 @@ from actors.queue.api import (
     Report,
     Turn,
 )
-from actors.queue.logic import Forgotten, QueueState
-from actors.queue.removals import Removals, RetryRemovals
+from actors.queue.hold import Hold, Release
+from actors.queue.logic import Forgotten, QueueState, delay_s
+from actors.queue.removals import Removals, RetryRemovals, Sweep
 from actors.receipts.api import Advance, Tell
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, RemovalDurable, inform
@@ -39,7 +40,7 @@ from protocol.messages import (
 )
 from runtime import MAILBOX_FULL, NORMAL, Down, Pid, Reason, Ref
 from storage import Entry, QueueView
-from storage.records import MESSAGE, Acked, Emptied
+from storage.records import MESSAGE, Acked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +50,6 @@ __all__ = ["QueueActor"]
 IDLE_S: Final = 60.0
 SUSPICION_S: Final = 3_600.0
 RECEIPTS_KEPT_MAX: Final = 256
-SWEEP_PAGE_COUNT: Final = 256
-SWEEP_PAGE_BYTES: Final = 1 << 20
 NONE_LEAVES: Final[Mapping[int, None]] = MappingProxyType({})
 
 
@@ -58,12 +57,6 @@ class Page(NamedTuple):
     """Entries that were read for delivery, in the session that asked for them."""
 
     session: bytes
-    entries: list[Entry]
-
-
-class Sweep(NamedTuple):
-    """Entries that were read to be removed: the expired ones, or all of a revoked device."""
-
     entries: list[Entry]
 
 
@@ -95,6 +88,7 @@ class QueueActor(LoadingActor):
         "_drained_told",
         "_flow_open",
         "_foreground",
+        "_hold",
         "_leaving",
         "_limits",
         "_monitor",
@@ -102,11 +96,9 @@ class QueueActor(LoadingActor):
         "_receipts",
         "_removals",
         "_retiring",
-        "_revoked",
         "_router",
         "_session",
         "_state",
-        "_sweeping",
     )
 
     def __init__(self, device: DeviceId, account: AccountId, disk: Disk, router: Router, limits: QueueLimits) -> None:
@@ -123,9 +115,8 @@ class QueueActor(LoadingActor):
         self._drained_told = False
         self._flow_open = True
         self._foreground = False
+        self._hold: Hold | None = None  # while nobody looks at the device
         self._reading = False
-        self._sweeping = False
-        self._revoked = False
         self._retiring = False
         self._receipts: dict[tuple[str, str], Receipt] = {}
         self._removals: Removals | None = None  # with the first removal
@@ -149,7 +140,7 @@ class QueueActor(LoadingActor):
         if kind is Page:
             self._page(message)
         elif kind is Sweep:
-            self._sweep(message.entries)
+            self._some_removals().sweep(message.entries)
         elif kind is QueueView:
             self._state = QueueState(
                 self._account, message.count, message.size_bytes, message.tail_position, self._limits
@@ -162,6 +153,9 @@ class QueueActor(LoadingActor):
                 self._detach(broken=message.reason is not NORMAL)
         elif kind is Retire:
             self._retire()
+        elif kind is Release:
+            self._let_go()
+            self._pump()
         elif kind is RetryRemovals:
             self._some_removals().ask_again()
 
@@ -174,7 +168,8 @@ class QueueActor(LoadingActor):
         state = self._state if self.is_loaded else None
         away_s = self.process.runtime.clock.now_s() - self._detached_s
         keep_s = SUSPICION_S if state is not None and state.attempts else self._limits.resume_window_s
-        busy = self._connection is not None or self._reading or self._sweeping or self._leaving or self.process.waiting
+        removing = self._removals is not None and self._removals.busy
+        busy = self._connection is not None or self._reading or removing or self.process.waiting
         if state is None or busy or away_s < keep_s:
             self._arm_retirement()
         else:
@@ -182,7 +177,7 @@ class QueueActor(LoadingActor):
 
     def _attach(self, attach: Attach) -> None:
         process, state = self.process, self._state
-        if self._revoked:
+        if self._removals is not None and self._removals.revoked:
             process.cast(attach.connection, Fault(Code.DEVICE_REVOKED))
             return
         if self._connection is not None:
@@ -198,14 +193,15 @@ class QueueActor(LoadingActor):
         self._monitor = process.monitor(attach.connection)
         self._session = process.runtime.randomness.bytes(16)
         self._foreground = attach.foreground
+        self._hold = self._hold_for(attach)
         self._appear()
         self._drained_told = False
         self._flow_open = True
         self._reading = False
         waiting = max(0, state.count)  # an entry may be removed before word of it came
         process.cast(attach.connection, Attached(self._session, resumed, waiting))
-        for receipt in self._receipts.values() if resumed else ():
-            process.cast_sheddable(attach.connection, receipt)
+        if resumed:
+            self._let_go()
         self._receipts.clear()
         self._pump()
 
@@ -221,7 +217,9 @@ class QueueActor(LoadingActor):
     def _detach(self, *, broken: bool) -> None:
         if self._monitor is not None:
             self.process.demonitor(self._monitor)
-        self._connection = self._monitor = None
+        if self._hold is not None:
+            self._hold.end()
+        self._connection = self._monitor = self._hold = None
         self._detached_s = self.process.runtime.clock.now_s()
         self._state.detach(broken)
         self._vanish()
@@ -253,11 +251,41 @@ class QueueActor(LoadingActor):
         self._disk.store.directory.put(last_seen_key(self._account), now_ms.to_bytes(8, "big"), _ignore)
 
     def _turn(self, turn: Turn) -> None:
-        if turn.connection == self._connection and turn.foreground != self._foreground:
+        if turn.connection != self._connection:
+            return
+        if turn.foreground != self._foreground:
             if self._foreground:
                 self._looked_away()
             self._foreground = turn.foreground
             self._appear()
+        self._let_go()
+        self._hold = self._hold_for(turn)
+        self._pump()
+
+    def _hold_for(self, device: Attach | Turn) -> Hold | None:
+        longest_s = delay_s(device.foreground, device.power, self._limits)
+        return Hold(self.process, longest_s) if longest_s else None
+
+    def _let_go(self) -> None:
+        """The receipts that were held go out, and the entries may be read again."""
+        if self._hold is not None:
+            self._hold.end()
+        if self._receipts and self._connection is not None:
+            for receipt in self._receipts.values():
+                self.process.cast_sheddable(self._connection, receipt)
+            self._receipts.clear()
+
+    def _holds(self, hold: Hold, entry: Entry, was_live: bool) -> bool:
+        """Whether an entry waits; one that does not takes along what came before it."""
+        if not hold.takes(entry):
+            self._let_go()
+            return False
+        if not hold.waits and not was_live:
+            return False  # it follows what is on its way already
+        hold.begin()
+        if self._state.holds_much:
+            self._let_go()
+        return True
 
     def _report(self, report: Report) -> None:
         here = self._connection is not None
@@ -274,16 +302,18 @@ class QueueActor(LoadingActor):
             self._pump()
 
     def _enqueue(self, enqueue: Enqueue) -> None:
-        state = self._state
+        state, hold, removals = self._state, self._hold, self._removals
         batch: list[tuple[int, int, bytes]] = []
         for entry in enqueue.entries:
             was_live = state.live
             if not state.admit(entry) or entry.position in self._leaving or state.knows(entry.position):
                 continue
-            if self._revoked:
-                self._remove(entry, NOTICE_REVOKED)
+            if removals is not None and removals.revoked:
+                removals.begin(entry, NOTICE_REVOKED)
             elif state.refuses(entry):
                 self._turn_away(entry)
+            elif hold is not None and not batch and self._holds(hold, entry, was_live):
+                continue
             elif was_live and self._connection is not None and self._flow_open and state.window_open:
                 state.send(entry)
                 batch.append((entry.position, entry.kind, entry.body))
@@ -296,6 +326,8 @@ class QueueActor(LoadingActor):
         """Read the next page for delivery, if there is one and there is room for it."""
         state, connection = self._state, self._connection
         if connection is None or self._reading or not self._flow_open:
+            return
+        if self._hold is not None and self._hold.waits:
             return
         if state.live:
             if not self._drained_told:
@@ -326,9 +358,9 @@ class QueueActor(LoadingActor):
             if entry.position in self._leaving or entry.position <= state.acked_up_to:
                 continue
             if state.is_poison(entry.position):
-                self._remove(entry, NOTICE_POISON)
+                self._some_removals().begin(entry, NOTICE_POISON)
             elif entry.expires_ms and entry.expires_ms <= now_ms:
-                self._remove(entry, NOTICE_EXPIRED)
+                self._some_removals().begin(entry, NOTICE_EXPIRED)
             else:
                 state.send(entry)
                 batch.append((entry.position, entry.kind, entry.body))
@@ -359,26 +391,31 @@ class QueueActor(LoadingActor):
             return
         process, account = self.process, self._account
         self._disk.tally.delivered += forgotten.entries_count
-        self._write_ack(forgotten.marks)
+        self._write_ack()
         for conversation, seq in forgotten.marks:
             try:
                 process.cast(self._router.conversation(ConversationId(conversation)), Advance(account, seq, 0))
             except UnreachableError:
                 continue  # the client's own Mark at its next login heals this
 
-    def _write_ack(self, marks: list[tuple[str, int]]) -> None:
+    def _write_ack(self) -> None:
         """Never past an entry that leaves with a notice: until the notice is on disk, the entry must be found again."""
         up_to = min(self._state.acked_up_to, min(self._leaving) - 1) if self._leaving else self._state.acked_up_to
         if up_to > self._ack_written:
             self._ack_written = up_to
-            self._disk.append(Acked(self._device, up_to, self._account, marks), self.process.pid)
+            self._disk.append(Acked(self._device, up_to, self._account), self.process.pid)
 
     def _tell(self, tell: Tell) -> None:
-        receipt = tell.receipt
-        if self._connection is not None:
+        receipt, hold = tell.receipt, self._hold
+        if self._connection is not None and (hold is None or not (hold.waits or self._state.live)):
             self.process.cast_sheddable(self._connection, receipt)
         elif len(self._receipts) < RECEIPTS_KEPT_MAX:
             self._receipts[(receipt.conversation, receipt.account)] = receipt
+            if hold is not None:
+                hold.begin()
+        if hold is not None and len(self._receipts) == RECEIPTS_KEPT_MAX:
+            self._let_go()
+            self._pump()
 
     def _pass(self, ephemeral: Pass) -> None:
         if self._connection is not None:
@@ -389,50 +426,23 @@ class QueueActor(LoadingActor):
             self.process.cast(self._connection, changed)
 
     def _expire(self, _: Expire) -> None:
-        if not self._sweeping:
-            self._sweep_from(0)
+        self._some_removals().expire()
 
     def _revoke(self, _: DeviceRevoked) -> None:
-        self._revoked = True
         if self._connection is not None:
             self.process.cast(self._connection, Fault(Code.DEVICE_REVOKED))
             self._detach(broken=False)
-        self._sweep_from(0)
-
-    def _sweep_from(self, position: int) -> None:
-        self._sweeping = True
-        self._disk.store.read_queue(
-            self._disk.shard, self._device, position, SWEEP_PAGE_COUNT, SWEEP_PAGE_BYTES, inform(self.process, Sweep)
-        )
-
-    def _sweep(self, entries: list[Entry]) -> None:
-        now_ms = self.process.runtime.clock.wall_ms()
-        for entry in entries:
-            if entry.position in self._leaving or entry.position <= self._state.acked_up_to:
-                continue
-            if self._revoked:
-                self._remove(entry, NOTICE_REVOKED)
-            elif entry.expires_ms and entry.expires_ms <= now_ms:
-                self._remove(entry, NOTICE_EXPIRED)
-        if entries:
-            self._sweep_from(entries[-1].position)
-        else:
-            self._sweeping = False
-            self._finish_revocation()
-
-    def _remove(self, entry: Entry, reason: int) -> None:
-        self._state.remove([entry])
-        self._some_removals().begin(entry, reason)
+        self._some_removals().revoke()
 
     def _some_removals(self) -> Removals:
         if self._removals is None:
-            self._removals = Removals(self.process, self._device, self._account, self._disk, self._router)
+            self._removals = Removals(self.process, self._device, self._account, self._state, self._disk, self._router)
             self._leaving = self._removals.leaving
         return self._removals
 
     def _turn_away(self, entry: Entry) -> None:
         """An entry too many goes; the conversation hears of it, and takes no more for us while we are full."""
-        self._remove(entry, NOTICE_OVER_QUOTA)
+        self._some_removals().begin(entry, NOTICE_OVER_QUOTA)
         conversation = self._router.live_conversation(ConversationId(entry.conversation))
         if conversation is not None:
             self.process.cast_sheddable(conversation, Full(self._device, full=True))
@@ -440,18 +450,13 @@ class QueueActor(LoadingActor):
     def _probe(self, probe: Probe) -> None:
         self.process.cast_sheddable(probe.conversation, Full(self._device, full=not self._state.has_room()))
 
-    def _sender_known(self, view: AccountView) -> None:
-        self._some_removals().sender_known(view)
+    def _account_known(self, view: AccountView) -> None:
+        self._some_removals().account_known(view)
 
     def _removed(self, removal: RemovalDurable) -> None:
-        self._some_removals().durable(removal.positions)
-        self._write_ack([])
-        self._finish_revocation()
-
-    def _finish_revocation(self) -> None:
-        if self._revoked and not self._sweeping and not self._leaving:
-            self._disk.append(Emptied(self._device, self._account))
-            self.process.stop()
+        removals = self._some_removals()
+        removals.durable(removal.positions)
+        self._write_ack()
 
     _routes: Final[dict[type, Any]] = {
         Enqueue: _enqueue,
@@ -468,7 +473,7 @@ class QueueActor(LoadingActor):
         Expire: _expire,
         RemovalDurable: _removed,
         DeviceRevoked: _revoke,
-        AccountView: _sender_known,
+        AccountView: _account_known,
     }
 
 

@@ -35,12 +35,14 @@ class Attach(msgspec.Struct, frozen=True):
         session: Token of an earlier session that it wants to resume, or empty.
         received_up_to: Position up to which the device has committed itself, by its own word.
         foreground: Whether a person looks.
+        power: How the device is fed, one of the POWER values of the protocol.
     """
 
     connection: Pid
     session: bytes
     received_up_to: int
     foreground: bool
+    power: int
 
 
 class Attached(msgspec.Struct, frozen=True):
@@ -88,10 +90,11 @@ class NoticeBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """The application on the device went to the foreground or background."""
+    """The application on the device went to the foreground or background, or its power has changed."""
 
     connection: Pid
     foreground: bool
+    power: int
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -134,6 +137,7 @@ class QueueLimits(NamedTuple):
         window_bytes: Bytes on their way to the device without its ack.
         attempts_max: Connections that may break over the same entry before it is taken for poison.
         resume_window_s: How long a session may be resumed.
+        background_delay_s: How long what is not urgent may wait for a device at which nobody looks; 0 for not at all.
     """
 
     entries_max: int
@@ -141,3 +145,4 @@ class QueueLimits(NamedTuple):
     window_bytes: int
     attempts_max: int
     resume_window_s: float
+    background_delay_s: float = 0.0

@@ -12,15 +12,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from protocol.messages import POWER_MAINS, POWER_SAVING
 from storage.records import MESSAGE
 
 if TYPE_CHECKING:
     from actors.queue.api import QueueLimits
     from storage import Entry
 
-__all__ = ["Forgotten", "QueueState", "Unacked"]
+__all__ = ["Forgotten", "QueueState", "Unacked", "delay_s"]
 
 ISOLATE_AFTER: Final = 3
+SAVING_FACTOR: Final = 6
+HELD_COUNT_MAX: Final = 128
+
+
+def delay_s(foreground: bool, power: int, limits: QueueLimits) -> float:
+    """How long what is not urgent may wait for a device in this state."""
+    if foreground or power == POWER_MAINS:
+        return 0.0
+    return limits.background_delay_s * (SAVING_FACTOR if power == POWER_SAVING else 1)
 
 
 class Unacked(NamedTuple):
@@ -103,6 +113,15 @@ class QueueState:
     def page_count(self) -> int:
         """How many entries the next page may have."""
         return 1 if self.attempts >= ISOLATE_AFTER else 128
+
+    @property
+    def holds_much(self) -> bool:
+        """Whether so much waits that it is not to wait longer: a full window, a page, or half of a small quota."""
+        limits = self._limits
+        held, held_bytes = self.count - len(self.unacked), self.size_bytes - self._unacked_bytes
+        return held >= min(HELD_COUNT_MAX, limits.entries_max // 2) or held_bytes >= min(
+            limits.window_bytes, limits.size_bytes_max // 2
+        )
 
     def admit(self, entry: Entry) -> bool:
         """Count an entry that is durable now; False if it is here already."""

@@ -1,27 +1,36 @@
-"""What leaves a queue without the device's ack: with a notice to the sender, or for good with its device."""
+"""What leaves a queue without the device's ack: what has expired, is too much, is poison, or was a removed device's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from actors.accounts.api import AccountView, Show
 from actors.queue.api import NoticeBody
 from actors.router.api import Router, UnreachableError
+from actors.shard.api import Disk, inform
 from protocol import AccountId, DeviceId
-from storage.records import MESSAGE, Removed
+from protocol.messages import NOTICE_EXPIRED, NOTICE_REVOKED
+from storage.records import MESSAGE, Emptied, Entry, Removed
 
 if TYPE_CHECKING:
-    from actors.shard.api import Disk
+    from actors.queue.logic import QueueState
     from runtime import Process
-    from storage import Entry
 
-__all__ = ["Removals", "RetryRemovals"]
+__all__ = ["Removals", "RetryRemovals", "Sweep"]
 
 RETRY_S: Final = 1.0
+SWEEP_PAGE_COUNT: Final = 256
+SWEEP_PAGE_BYTES: Final = 1 << 20
 
 _encode = msgspec.msgpack.Encoder().encode
+
+
+class Sweep(NamedTuple):
+    """Entries that were read to be removed: the expired ones, or all of a revoked device."""
+
+    entries: list[Entry]
 
 
 class RetryRemovals:
@@ -35,23 +44,48 @@ class Removals:
         process: The process of the queue.
         device: Whose queue it is.
         account: Whose device it is.
+        state: What the queue holds.
         disk: The account's shard of the store.
         router: Where accounts are found.
 
     Attributes:
         leaving: Positions that wait for the view of their sender, or whose removal is on its way to the disk.
+        revoked: Whether the device is no longer one of its account: then everything leaves, and the queue ends.
     """
 
-    __slots__ = ("_account", "_asked", "_device", "_disk", "_process", "_router", "leaving")
+    __slots__ = (
+        "_account",
+        "_asked",
+        "_device",
+        "_disk",
+        "_due",
+        "_process",
+        "_router",
+        "_state",
+        "_sweeping",
+        "leaving",
+        "revoked",
+    )
 
-    def __init__(self, process: Process, device: DeviceId, account: AccountId, disk: Disk, router: Router) -> None:
+    def __init__(
+        self, process: Process, device: DeviceId, account: AccountId, state: QueueState, disk: Disk, router: Router
+    ) -> None:
         self._process = process
         self._device = device
         self._account = account
+        self._state = state
         self._disk = disk
         self._router = router
         self._asked: dict[int, tuple[Entry, int]] = {}
+        self._due = False
+        self._sweeping = False
         self.leaving: dict[int, None] = {}
+        self.revoked = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether something leaves, or is looked for."""
+        return self._sweeping or bool(self.leaving)
 
     def begin(self, entry: Entry, reason: int) -> None:
         """Take an entry out, as soon as it is known which devices of its sender are to be told.
@@ -60,6 +94,7 @@ class Removals:
             entry: What goes. A notice goes without one of its own.
             reason: One of the reasons of a notice.
         """
+        self._state.remove([entry])
         self.leaving[entry.position] = None
         if entry.kind != MESSAGE:
             self._write(entry, reason, None)
@@ -69,9 +104,9 @@ class Removals:
         if len(self._asked) == 1:
             self._process.send_after(RETRY_S, RetryRemovals())
 
-    def _ask(self, sender: str) -> None:
+    def _ask(self, account: str) -> None:
         try:
-            self._process.cast(self._router.account(AccountId(sender)), Show(self._process.pid))
+            self._process.cast(self._router.account(AccountId(account)), Show(self._process.pid))
         except UnreachableError:
             return  # the timer asks again
 
@@ -82,16 +117,61 @@ class Removals:
                 self._ask(sender)
             self._process.send_after(RETRY_S, RetryRemovals())
 
-    def sender_known(self, view: AccountView) -> None:
-        """The devices of a sender are known: whatever waited for them is written."""
+    def account_known(self, view: AccountView) -> None:
+        """The devices of an account are known: whatever waited for that is done."""
         for entry, reason in [pair for pair in self._asked.values() if pair[0].sender == view.account]:
             del self._asked[entry.position]
             self._write(entry, reason, view)
+        if self._due and view.account == self._account:
+            self._due = False
+            if self._device in view.devices:
+                self._sweep_from(0)
+            else:
+                self.revoke()  # the queue died in the middle of its revocation, or never heard of it
+
+    def expire(self) -> None:
+        """Look for what has outlived its time; first, whether the device is there at all."""
+        if not self._sweeping:
+            self._due = True
+            self._ask(self._account)  # if the answer is lost: the shard's next sweep comes here again
+
+    def revoke(self) -> None:
+        """The device is no longer one of its account."""
+        self.revoked = True
+        self._sweep_from(0)
+
+    def _sweep_from(self, position: int) -> None:
+        self._sweeping = True
+        self._disk.store.read_queue(
+            self._disk.shard, self._device, position, SWEEP_PAGE_COUNT, SWEEP_PAGE_BYTES, inform(self._process, Sweep)
+        )
+
+    def sweep(self, entries: list[Entry]) -> None:
+        """Take out what is due of a page, and read the next one."""
+        now_ms = self._process.runtime.clock.wall_ms()
+        for entry in entries:
+            if entry.position in self.leaving or entry.position <= self._state.acked_up_to:
+                continue
+            if self.revoked:
+                self.begin(entry, NOTICE_REVOKED)
+            elif entry.expires_ms and entry.expires_ms <= now_ms:
+                self.begin(entry, NOTICE_EXPIRED)
+        if entries:
+            self._sweep_from(entries[-1].position)
+        else:
+            self._sweeping = False
+            self._finish_revocation()
 
     def durable(self, positions: list[int]) -> None:
         """These are off the disk, and their notices are on it."""
         for position in positions:
             self.leaving.pop(position, None)
+        self._finish_revocation()
+
+    def _finish_revocation(self) -> None:
+        if self.revoked and not self.busy:
+            self._disk.append(Emptied(self._device, self._account))
+            self._process.stop()
 
     def _write(self, entry: Entry, reason: int, sender: AccountView | None) -> None:
         device, account = self._device, self._account

@@ -203,7 +203,7 @@ class ShardActor(LoadingActor):
                 self._route(commit.position, record, spreads, arrivals)
             elif isinstance(record, Entries):
                 self._inbound[record.source].durable = record.source_position
-                entry = _entry(commit.position, record)
+                entry = Entry.of(commit.position, record)
                 for account, devices in record.targets:
                     for device in devices:
                         arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
@@ -239,7 +239,7 @@ class ShardActor(LoadingActor):
         for account, devices in record.targets:
             target = shard_number(account)
             if target == self._shard:
-                entry = _entry(position, record)
+                entry = Entry.of(position, record)
                 for device in devices:
                     arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
             elif target != last:
@@ -329,17 +329,6 @@ class ShardActor(LoadingActor):
             self.process.exit(pid, MAILBOX_FULL)
 
     _routes: Final[dict[type, Any]] = {Commits: _commits, Spread: _spread, Resync: _resync, Taken: _taken}
-
-
-def _entry(position: int, record: Accepted | Removed | Entries) -> Entry:
-    """What waits in a queue because of a record."""
-    if isinstance(record, Removed):
-        ((_, conversation, seq),) = record.notices
-        return Entry(position, NOTICE, conversation, seq, record.account, 0, 0, record.bodies[0])
-    kind = record.kind if isinstance(record, Entries) else MESSAGE
-    return Entry(
-        position, kind, record.conversation, record.seq, record.sender, record.expires_ms, record.flags, record.body
-    )
 
 
 def _entries(source: int, position: int, record: Accepted | Removed, targets: list[Target]) -> Entries:

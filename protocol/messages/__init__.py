@@ -66,7 +66,15 @@ from protocol.messages.server import (
     TypingBy,
     Welcome,
 )
-from protocol.messages.shared import EPHEMERAL, URGENT, Message, UnknownFrame
+from protocol.messages.shared import (
+    EPHEMERAL,
+    POWER_BATTERY,
+    POWER_MAINS,
+    POWER_SAVING,
+    URGENT,
+    Message,
+    UnknownFrame,
+)
 
 Frame = ClientFrame | ServerFrame
 """Any frame of version 1."""
@@ -78,6 +86,9 @@ __all__ = [
     "NOTICE_OVER_QUOTA",
     "NOTICE_POISON",
     "NOTICE_REVOKED",
+    "POWER_BATTERY",
+    "POWER_MAINS",
+    "POWER_SAVING",
     "SERVER_FRAMES",
     "URGENT",
     "Ack",

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from protocol.ids import SessionToken
 from protocol.limits import FETCH_MARKS_MAX, VERSIONS_MAX
 from protocol.messages.shared import (
+    POWER_BATTERY,
     U16,
     U32,
     U63,
@@ -81,6 +82,7 @@ class Login(Struct, array_like=True, tag=3, frozen=True, gc=False):
         heartbeat_s: Wished seconds between signs of life; the answer says what was agreed.
         session: Token of the last Ready, to resume it; empty to start anew.
         received_up_to: Last queue position that the client has committed itself.
+        power: How the device is fed: POWER_BATTERY, POWER_SAVING or POWER_MAINS.
     """
 
     account: AccountField
@@ -89,6 +91,7 @@ class Login(Struct, array_like=True, tag=3, frozen=True, gc=False):
     heartbeat_s: U32 = 60
     session: SessionField = SessionToken(b"")
     received_up_to: U63 = 0
+    power: U16 = POWER_BATTERY
 
 
 class Send(Struct, array_like=True, tag=4, frozen=True, gc=False):
@@ -151,10 +154,11 @@ class Typing(Struct, array_like=True, tag=10, frozen=True, gc=False):
 
 
 class SetState(Struct, array_like=True, tag=11, frozen=True, gc=False):
-    """The application went to the foreground or background; answered by Heartbeat."""
+    """The application went to the foreground or background, or its power changed; answered by Heartbeat."""
 
     foreground: bool
     heartbeat_s: U32
+    power: U16 = POWER_BATTERY
 
 
 class Ping(Struct, array_like=True, tag=12, frozen=True, gc=False):

@@ -14,6 +14,9 @@ from protocol.limits import NUMBER_MAX, SENTENCE_LENGTH_MAX, TEXT_LENGTH_MAX, U3
 
 __all__ = [
     "EPHEMERAL",
+    "POWER_BATTERY",
+    "POWER_MAINS",
+    "POWER_SAVING",
     "U16",
     "U32",
     "U63",
@@ -51,6 +54,14 @@ URGENT: Final = 1
 """Flag of a message: wake the recipient's device."""
 EPHEMERAL: Final = 2
 """Flag of a message: deliver to those who are connected now, store nothing."""
+
+
+POWER_BATTERY: Final = 0
+"""How a device is fed: what is not urgent may wait a little while nobody looks. So is any unknown value."""
+POWER_SAVING: Final = 1
+"""How a device is fed: its battery is low or its network is metered, so what is not urgent may wait longer."""
+POWER_MAINS: Final = 2
+"""How a device is fed: from the wall, as a script on a server is; nothing waits."""
 
 
 class Message(Struct, array_like=True, frozen=True, gc=False):

@@ -42,7 +42,7 @@ async def send(arguments: argparse.Namespace) -> None:
     """Send one message and wait for as many ticks as wanted."""
     text = sys.stdin.read().rstrip("\n") if arguments.text == "-" else arguments.text
     async with opened(arguments, online=False) as client:
-        sending = await client.send(arguments.to, text, ttl_s=arguments.ttl_s, urgent=arguments.urgent)
+        sending = await client.send(arguments.to, text, ttl_s=arguments.ttl_s, urgent=not arguments.patient)
         try:
             async with asyncio.timeout(arguments.timeout_s):
                 await _reached(sending, arguments.wait)

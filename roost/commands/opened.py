@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from roost.errors import NotConnectedError
 from roost.opening import connect
 from roost.plain import device_sentence
+from roost.power import Power
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +26,7 @@ ONLINE_WAIT_S: Final = 15.0
 @asynccontextmanager
 async def opened(arguments: argparse.Namespace, *, online: bool = True) -> AsyncIterator[Client]:
     """Open the account that the arguments name, and wait for its server if `online`."""
-    async with connect(arguments.account, server=arguments.server, foreground=False) as client:
+    async with connect(arguments.account, server=arguments.server, foreground=False, power=Power.MAINS) as client:
         if online:
             await wait_online(client)
         yield client

@@ -103,6 +103,7 @@ class Floor:
     hot_window_s: float = 3.0
     move_operations: int = 64
     ttl_s: int = 86_400
+    background_delay_s: float = 2.0
 
 
 @dataclass(eq=False)
@@ -220,7 +221,14 @@ class House:
         floor = self.floor
         return MessengerLimits(
             ConversationLimits(1_000, floor.ttl_s, 86_400),
-            QueueLimits(floor.entries_max, 1 << 20, floor.window_bytes, floor.attempts_max, floor.resume_window_s),
+            QueueLimits(
+                floor.entries_max,
+                1 << 20,
+                floor.window_bytes,
+                floor.attempts_max,
+                floor.resume_window_s,
+                floor.background_delay_s,
+            ),
             AccountLimits(5, 100, True, 600, 5),
             PresenceLimits(5.0, 2.0),
             2.0,

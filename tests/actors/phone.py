@@ -9,6 +9,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
 from protocol import (
     AccountId,
     ClientId,
@@ -330,7 +332,7 @@ class Phone:
         """Say what is only for those who are here now: open the chat, type, an ephemeral message."""
         if self.ready:
             self._say(m.Open(conversation))
-            self._say(m.SetState(self._chance.random() < 0.5, 10))
+            self._say(m.SetState(self._chance.random() < 0.5, 10, self._chance.choice((0, 0, 1, 2))))
             self._say(m.Typing(conversation, self._chance.random() < 0.5))
             self._say(m.Send(conversation, 0, ClientId(self._chance.randbytes(16)), b"now", 0, m.EPHEMERAL))
 
@@ -341,7 +343,8 @@ class Phone:
         busy = False
         for conversation, chat in self.chats.items():
             for pending in chat.outbox[chat.unsent : WINDOW]:
-                self._say(m.Send(conversation, pending.number, pending.client_id, pending.payload, pending.ttl_s))
+                send = m.Send(conversation, pending.number, pending.client_id, pending.payload, pending.ttl_s)
+                self._say(msgspec.structs.replace(send, flags=m.URGENT) if pending.number % 3 == 0 else send)
                 chat.unsent += 1
                 busy = True
         return busy

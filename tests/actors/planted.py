@@ -148,8 +148,8 @@ class AckBeyondAcked(QueueActor):
 
     __slots__ = ()
 
-    def _write_ack(self, marks: list[tuple[str, int]]) -> None:
-        self._disk.append(Acked(self._device, self._state.sent_up_to, self._account, marks), self.process.pid)
+    def _write_ack(self) -> None:
+        self._disk.append(Acked(self._device, self._state.sent_up_to, self._account), self.process.pid)
 
 
 class AckOffByOne(QueueActor):

@@ -43,7 +43,7 @@ def exchange(private: bytes, other: bytes) -> bytes:
 DEVICE: Final = hashlib.sha256(public(DEVICE_STATIC)).digest()[:16]
 
 SESSION_FRAMES: Final[tuple[tuple[str, list[tuple[str, list[object]]]], ...]] = (
-    ("C", [("Hello", [0, [1], "example/1"]), ("Login", [3, "ann", EPOCH, True, 60, b"", 0])]),
+    ("C", [("Hello", [0, [1], "example/1"]), ("Login", [3, "ann", EPOCH, True, 60, b"", 0, 0])]),
     (
         "S",
         [

@@ -95,6 +95,14 @@ def test_fields_with_a_default_may_be_left_out() -> None:
     assert (send.ttl_s, send.flags) == (0, 0)
 
 
+def test_a_client_from_before_power_was_told_is_one_on_battery() -> None:
+    login = decode_client_frame(bytes.fromhex("9703a3616e6ec408e0e1e2e3e4e5e6e7c33cc40000"))
+    state = decode_client_frame(bytes.fromhex("930bc2cd0384"))
+    assert isinstance(login, m.Login)
+    assert login.power == m.POWER_BATTERY
+    assert state == m.SetState(False, 900, m.POWER_BATTERY)
+
+
 @pytest.mark.parametrize("frame", ALL_FRAMES, ids=lambda frame: frame.__name__)
 def test_an_integer_outside_its_range_is_a_bad_field_that_is_named(frame: type[m.Frame]) -> None:
     example = next(each for each in EXAMPLES if type(each) is frame)

@@ -257,7 +257,7 @@ def test_an_app_in_the_background_asks_to_speak_less_often(world: World) -> None
     world.online()
     world.alice.session.set_foreground(False)
     (frame,) = sent(world.alice, m.SetState)
-    assert frame == m.SetState(False, 240)
+    assert frame == m.SetState(False, 240, m.POWER_BATTERY)
 
 
 def test_a_login_without_an_answer_is_given_up(world: World) -> None:

@@ -68,7 +68,7 @@ class StoreModel(Twin):
         waiting = self.plain.waiting(device)
         if waiting:
             up_to = waiting[int(share * (len(waiting) - 1))].position
-            self.append(shard_of(DEVICES[device]), Acked(device, up_to, DEVICES[device], [("x0", 1)]))
+            self.append(shard_of(DEVICES[device]), Acked(device, up_to, DEVICES[device]))
 
     @rule(device=st.sampled_from(sorted(DEVICES)), data=st.data(), sender=st.sampled_from((None, *ACCOUNTS)))
     def remove(self, device: bytes, data: st.DataObject, sender: str | None) -> None:

@@ -198,7 +198,7 @@ def test_new_messages_are_refused_before_it_is_full_and_acks_make_room_again(eng
     assert "full" in refusal.sentence
     assert all(committed.error is None for committed in desk.told), "refused before it was full"
     assert desk.view().count == number
-    desk.append(1, Acked(PHONE, desk.store.durable_position, "bob1", []))
+    desk.append(1, Acked(PHONE, desk.store.durable_position, "bob1"))
     desk.run()
     assert desk.told[-1].error is None
     desk.store.move()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from storage import Prepared
 
-ACK = Acked(PHONE, 1, "bob1", [])
+ACK = Acked(PHONE, 1, "bob1")
 
 
 def test_a_lone_append_waits_its_patience_and_no_longer() -> None:

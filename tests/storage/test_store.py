@@ -54,7 +54,7 @@ def test_an_ack_in_the_middle_of_the_inbox_is_counted_before_and_after_its_move(
     desk = filled(MANY, 10)
     entries = desk.read()
     for acked in (300, 650, 705):
-        desk.append(1, Acked(PHONE, entries[acked - 1].position, "bob1", []))
+        desk.append(1, Acked(PHONE, entries[acked - 1].position, "bob1"))
         desk.run()
         for _ in range(2):
             assert desk.view().count == MANY + 10 - acked
@@ -158,7 +158,7 @@ def test_expiry_is_found_in_journal_and_inbox_and_heals_after_acks() -> None:
         assert expired(700) == [PHONE, TABLET]
         desk.store.move()
         desk.run()
-    desk.append(1, Acked(PHONE, desk.read()[0].position, "bob1", []))
+    desk.append(1, Acked(PHONE, desk.read()[0].position, "bob1"))
     desk.run()
     desk.store.move()
     desk.run()
