@@ -210,7 +210,8 @@ def _static_key(path: Path) -> StaticKey:
 def _write_key(path: Path, key: StaticKey) -> None:
     """Under another name first: a start that dies in the middle leaves no half key behind."""
     draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(key.private_bytes().hex() + "\n")
         file.flush()

@@ -24,7 +24,7 @@ SETTINGS: Settings = {
     },
     "log": {"level": "warning"},
 }
-"""Defaults, but for the rates of one device: they are there to slow a bot down, and the load is one."""
+"""Defaults, but for the rates of one account: they are there to slow a bot down, and the load is one."""
 
 
 class MeasuredNode(LiveNode):

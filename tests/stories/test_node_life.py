@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
+DIES_AT_A_RENAME = """
+import os, pathlib, runpy, signal, sys
+os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+del sys.argv[0]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def is_offline(event: roost.ConnectionChanged) -> bool:
@@ -166,3 +175,24 @@ def still_served(node: LiveNode) -> None:
 
     visit()
     assert node.crashes == []
+
+
+@story
+async def test_a_start_that_dies_before_its_key_has_its_name_leaves_a_folder_that_starts(tmp_path: Path) -> None:
+    dying = LiveNode(tmp_path / "node", command=(sys.executable, "-c", DIES_AT_A_RENAME))
+    dying.launch()
+    assert dying.wait() == -signal.SIGKILL
+    folder = dying.data_folder
+    assert {path.name for path in folder.glob("node.*")} == {"node.lock", "node.new"}
+    (folder / "node.new").write_text("0123456789abcdef")  # the worst that a power cut leaves of it: half a key
+    (folder / "node.new").chmod(0o644)
+    with LiveNode(tmp_path / "node") as node:
+        assert {path.name for path in folder.glob("node.*")} == {"node.lock", "node.key"}
+        assert (folder / "node.key").stat().st_mode & 0o777 == 0o600
+        key = node.server_key
+        node.kill()
+        node.start()
+        assert node.server_key == key
+        node.kill()
+        (folder / "node.key").write_text("0123456789abcdef")
+        assert "restore it from a copy" in refusal(node, 1)
