@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -162,7 +162,7 @@ class Store:
         limits: StoreLimits,
         node: str,
         shard_of: Callable[[str], int],
-    ) -> Store:
+    ) -> Self:
         """Open a store and replay its hot journal; returns when that is done.
 
         Args:

@@ -44,7 +44,7 @@ from protocol.messages import (
     Settings,
 )
 from runtime import MAILBOX_FULL, Down, Pid, Ref, TaskDone, TaskFailed
-from storage import ABSENT
+from storage import ABSENT, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,7 +206,7 @@ class AccountActor(LoadingActor):
         self._saving -= 1
         if not saved.ok:
             saved.failed()
-            raise RuntimeError("an account could not be written; it starts anew from what is on the disk")
+            raise EngineError(f"{self._id} was not written, and starts anew from what was")
         view = saved.account.view()
         if view != self._view:
             told_version, self._view = self._view.devices_version, view

@@ -194,7 +194,7 @@ class House:
             trim_records_max=floor.move_operations,
             outbox_records_max=16,
         )
-        self.store: CrashingStore = CrashingStore.open(  # type: ignore[assignment]  # open makes one of its class
+        self.store: CrashingStore = CrashingStore.open(
             self.engine, self.committer, self.runtime.schedule, self.clock.wall_ms, limits, "house", shard_of
         )
         self.store.crash_before = self.store.crash_after = False

@@ -1,0 +1,28 @@
+"""The checkers: each file an invariant or a few that belong together, each with the name under which it fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
+from simulation.checkers.order import Order
+from simulation.checkers.receipts import ReceiptsAreTrue
+
+if TYPE_CHECKING:
+    from simulation.witness import Checker, Witness
+
+__all__ = ["CHECKERS", "all_checkers"]
+
+CHECKERS: tuple[type[Checker], ...] = (
+    AcceptedIsDurable,
+    NothingIsLost,
+    ShownOnce,
+    Order,
+    DeletedOnAck,
+    ReceiptsAreTrue,
+)
+
+
+def all_checkers(witness: Witness) -> list[Checker]:
+    """One of each, reporting to this witness."""
+    return [checker(witness) for checker in CHECKERS]

@@ -1,0 +1,173 @@
+"""Promises 1, 2, 3 and 5: durable before the tick, nothing lost, shown once, deleted on the device's own ack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from protocol import encode_message
+from protocol.messages import Deliver, Notice, Sent
+from roost.changes import Accepted as Ticked
+from roost.changes import Failed, Queued, Received
+from roost.events import MessageReceived
+from simulation.witness import Checker, EntryKey
+from storage import MESSAGE
+
+if TYPE_CHECKING:
+    from roost.changes import Change
+    from roost.events import Event
+    from simulation.device import SimulatedDevice
+    from simulation.node import SimulatedNode
+    from simulation.witness import Witness
+    from simulation.world import World
+    from storage.records import Accepted, Removed
+
+__all__ = ["AcceptedIsDurable", "DeletedOnAck", "NothingIsLost", "ShownOnce"]
+
+
+class AcceptedIsDurable(Checker):
+    """Nobody is told of a message that is not on stable storage."""
+
+    name = "promise 1: what is accepted is durable"
+
+    def told(self, device: SimulatedDevice, frame: Any) -> None:
+        """A tick or a delivery names what is durable, and names it rightly."""
+        witness = self.witness
+        if isinstance(frame, Sent) and frame.number:
+            epoch = device.epoch
+            known = witness.by_number.get((device.id, epoch, frame.conversation, frame.number))
+            if known is None or (known.seq, known.message_id) != (frame.seq, frame.message_id):
+                self.breaks(f"{device} was told that number {frame.number} of {frame.conversation} is {frame.seq}")
+        elif isinstance(frame, Deliver) and frame.position:
+            message = frame.message
+            record = witness.accepted.get((message.conversation, message.seq))
+            if record is None or record.message_id != message.message_id or record.body != encode_message(message):
+                self.breaks(f"{device} was sent {message.conversation} {message.seq}, which is not durable")
+
+
+class NothingIsLost(Checker):
+    """Everything that was written is accepted or refused; what is accepted reaches every device, or its notice does."""
+
+    name = "promise 2: nothing accepted is lost"
+
+    def __init__(self, witness: Witness) -> None:
+        super().__init__(witness)
+        self._written: dict[bytes, tuple[SimulatedDevice, str]] = {}
+        self._ended: set[bytes] = set()
+
+    def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
+        """It is meant for every device that its account has confirmed, and for nobody else's."""
+        meant = {device for _, devices in record.targets for device in devices}
+        for device in self.witness.devices.values():
+            member = device.account in record.conversation.split(":") and device.id != record.producer
+            if member and device.registered and not device.doomed and device.id not in meant:
+                self.breaks(f"{record.conversation} {record.seq} was not meant for {device}")
+            elif not member and device.id in meant:
+                self.breaks(f"{record.conversation} {record.seq} was meant for {device}, who has no part in it")
+
+    def committed(self, device: SimulatedDevice, change: Change) -> None:
+        """Follow what was written to its end."""
+        if isinstance(change, Queued):
+            self._written[change.client_id] = (device, change.conversation)
+        elif isinstance(change, Ticked | Failed):
+            self._ended.add(change.client_id)
+
+    def calm(self, world: World) -> None:
+        """Ask of each message where it has come to."""
+        for client_id, (device, conversation) in self._written.items():
+            if client_id not in self._ended and not device.doomed:
+                self.breaks(f"a message of {device} in {conversation} was neither accepted nor refused")
+        for (conversation, seq), record in self.witness.accepted.items():
+            for _, devices in record.targets:
+                for target in devices:
+                    self._arrived(conversation, seq, self.witness.devices[target])
+
+    def _arrived(self, conversation: str, seq: int, device: SimulatedDevice) -> None:
+        if (conversation, seq) in device.received:
+            return
+        removed = self.witness.let_go.get((device.id, conversation, seq))
+        if removed is None:
+            if not device.doomed:
+                self.breaks(f"{conversation} {seq} never came to {device}, and nobody was told")
+            return
+        notice = (removed.reason, conversation, seq, device.account, device.id)
+        for _, devices in removed.targets:
+            for target in devices:
+                sender = self.witness.devices[target]
+                if notice not in sender.notices and not sender.doomed:
+                    self.breaks(f"{sender} was never told that {conversation} {seq} did not come to {device}")
+
+
+class ShownOnce(Checker):
+    """A send is accepted once, queued once for each device, stored and shown there once."""
+
+    name = "promise 3: at least once on the wire, once on the screen"
+
+    def __init__(self, witness: Witness) -> None:
+        super().__init__(witness)
+        self._accepted: set[bytes] = set()
+        self._entered: set[tuple[bytes, EntryKey]] = set()
+        self._stored: set[tuple[bytes, bytes]] = set()
+        self._shown: set[tuple[bytes, bytes]] = set()
+
+    def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
+        """A send has one seq."""
+        if record.client_id in self._accepted:
+            self.breaks(
+                f"a send of {record.sender} was accepted twice in {record.conversation}, the second as {record.seq}"
+            )
+        self._accepted.add(record.client_id)
+
+    def entered(self, device: bytes, position: int, key: EntryKey) -> None:
+        """A message waits once for a device."""
+        if (device, key) in self._entered:
+            self.breaks(f"{key[1]} {key[2]} was queued twice for {self.witness.devices[device]}")
+        self._entered.add((device, key))
+
+    def committed(self, device: SimulatedDevice, change: Change) -> None:
+        """A message is stored once on a device."""
+        if isinstance(change, Received):
+            if (device.id, change.message_id) in self._stored:
+                self.breaks(f"{device} stores {change.conversation} {change.seq} twice")
+            self._stored.add((device.id, change.message_id))
+
+    def published(self, device: SimulatedDevice, event: Event) -> None:
+        """A message is shown once on a device."""
+        if isinstance(event, MessageReceived) and not event.ephemeral:
+            if (device.id, event.message_id) in self._shown:
+                self.breaks(f"{device} shows {event.conversation} {event.seq} twice")
+            self._shown.add((device.id, event.message_id))
+
+
+class DeletedOnAck(Checker):
+    """The server forgets nothing that its device has not stored, save with a notice to those who sent it."""
+
+    name = "promise 5: deleted only on the device's own ack, or with a notice"
+
+    def acked(self, device: bytes, key: EntryKey) -> None:
+        """Let go on an ack: the device has it."""
+        owner = self.witness.devices[device]
+        has = (key[1], key[2]) in owner.received if key[0] == MESSAGE else key in owner.notices
+        if not has:
+            self.breaks(f"{key[1]} {key[2]} was let go before {owner} had stored it")
+
+    def removed(self, device: bytes, key: EntryKey, record: Removed) -> None:
+        """Let go for a reason: all of the sender's other devices are to be told."""
+        if key[0] != MESSAGE:
+            return
+        sender = self.witness.accepted[key[1], key[2]].sender
+        told = {other for _, devices in record.targets for other in devices}
+        others = self.witness.devices_of(sender)
+        owed = {other.id for other in others if other.registered and not other.doomed} - {device}
+        allowed = {other.id for other in others} - {device}
+        if not owed <= told <= allowed:
+            self.breaks(f"{key[1]} {key[2]} was removed with {len(told)} notices, not {len(owed)}")
+
+    def emptied(self, device: bytes, keys: list[EntryKey]) -> None:
+        """A revoked device's entries have gone with their notices before."""
+        if any(key[0] == MESSAGE for key in keys):
+            self.breaks(f"{self.witness.devices[device]} was emptied of {len(keys)} entries without a notice")
+
+    def told(self, device: SimulatedDevice, frame: Any) -> None:
+        """A notice speaks of a removal that was one."""
+        if isinstance(frame, Notice) and (frame.device, frame.conversation, frame.seq) not in self.witness.let_go:
+            self.breaks(f"{device} heard of a removal in {frame.conversation} that was none")

@@ -1,0 +1,80 @@
+"""The coverage of the weather: how often each fault struck, and which rare branches were reached.
+
+A suite of runs that never reached a branch has not tested it; `Coverage.missing` names it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+__all__ = ["SOMETIMES", "Coverage"]
+
+SOMETIMES: Final = (
+    "a fan-out is taken up again after a restart",
+    "a fenced writer is refused",
+    "a journal is replayed",
+    "a retry is answered with its old seq",
+    "a message is delivered again",
+    "a session is resumed",
+    "an older session is closed by a newer one",
+    "a poison message leaves with a notice",
+    "an expired message leaves with a notice",
+    "a full queue lets a message go with a notice",
+    "a revoked device's message leaves with a notice",
+    "a notice reaches the sender",
+    "entries move to the inbox",
+    "entries move to the inbox while their device drains",
+    "what a shard has yet to take moves to the outbox",
+    "a commit fails",
+    "a commit in flight is lost with its node",
+    "a commit in flight outlives its node, untold",
+    "a commit in flight is torn between tables",
+    "a send is refused because the disk is full",
+    "a read fails",
+    "a gap in the numbers is refused",
+    "a client dies between commit and ack",
+    "an actor crashes in the middle of a callback",
+    "a supervisor gives up and its own one restarts it",
+    "a slow reader stops its queue",
+    "a segment is lost",
+    "a segment comes twice",
+    "a segment overtakes another",
+    "a half-open connection",
+    "a node leaves with a reset",
+    "a node leaves without a word",
+    "a calendar jumps",
+)
+"""What a suite has to reach somewhere, in the words of the report."""
+
+
+class Coverage:
+    """Counts of one run, or of many.
+
+    Attributes:
+        faults: By kind: how often it struck.
+        branches: By name: how often it was reached.
+    """
+
+    __slots__ = ("branches", "faults")
+
+    def __init__(self) -> None:
+        self.faults: Counter[str] = Counter()
+        self.branches: Counter[str] = Counter()
+
+    def struck(self, fault: str) -> None:
+        """A fault did something."""
+        self.faults[fault] += 1
+
+    def reached(self, branch: str) -> None:
+        """A rare branch was taken."""
+        self.branches[branch] += 1
+
+    def add(self, other: Coverage) -> None:
+        """Count another run's as well."""
+        self.faults.update(other.faults)
+        self.branches.update(other.branches)
+
+    def missing(self) -> list[str]:
+        """Branches that no run reached."""
+        return [name for name in SOMETIMES if not self.branches[name]]

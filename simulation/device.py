@@ -1,0 +1,430 @@
+"""A simulated device: the real session over its real database, and what a runner does for them, in pieces.
+
+Between any two pieces (a step is decided, committed, spoken) other things happen, and the device may die.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from protocol import AccountId, ClientWire, ConversationId, DeviceId, RemoteProtocolError, State, device_id_of
+from protocol.messages import Alert, Closing, CodeSent, Error, Hello, Register, Registered, RequestCode, Welcome
+from roost.changes import EpochRenewed, MarksChanged, NoticeStored, ReceiptStored, Received
+from roost.errors import OutboxFullError
+from roost.events import MessageReceived, PresenceChanged
+from roost.session import SOFTWARE, VERSIONS, Phase, Session
+from roost.store import Store
+from runtime import SeededRandomness
+from simulation.agenda import HostClock, chance_of
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from roost.steps import Step
+    from simulation.network import Socket
+    from simulation.node import SimulatedNode
+    from simulation.world import World
+
+__all__ = ["SimulatedDevice"]
+
+COMMIT_S: Final = (0.0005, 0.01)
+MOMENT_S: Final = 0.0001
+HANDSHAKE_WAIT_S: Final = 10.0
+ENROLMENT_RETRY_S: Final = 0.5
+
+
+class SimulatedDevice:
+    """One device of one person.
+
+    Args:
+        world: Where it is.
+        account: Whose it is.
+        name: Its name in logs.
+        node: The node that it connects to.
+        folder: Where its database lies.
+
+    Attributes:
+        id: Its device id.
+        running: Whether its program runs.
+        radio: Whether it has a network.
+        life: Grows with each start and each end of its program; what belongs to another life is void.
+        session: The session; None before the device is registered and while its program does not run.
+        epoch: Under which it numbers its messages, as stored.
+        registered: Whether the account has confirmed it.
+        doomed: Whether somebody has asked the server to remove it.
+        received: What its database holds: by conversation and seq, the message id, in order of arrival.
+        highest: By conversation, the highest seq in its database.
+        delivered: The same, of other people's messages.
+        notices: Notices in its database: reason, conversation, seq, account, device.
+        read: By conversation: how far it was read, as stored.
+        receipts: By conversation and account: delivered and read, as stored.
+        seen: By account: the last presence that was shown.
+        unread: By conversation: the latest seq that was shown and not yet read.
+        draining: Whether it is connected and its queue has not yet said that it is empty.
+    """
+
+    def __init__(self, world: World, account: AccountId, name: str, node: SimulatedNode, folder: Path) -> None:
+        self.world = world
+        self.account = account
+        self.name = name
+        self.node = node
+        self.path = folder / f"{name}.db"
+        self.chance: random.Random = chance_of(world.seed, f"device {name}")
+        self.clock = HostClock(world.agenda, self.chance.uniform(0.995, 1.005), self.chance.randrange(-60_000, 60_000))
+        self._randomness = SeededRandomness(self.chance.getrandbits(32))
+        self._store = Store(self.path, durable=False)
+        self.key = self._store.static_key(self.chance.randbytes)
+        self.id: DeviceId = device_id_of(self.key.public)
+        self.epoch = self._store.fact("epoch", b"")
+        self.link = name
+        self.running = False
+        self.radio = True
+        self.life = 0
+        self.session: Session | None = None
+        self.registered = False
+        self.doomed = False
+        self.received: dict[tuple[str, int], bytes] = {}
+        self.highest: dict[str, int] = {}
+        self.delivered: dict[str, int] = {}
+        self.notices: set[tuple[int, str, int, str, bytes]] = set()
+        self.read: dict[str, int] = {}
+        self.receipts: dict[tuple[str, str], tuple[int, int]] = {}
+        self.seen: dict[str, bool | None] = {}
+        self.unread: dict[ConversationId, int] = {}
+        self.draining = False
+        self._socket: Socket | None = None
+        self._wire: ClientWire | None = None
+        self._greeted = False
+        self._pumping = False
+        self._unspoken = False
+        self._connecting = False
+        self._alarm_s = float("inf")
+        world.witness.devices[self.id] = self
+
+    def __repr__(self) -> str:
+        return self.name
+
+    # Its program.
+
+    def start(self, foreground: bool = True) -> None:
+        """Start the program on what its database holds."""
+        if self.running:
+            return
+        self.life += 1
+        self.running = True
+        self._pumping = self._connecting = self._unspoken = False
+        self._alarm_s = float("inf")
+        if self.life > 1:
+            self._store = Store(self.path, durable=False)
+        if self.registered:
+            self._open_session(foreground)
+        self._connect_soon(0.0)
+
+    def _open_session(self, foreground: bool) -> None:
+        self.session = Session(self._store.snapshot(), self.clock, self._randomness, foreground=foreground)
+
+    def crash(self, told: bool) -> None:
+        """The program dies: what was not committed never was.
+
+        Args:
+            told: Whether the node hears of it.
+        """
+        if not self.running:
+            return
+        if self._unspoken:
+            self.world.coverage.reached("a client dies between commit and ack")
+        self.life += 1
+        self.running = False
+        self.session = None
+        self.seen.clear()
+        self._hang_up(told)
+        self._store.close()
+
+    def close(self) -> None:
+        """The simulation is over."""
+        if self.running:
+            self._store.close()
+
+    def _later(self, delay_s: float, action: Callable[[], object]) -> None:
+        """Do something after a while, if this life lasts so long."""
+        life = self.life
+        self.world.agenda.after(delay_s, lambda: action() if self.life == life else None)
+
+    # What the person's application does.
+
+    @property
+    def online(self) -> bool:
+        """Whether its session is ready."""
+        return self.session is not None and self.session.phase is Phase.READY
+
+    def act(self, action: Callable[[Session], object]) -> None:
+        """Let the application call its session."""
+        if self.session is not None and self.session.phase is not Phase.STOPPED:
+            try:
+                action(self.session)
+            except OutboxFullError:
+                self.world.coverage.reached("an outbox is full")
+            self._wake()
+
+    def reconnect(self) -> None:
+        """Leave, and come back at once."""
+        self.act(lambda session: session.leave())
+
+    def set_radio(self, on: bool) -> None:
+        """The network comes or goes."""
+        if on == self.radio:
+            return
+        self.radio = on
+        if on:
+            self.world.network.cut.discard(self.link)
+            self._connect_soon(0.0)
+        else:
+            self.world.network.cut.add(self.link)
+
+    # The pump: steps are carried out one after another.
+
+    def _wake(self) -> None:
+        if not self._pumping and self.session is not None:
+            self._pumping = True
+            self._later(MOMENT_S, self._pump)
+
+    def _pump(self) -> None:
+        session = self.session
+        assert session is not None, "a pump runs within one life"
+        step = session.take_step()
+        if not step:
+            self._pumping = False
+            self._set_alarm()
+            self._connect_soon(max(0.0, session.retry_at_s - self.clock.now_s()))
+        elif step.changes:
+            self._later(self.chance.uniform(*COMMIT_S), lambda: self._commit(step))
+        else:
+            self._speak(step)
+
+    def _commit(self, step: Step) -> None:
+        self._store.apply(step.changes)
+        for change in step.changes:
+            self._remember(change)
+            self.world.witness.committed(self, change)
+        self._unspoken = True
+        self._later(MOMENT_S, lambda: self._speak(step))
+
+    def _speak(self, step: Step) -> None:
+        self._unspoken = False
+        session, wire = self.session, self._wire
+        assert session is not None, "a pump runs within one life"
+        if wire is not None and self._greeted and step.connection == session.connection:
+            for frame in step.frames:
+                if wire.state not in (State.CLOSED, State.LEAVING):
+                    wire.send(frame)  # type: ignore[arg-type]  # checked by the wire itself
+            self._flush()
+            if step.disconnect:
+                self._hang_up(told=True)
+        for event in step.events:
+            self._show(event)
+            self.world.witness.published(self, event)
+        self._pump()
+
+    def _remember(self, change: object) -> None:
+        if isinstance(change, Received):
+            self.received[change.conversation, change.seq] = change.message_id
+            self.highest[change.conversation] = change.seq
+            if change.sender != self.account:
+                self.delivered[change.conversation] = change.seq
+        elif isinstance(change, EpochRenewed):
+            self.epoch = change.epoch
+        elif isinstance(change, NoticeStored):
+            self.notices.add((change.reason, change.conversation, change.seq, change.account, change.device))
+        elif isinstance(change, MarksChanged):
+            self.read[change.conversation] = change.read
+        elif isinstance(change, ReceiptStored):
+            delivered, read = self.receipts.get((change.conversation, change.account), (0, 0))
+            self.receipts[change.conversation, change.account] = (
+                max(delivered, change.delivered, change.read),
+                max(read, change.read),
+            )
+
+    def _show(self, event: object) -> None:
+        if isinstance(event, MessageReceived) and not event.ephemeral:
+            if event.sender != self.account:
+                self.unread[event.conversation] = max(event.seq, self.unread.get(event.conversation, 0))
+        elif isinstance(event, PresenceChanged):
+            self.seen[event.account] = event.online
+
+    def _set_alarm(self) -> None:
+        session = self.session
+        deadline_s = None if session is None else session.next_deadline_s()
+        if deadline_s is None:
+            return
+        due_s = self.clock.true_s(deadline_s)
+        if due_s < self._alarm_s:
+            self._alarm_s = due_s
+            self._later(max(0.0, due_s - self.world.agenda.now_s), lambda: self._ring(due_s))
+
+    def _ring(self, due_s: float) -> None:
+        if due_s == self._alarm_s:
+            self._alarm_s = float("inf")
+            if self.session is not None:
+                self.session.advance()
+                self._wake()
+
+    # The connection.
+
+    def _connect_soon(self, delay_s: float) -> None:
+        """Connect again when it is time, unless that is under way."""
+        if self._connecting or self._socket is not None or not self.running:
+            return
+        if self.session is not None and self.session.phase is not Phase.OFFLINE:
+            return
+        self._connecting = True
+        self._later(delay_s, self._connect)
+
+    def _connect(self) -> None:
+        self._connecting = False
+        if self._socket is not None or self._pumping:
+            return  # what was received is stored before the next connection; the pump's end comes back here
+        if self.session is not None:
+            if self.session.phase is not Phase.OFFLINE:
+                return
+            self.session.connecting()
+            self._wake()
+        self._connecting = True
+        self._greeted = False
+        life = self.life
+        attempt = _Attempt(self, life)
+        self.world.network.connect(self.link, attempt, self.node.listen)
+        self._later(HANDSHAKE_WAIT_S + 2.0, lambda: self._too_slow(attempt))
+
+    def _too_slow(self, attempt: _Attempt) -> None:
+        if attempt.socket is None or (attempt.socket is self._socket and not self._greeted):
+            attempt.forsaken = True
+            self._lost("The handshake took too long.")
+
+    def connected(self, socket: Socket) -> None:
+        """The TCP connection stands: shake hands."""
+        self._connecting = False
+        self._socket = socket
+        self._wire = ClientWire(self.key, self.node.static_key.public, random_bytes=self.chance.randbytes)
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._wire is not None and self._socket is not None:
+            data = self._wire.data_to_send()
+            if data:
+                self._socket.send(data)
+
+    def received_data(self, data: bytes) -> None:
+        """Bytes from the node."""
+        wire = self._wire
+        assert wire is not None, "bytes come over a connection"
+        try:
+            events: list[Any] = list(wire.receive_data(data))
+        except RemoteProtocolError as error:
+            self.world.witness.breaks("both ends understand each other", f"{self} was told nonsense: {error}")
+            return
+        if wire.handshake_complete and not self._greeted:
+            self._greeted = True
+            self._flush()
+            self._greet()
+        for event in events:
+            if isinstance(event, Alert):
+                self._lost(event.sentence, event.retry_after_ms)
+                return
+            if self.session is None:
+                self._enrol(event)
+            else:
+                self.draining = self.draining or type(event).__name__ == "Ready"
+                if type(event).__name__ == "Drained":
+                    self.draining = False
+                self.session.receive(event)
+        if self.session is not None:
+            self._wake()
+
+    def _greet(self) -> None:
+        if self.session is not None:
+            self.session.connected()
+            self._wake()
+        else:
+            assert self._wire is not None
+            self._wire.send(Hello(VERSIONS, SOFTWARE))
+            self._flush()
+
+    def _enrol(self, frame: object) -> None:
+        """Register, as the command `roost register` does."""
+        wire = self._wire
+        assert wire is not None
+        if isinstance(frame, Welcome):
+            wire.send(RequestCode(1, self.account))
+        elif isinstance(frame, CodeSent):
+            wire.send(Register(2, self.account, self.node.codes.sent[self.account], str(self.account), self.name))
+        elif isinstance(frame, Registered):
+            self._store.set_facts(account=self.account.encode(), server=b"simulation:1")
+            self.registered = True
+            self._hang_up(told=True)
+            self._open_session(foreground=True)
+            self._connect_soon(0.0)
+            return
+        elif isinstance(frame, Error | Closing):
+            self._hang_up(told=True)
+            self._connect_soon(ENROLMENT_RETRY_S)
+            return
+        self._flush()
+
+    def _hang_up(self, told: bool) -> None:
+        socket, self._socket, self._wire = self._socket, None, None
+        self._connecting = False
+        self.draining = False
+        if socket is not None:
+            socket.leave(told)
+
+    def lost(self) -> None:
+        """The connection has ended."""
+        self._lost("The connection ended.")
+
+    def _lost(self, sentence: str, retry_after_ms: int = -1) -> None:
+        self._hang_up(told=True)
+        if self.session is not None:
+            self.session.disconnected(sentence, retry_after_ms)
+            self._wake()
+        else:
+            self._connect_soon(ENROLMENT_RETRY_S)
+
+
+class _Attempt:
+    """The device's end of one socket; what belongs to a socket that was given up is not heard."""
+
+    __slots__ = ("_device", "_life", "forsaken", "socket")
+
+    def __init__(self, device: SimulatedDevice, life: int) -> None:
+        self._device = device
+        self._life = life
+        self.socket: Socket | None = None
+        self.forsaken = False
+
+    @property
+    def _current(self) -> bool:
+        return self._device.life == self._life and not self.forsaken
+
+    def connected(self, socket: Socket) -> None:
+        """The connection stands."""
+        self.socket = socket
+        if self._current:
+            self._device.connected(socket)
+        else:
+            socket.leave(told=True)
+
+    def received(self, socket: Socket, data: bytes) -> None:
+        """Bytes came."""
+        if self._current and self._device._socket is socket:
+            self._device.received_data(data)
+
+    def lost(self, socket: Socket) -> None:
+        """The connection has ended, or could not be made."""
+        if self._current and self._device._socket in (socket, None):
+            self.forsaken = True
+            self._device.lost()
+
+    def pressed(self, socket: Socket, full: bool) -> None:
+        """A device writes little; its own buffer is never full."""

@@ -1,0 +1,339 @@
+"""What goes wrong, and when: a typed plan, drawn from the seed before anything runs.
+
+A plan is a list of faults, each with its moment and its own luck, so that a shorter plan can be tried: what one fault
+does never depends on whether another one was left out.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from runtime import KILLED
+from simulation.agenda import chance_of
+from simulation.disk import COMMIT_FATES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime import Pid
+    from simulation.device import SimulatedDevice
+    from simulation.node import SimulatedNode
+    from simulation.world import World
+
+__all__ = ["FAULTS", "Fault", "Faults", "strike"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong.
+
+    Attributes:
+        time_s: When.
+        kind: What; a name in `FAULTS`.
+        luck: Decides the rest: whom it strikes, how hard, for how long.
+    """
+
+    time_s: float
+    kind: str
+    luck: int
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How bad the weather is.
+
+    Attributes:
+        storm_s: How long things go wrong, and people do things.
+        mean: By kind: how many of them are to be expected in that time; each kind's count varies with the seed.
+        deaths_min: So many deaths of a node there are at least.
+    """
+
+    storm_s: float = 90.0
+    mean: dict[str, float] = field(
+        default_factory=lambda: {
+            "node dies": 2.0,
+            "node restarts in good order": 0.5,
+            "commit fails": 1.5,
+            "disk is slow": 1.0,
+            "disk is full": 0.7,
+            "read fails": 0.7,
+            "actor is killed": 6.0,
+            "actor crashes": 6.0,
+            "supervisor is killed": 1.0,
+            "shard is taken over": 0.3,
+            "client crashes": 3.0,
+            "connection breaks": 5.0,
+            "link is cut": 2.0,
+            "links are clogged and unclogged": 0.7,
+            "network is bad": 1.0,
+            "reader is slow": 2.0,
+            "calendar jumps": 1.0,
+        }
+    )
+    deaths_min: int = 2
+
+    def plan(self, seed: int) -> list[Fault]:
+        """Draw the plan of a seed, in order of time."""
+        chance = chance_of(seed, "faults")
+        roughness = chance.choice((0.4, 1.0, 1.0, 2.5))
+        plan: list[Fault] = []
+        for kind, mean in self.mean.items():
+            count = _poisson(chance, mean * roughness)
+            if kind == "node dies":
+                count = max(count, self.deaths_min)
+            plan += [
+                Fault(chance.uniform(0.02, 1.0) * self.storm_s, kind, chance.getrandbits(32)) for _ in range(count)
+            ]
+        return sorted(plan, key=lambda fault: (fault.time_s, fault.kind, fault.luck))
+
+
+def _poisson(chance: random.Random, mean: float) -> int:
+    """How many of something that is to be expected `mean` times (Knuth, TAOCP 2, 3.4.1)."""
+    count, left = 0, chance.expovariate(1.0)
+    while left < mean:
+        count += 1
+        left += chance.expovariate(1.0)
+    return count
+
+
+def strike(world: World, fault: Fault) -> None:
+    """Let a fault happen now."""
+    chance = random.Random(fault.luck)
+    if FAULTS[fault.kind](world, chance):
+        world.coverage.struck(fault.kind)
+        world.log(f"FAULT {fault.kind}")
+
+
+def _node(world: World, chance: random.Random) -> SimulatedNode | None:
+    up = [node for node in world.nodes if node.up]
+    return chance.choice(up) if up else None
+
+
+def _device(world: World, chance: random.Random) -> SimulatedDevice | None:
+    running = [device for device in world.devices if device.running]
+    return chance.choice(running) if running else None
+
+
+def _node_dies(world: World, chance: random.Random) -> bool:
+    node = _node(world, chance)
+    if node is None:
+        return False
+    node.die(chance.choice(COMMIT_FATES), told=chance.random() < 0.7)
+    node.reboot_later()
+    return True
+
+
+def _node_restarts(world: World, chance: random.Random) -> bool:
+    node = _node(world, chance)
+    if node is None:
+        return False
+    node.drain()
+    life = node.life
+
+    def end() -> None:
+        if node.life == life:
+            node.die("kept", told=True)
+            node.reboot_later()
+
+    world.agenda.after(1.0, end)
+    return True
+
+
+def _commit_fails(world: World, chance: random.Random) -> bool:
+    node = _node(world, chance)
+    if node is None or not node.store.statistics().commits:
+        return False  # a node's first commit makes it the owner of its shards
+    node.committer.commits_to_fail = chance.choice((1, 1, 1, 3))
+    return True
+
+
+def _disk_is_slow(world: World, chance: random.Random) -> bool:
+    node = _node(world, chance)
+    if node is None:
+        return False
+    committer = node.committer
+    committer.latency_s = (0.05, chance.choice((0.2, 1.0)))
+    world.agenda.after(chance.uniform(1.0, 8.0), committer.calm_down)
+    return True
+
+
+def _disk_is_full(world: World, chance: random.Random) -> bool:
+    node = _node(world, chance)
+    if node is None or node.free_space_bytes < 1 << 30:
+        return False
+    usual = node.free_space_bytes
+
+    def free(space_bytes: int) -> None:
+        node.free_space_bytes = node.disk.free_space_bytes = space_bytes
+
+    free(1 << 10)
+    world.agenda.after(chance.uniform(2.0, 10.0), lambda: free(usual))
+    return True
+
+
+def _read_fails(world: World, chance: random.Random) -> bool:
+    node = _node(world, chance)
+    if node is None:
+        return False
+    node.disk.reads_to_fail = chance.choice((1, 2))
+    world.coverage.reached("a read fails")
+    return True
+
+
+ROOMS: Final = ("conversation", "shard", "queue", "account", "presence", "journal")
+
+
+def _actor_is_killed(world: World, chance: random.Random) -> bool:
+    node = _node(world, chance)
+    if node is None:
+        return False
+    if chance.random() < 0.2:
+        pids = [guest.pid for guest in node.guests.values() if guest.pid is not None]
+    else:
+        room = chance.choice(ROOMS)
+        pids = _named(node, lambda name: name == room or (isinstance(name, tuple) and name[0] == room))
+    return _kill(world, node, [pid for pid in pids if node.runtime.is_alive(pid)], chance)
+
+
+def _named(node: SimulatedNode, wanted: Callable[[Any], bool]) -> list[Pid]:
+    pids = (node.runtime.whereis(name) for name in node.runtime.names() if wanted(name))
+    return [pid for pid in pids if pid is not None]
+
+
+def _kill(world: World, node: SimulatedNode, pids: list[Pid], chance: random.Random) -> bool:
+    if not pids:
+        return False
+    pid = chance.choice(pids)
+    node.runtime.exit(pid, KILLED)
+    return True
+
+
+def _actor_crashes(world: World, chance: random.Random) -> bool:
+    node = _node(world, chance)
+    if node is None:
+        return False
+    node.trap.set(chance.choice((1, 1, 2, 5, 20)), after=chance.random() < 0.3)
+    return True
+
+
+def _supervisor_is_killed(world: World, chance: random.Random) -> bool:
+    node = _node(world, chance)
+    if node is None:
+        return False
+    household = chance.choice(list(node.router._households.values()))
+    room = chance.choice((household.accounts, household.conversations, household.queues, household.presences))
+    pid = room.process.pid
+    if node.runtime.is_alive(pid):
+        return _kill(world, node, [pid], chance)
+    return False
+
+
+def _shard_is_taken_over(world: World, chance: random.Random) -> bool:
+    """Another owner takes a shard: whoever writes to it under the old epoch is refused, and the node has to restart."""
+    node = _node(world, chance)
+    if node is None:
+        return False
+    node.store.take_ownership([chance.choice(node.shards)])
+    node.store.flush()
+
+    life = node.life
+
+    def restart() -> None:
+        if node.life == life:
+            node.die(chance.choice(COMMIT_FATES), told=True)
+            node.reboot_later()
+
+    world.agenda.after(chance.uniform(0.5, 3.0), restart)
+    return True
+
+
+def _client_crashes(world: World, chance: random.Random) -> bool:
+    device = _device(world, chance)
+    if device is None or not device.registered:
+        return False
+    device.crash(told=chance.random() < 0.5)
+    life = device.life
+    world.agenda.after(
+        chance.uniform(0.1, 10.0), lambda: device.start(chance.random() < 0.5) if device.life == life else None
+    )
+    return True
+
+
+def _connection_breaks(world: World, chance: random.Random) -> bool:
+    sockets = [socket for socket in world.network.open if not socket.dead]
+    if not sockets:
+        return False
+    chance.choice(sockets).give_up()
+    return True
+
+
+def _link_is_cut(world: World, chance: random.Random) -> bool:
+    device = _device(world, chance)
+    if device is None or not device.radio:
+        return False
+    device.set_radio(False)
+    world.agenda.after(chance.uniform(0.5, 30.0), lambda: device.set_radio(True))
+    return True
+
+
+def _links_are_clogged(world: World, chance: random.Random) -> bool:
+    """Swizzle-clogging, as FoundationDB does: clog some one by one, then unclog them in another order."""
+    links = [device.link for device in world.devices]
+    chosen = chance.sample(links, chance.randint(1, len(links)))
+    step_s = chance.uniform(0.05, 1.5)
+    for index, link in enumerate(chosen):
+        world.agenda.after(index * step_s, lambda link=link: world.network.clog(link))  # type: ignore[misc]
+    begin_s = len(chosen) * step_s + chance.uniform(0.0, 5.0)
+    for index, link in enumerate(chance.sample(chosen, len(chosen))):
+        world.agenda.after(begin_s + index * step_s, lambda link=link: world.network.unclog(link))  # type: ignore[misc]
+    return True
+
+
+def _network_is_bad(world: World, chance: random.Random) -> bool:
+    conditions = world.network.conditions
+    conditions.loss = chance.choice((0.0, 0.05, 0.2))
+    conditions.duplication = chance.choice((0.0, 0.1, 0.3))
+    conditions.latency_s = (0.01, chance.choice((0.1, 0.5, 2.0)))
+    world.agenda.after(chance.uniform(3.0, 15.0), world.network.calm_down)
+    return True
+
+
+def _reader_is_slow(world: World, chance: random.Random) -> bool:
+    sockets = [socket for socket in world.network.open if not socket.dead]
+    if not sockets:
+        return False
+    socket = chance.choice(sockets)
+    socket.down.paused = True
+    world.agenda.after(chance.uniform(1.0, 25.0), socket.down.resume)
+    return True
+
+
+def _calendar_jumps(world: World, chance: random.Random) -> bool:
+    clock = chance.choice([*(node.clock for node in world.nodes), *(device.clock for device in world.devices)])
+    clock.offset_ms += chance.choice((-3_600_000, -5_000, 5_000, 600_000))
+    world.coverage.reached("a calendar jumps")
+    return True
+
+
+FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
+    "node dies": _node_dies,
+    "node restarts in good order": _node_restarts,
+    "commit fails": _commit_fails,
+    "disk is slow": _disk_is_slow,
+    "disk is full": _disk_is_full,
+    "read fails": _read_fails,
+    "actor is killed": _actor_is_killed,
+    "actor crashes": _actor_crashes,
+    "supervisor is killed": _supervisor_is_killed,
+    "shard is taken over": _shard_is_taken_over,
+    "client crashes": _client_crashes,
+    "connection breaks": _connection_breaks,
+    "link is cut": _link_is_cut,
+    "links are clogged and unclogged": _links_are_clogged,
+    "network is bad": _network_is_bad,
+    "reader is slow": _reader_is_slow,
+    "calendar jumps": _calendar_jumps,
+}
+"""Each kind of fault: strikes the world, and says whether there was anything to strike."""

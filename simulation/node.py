@@ -1,0 +1,456 @@
+"""A simulated node: everything that `node.py` starts, save the listening socket, over a simulated disk and network.
+
+Its processor is simulated, too: a few turns of its actors at a time, chosen by the seed, with a moment between, so that
+segments, commits and timers come between any two of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from actors.accounts.api import AccountLimits, RateLimiter
+from actors.connection.api import ConnectionLimits, Drain, Ended, Origin, Pressure
+from actors.conversation.api import ConversationLimits
+from actors.presence.api import PresenceLimits
+from actors.queue.api import QueueLimits
+from actors.tree import MessengerLimits, Parts, connection_maker, messenger_children
+from protocol import ServerWire, StaticKey, Ulid, device_id_of, shard_of
+from protocol.messages import Closing, Deliver, Message
+from runtime import Actor, Hooks, InlineTasks, Pid, Reason, Runtime, SeededRandomness, SeededScheduler, StartError
+from simulation.agenda import HostClock, chance_of
+from simulation.disk import DiskCommitter, SimulatedDisk
+from simulation.trap import InjectedError, Trap, TrappedRouter, TrappedStore
+from storage import EngineStatistics, StorageError, StoreLimits, Table
+from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorError, SupervisorFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protocol import AccountId, Code
+    from runtime.process import Process
+    from simulation.network import Socket, SocketUser
+    from simulation.witness import Witness
+    from simulation.world import World
+
+__all__ = ["SimulatedNode", "Sizes"]
+
+CONNECTION_LIMITS: Final = ConnectionLimits(
+    handshake_timeout_s=10.0,
+    login_timeout_s=15.0,
+    payload_size_bytes_max=2_000,
+    window=16,
+    outbound_buffer_bytes_max=1 << 18,
+    slow_reader_s=20.0,
+    heartbeat_s_min=5,
+    heartbeat_s_max=30,
+    open_conversations_max=16,
+    presence=True,
+)
+SLICE_S: Final = (0.00002, 0.0005)
+REBOOT_S: Final = (0.2, 3.0)
+FREE_SPACE_BYTES: Final = 1 << 40
+
+_decode_message = msgspec.msgpack.Decoder(Message).decode
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The limits of one seed's nodes: small ones in some, so that their ends are met.
+
+    Attributes:
+        entries_max: Entries that may wait for one device.
+        window_bytes: What may be on its way to one device.
+        attempts_max: Broken connections after which a message is poison.
+        resume_window_s: How long a session may be resumed.
+        hot_window_bytes: Size of the hot journal.
+        hot_window_s: Age of the hot journal.
+        move_operations: Steps of one move.
+        sweep_interval_s: How often what has expired is looked for.
+    """
+
+    entries_max: int = 10_000
+    window_bytes: int = 64 * 1024
+    attempts_max: int = 30
+    resume_window_s: float = 60.0
+    hot_window_bytes: int = 1 << 20
+    hot_window_s: float = 3.0
+    move_operations: int = 64
+    sweep_interval_s: float = 2.0
+
+
+class NodeScheduler(SeededScheduler):
+    """The seeded scheduler of one life of a node, which runs by the agenda."""
+
+    def __init__(self, seed: int, node: SimulatedNode) -> None:
+        super().__init__(seed)
+        self._node = node
+        self._life = node.life
+        self._inside: set[Process] = set()
+        self.asleep = True
+
+    def wake(self) -> None:
+        """Work soon."""
+        if self.asleep and self._node.life == self._life:
+            self.asleep = False
+            self._node.work_soon()
+
+    def arm(self, due_s: float) -> None:
+        """Let the timers fire when they are due."""
+        if self._node.life == self._life:
+            self._node.alarm_at(due_s)
+
+    def report(self, error: Exception) -> None:
+        """What no actor owns is logged, as a running node does."""
+        self._node.went_wrong("the scheduler", error)
+
+    def post_threadsafe(self, function: Callable[[], None]) -> None:
+        """Run a function in one of the next steps."""
+        super().post_threadsafe(function)
+        self.wake()
+
+    def _take_turn(self, process: Process, budget: int) -> int:
+        if process in self._inside:
+            self._node.witness.breaks("no handler is entered twice", f"{process.pid} was given a turn within its turn")
+        self._inside.add(process)
+        try:
+            return super()._take_turn(process, budget)
+        finally:
+            self._inside.discard(process)
+
+
+class WatchedWire(ServerWire):
+    """The server's end of a wire, which lets the witness see what it says."""
+
+    __slots__ = ("_witness",)
+
+    def __init__(self, static_key: StaticKey, random_bytes: Callable[[int], bytes], witness: Witness) -> None:
+        super().__init__(static_key, random_bytes=random_bytes)
+        self._witness = witness
+
+    def send(self, frame: object) -> None:
+        """Say a frame, and tell."""
+        super().send(frame)  # type: ignore[arg-type]  # checked by the wire itself
+        self._tell(frame)
+
+    def send_deliver(self, position: int, message: bytes) -> None:
+        """Deliver, and tell."""
+        super().send_deliver(position, message)
+        self._tell(Deliver(position, _decode_message(message)))
+
+    def close(self, code: Code, sentence: str | None = None, retry_after_ms: int | None = None) -> None:
+        """Say why, and tell."""
+        if not self.closed:
+            self._tell(Closing(code, sentence or "", -1))
+        super().close(code, sentence, retry_after_ms)
+
+    def _tell(self, frame: object) -> None:
+        key = self.remote_static_key
+        if key is not None:
+            self._witness.told(device_id_of(key), frame)
+
+
+class Codes:
+    """Verification codes travel to a dictionary."""
+
+    via = "the simulator"
+
+    def __init__(self) -> None:
+        self.sent: dict[str, str] = {}
+
+    def send(self, address: AccountId, code: str, lifetime_s: int) -> None:
+        """Deliver a code."""
+        self.sent[address] = code
+
+
+class Anyone:
+    """A door's book without limits."""
+
+    def logged_in(self) -> None:
+        """Nobody counts strangers here."""
+
+
+class Guest:
+    """The node's end of one socket: every event becomes a message to its connection, as at the TCP door."""
+
+    __slots__ = ("_life", "_node", "pid")
+
+    def __init__(self, node: SimulatedNode) -> None:
+        self._node = node
+        self._life = node.life
+        self.pid: Pid | None = None
+
+    def _cast(self, message: object) -> bool:
+        node = self._node
+        return self._life == node.life and self.pid is not None and node.runtime.cast(self.pid, message)
+
+    def connected(self, socket: Socket) -> None:
+        """The socket is the connection's transport already."""
+
+    def received(self, socket: Socket, data: bytes) -> None:
+        """Bytes of the client."""
+        if not self._cast(data):
+            socket.abort()
+
+    def lost(self, socket: Socket) -> None:
+        """The client is gone."""
+        self._node.guests.pop(socket, None)
+        self._cast(Ended())
+
+    def pressed(self, socket: Socket, full: bool) -> None:
+        """The client does not read, or reads again."""
+        if full:
+            self._node.world.coverage.reached("a slow reader stops its queue")
+        self._cast(Pressure(full))
+
+
+class SimulatedNode:
+    """A node, its disk and its lives.
+
+    Args:
+        world: Where it stands.
+        name: Its name.
+        shards: The shards that it owns.
+        sizes: Its limits.
+        parts: The classes of its actors.
+
+    Attributes:
+        life: Grows at each start and each end; what belongs to another life is void.
+        up: Whether it runs.
+        guests: Its sockets.
+    """
+
+    def __init__(self, world: World, name: str, shards: tuple[int, ...], sizes: Sizes, parts: Parts) -> None:
+        self.world = world
+        self.name = name
+        self.shards = shards
+        self.sizes = sizes
+        self.parts = parts
+        self.witness = world.witness
+        self.chance = chance_of(world.seed, f"node {name}")
+        self.clock = HostClock(world.agenda, self.chance.uniform(0.999, 1.001), self.chance.randrange(-2_000, 2_000))
+        self.static_key = StaticKey.generate(self.chance.randbytes)
+        self.disk = SimulatedDisk(lambda *record: self.witness.durable(self, *record), self._moved)
+        self.codes = Codes()
+        self.trap = Trap(world.coverage)
+        self.guests: dict[Socket, Guest] = {}
+        self.life = 0
+        self.up = False
+        self.crashes: list[BaseException] = []
+        self.ended: Counter[str] = Counter()
+        self._alarm_s = float("inf")
+        self.free_space_bytes = FREE_SPACE_BYTES
+
+    # Its life.
+
+    def boot(self) -> None:
+        """Start on what the disk holds; if the disk cannot be read now, try again a little later."""
+        if self.up:
+            return
+        self.life += 1
+        try:
+            self._start()
+        except (StorageError, StartError) as error:
+            self.world.log(f"{self.name} cannot start: {type(error).__name__}")
+            self.life += 1
+            self.reboot_later()
+
+    def _start(self) -> None:
+        sizes, chance = self.sizes, self.chance
+        self._alarm_s = float("inf")
+        self.scheduler = NodeScheduler(chance.getrandbits(32), self)
+        self.runtime = Runtime(
+            clock=self.clock,
+            randomness=SeededRandomness(chance.getrandbits(32)),
+            scheduler=self.scheduler,
+            tasks=InlineTasks(),
+            hooks=Hooks(crashed=self._crashed, ended=self._ended, started=self._started),
+        )
+        self.disk.free_space_bytes = self.free_space_bytes
+        self.committer = DiskCommitter(self.disk, self.world.agenda, chance, self.world.coverage, self._settled)
+        self.store = TrappedStore.open(
+            self.disk,
+            self.committer,
+            self.runtime.schedule,
+            self.clock.wall_ms,
+            _store_limits(sizes),
+            self.name,
+            shard_of,
+        )
+        self.store.arm(self.trap, self.world.coverage)
+        if self.life > 1 and self.store.statistics().hot_bytes:
+            self.world.coverage.reached("a journal is replayed")
+        self.router = TrappedRouter(self.runtime, self.trap)
+        self.connections = DynamicSupervisor(shutdown_s=1.0)
+        self.connect = connection_maker(
+            lambda: WatchedWire(self.static_key, self.runtime.randomness.bytes, self.witness),
+            self.router,
+            RateLimiter({}),
+            CONNECTION_LIMITS,
+            "simulation",
+        )
+        children = [
+            *messenger_children(
+                self.store,
+                self.store.take_ownership(self.shards),
+                self.router,
+                Ulid(self.runtime.randomness.bytes),
+                self.codes,
+                _messenger_limits(sizes),
+                self.parts,
+            ),
+            ChildSpec("connections", lambda: self.connections, kind="supervisor"),
+        ]
+        self.up = True
+        self.root = self.runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
+
+    def die(self, fate: str, told: bool) -> None:
+        """End as SIGKILL, or a power cut, ends a process.
+
+        Args:
+            fate: What becomes of the commit in flight.
+            told: Whether clients hear of it (the kernel lives on) or not.
+        """
+        if not self.up:
+            return
+        self.up = False
+        self.life += 1
+        self.trap.disarm()
+        self.committer.die(self.disk, fate)
+        self.disk = self.disk.reopened()
+        for socket in list(self.guests):
+            socket.vanish(told)
+        self.guests.clear()
+        self.runtime.close()
+
+    def calm_down(self) -> None:
+        """Nothing goes wrong any more."""
+        self.free_space_bytes = self.disk.free_space_bytes = FREE_SPACE_BYTES
+        self.disk.reads_to_fail = 0
+        self.trap.disarm()
+        if self.up:
+            self.committer.calm_down()
+        else:
+            self.boot()
+
+    def reboot_later(self) -> None:
+        """Start again, as a process manager does."""
+        life = self.life
+        self.world.agenda.after(
+            self.chance.uniform(*REBOOT_S), lambda: self.boot() if self.life == life and not self.up else None
+        )
+
+    def drain(self) -> None:
+        """Say goodbye to every client, as at SIGTERM; what follows is an end without a commit in flight."""
+        for child in self.connections.which_children():
+            if child.pid is not None:
+                self.runtime.cast(child.pid, Drain(500))
+
+    # Its processor.
+
+    def work_soon(self) -> None:
+        """Run some turns after a moment."""
+        life = self.life
+        self.world.agenda.after(self.chance.uniform(*SLICE_S), lambda: self._work() if self.life == life else None)
+
+    def _work(self) -> None:
+        scheduler = self.scheduler
+        for _ in range(self.chance.randint(1, 12)):
+            if not scheduler.step():
+                break
+        if not self.runtime.is_alive(self.root):
+            self._fall()
+        elif scheduler.busy:
+            self.work_soon()
+        else:
+            scheduler.asleep = True
+
+    def _fall(self) -> None:
+        """The tree has given up: the process ends, and its manager starts it again."""
+        self.world.log(f"{self.name}: the tree has given up")
+        self.world.coverage.reached("a node's tree gives up")
+        self.witness.fell(self)
+        self.die("kept", told=True)
+        self.reboot_later()
+
+    def alarm_at(self, due_s: float) -> None:
+        """Let the timers fire at a moment of this node's clock."""
+        due_s = self.clock.true_s(due_s)
+        if due_s < self._alarm_s:
+            self._alarm_s = due_s
+            life = self.life
+            self.world.agenda.at(due_s, lambda: self._ring(due_s) if self.life == life else None)
+
+    def _ring(self, due_s: float) -> None:
+        if due_s == self._alarm_s:  # else a nearer alarm has taken its place, and rung already
+            self._alarm_s = float("inf")
+            self.scheduler.fire_due()
+            if self.scheduler.busy:
+                self.scheduler.wake()
+
+    def _settled(self) -> None:
+        if self.up and self.scheduler.busy:
+            self.scheduler.wake()
+
+    # Its doors.
+
+    def listen(self, socket: Socket) -> SocketUser | None:
+        """A client connects; None when nobody listens."""
+        if not self.up:
+            return None
+        guest = Guest(self)
+        try:
+            guest.pid = self.connections.start_actor(
+                lambda: self.connect(self.trap.watch(socket), Origin("", False), Anyone())
+            )
+        except (StartError, SupervisorError):
+            return None
+        self.guests[socket] = guest
+        return guest
+
+    # What it tells.
+
+    def _moved(self, table: Table, key: bytes) -> None:
+        self.witness.moved(self, table, key)
+
+    def _crashed(self, pid: Pid, actor: Actor, error: BaseException) -> None:
+        self.went_wrong(type(actor).__name__, error)
+
+    def went_wrong(self, what: str, error: BaseException) -> None:
+        """Something raised: what the weather did not cause ends the run."""
+        self.world.log(f"{self.name} {what} crashed: {type(error).__name__}")
+        if not isinstance(error, InjectedError | StorageError):
+            self.crashes.append(error)
+
+    def _started(self, pid: Pid, actor: Actor) -> None:
+        self.witness.started(self, pid, actor)
+
+    def _ended(self, pid: Pid, actor: Actor, reason: Reason) -> None:
+        self.witness.ended(self, pid, actor, reason)
+
+    def statistics(self) -> EngineStatistics:
+        """How full the disk is."""
+        return self.disk.statistics()
+
+
+def _store_limits(sizes: Sizes) -> StoreLimits:
+    return StoreLimits(
+        hot_window_bytes_max=sizes.hot_window_bytes,
+        hot_window_s_max=sizes.hot_window_s,
+        move_operations_max=sizes.move_operations,
+        trim_records_max=sizes.move_operations,
+        outbox_records_max=16,
+    )
+
+
+def _messenger_limits(sizes: Sizes) -> MessengerLimits:
+    return MessengerLimits(
+        ConversationLimits(2_000, 86_400, 86_400),
+        QueueLimits(sizes.entries_max, 1 << 20, sizes.window_bytes, sizes.attempts_max, sizes.resume_window_s),
+        AccountLimits(5, 100, True, 600, 5),
+        PresenceLimits(5.0, 2.0),
+        sizes.sweep_interval_s,
+    )

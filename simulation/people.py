@@ -1,0 +1,225 @@
+"""People with habits: what they do with their devices, and how often. Another capability joins as one more `Act`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from protocol import AccountId, ConversationId
+from protocol.messages import RemoveDevice, SetRelation, SetSettings
+from roost.content import encode_text
+from simulation.agenda import chance_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulation.device import SimulatedDevice
+    from simulation.world import World
+
+__all__ = ["CHATTY", "FLAPPING", "HABITS", "IDLE", "MOSTLY_OFFLINE", "PRIVATE", "TIDY", "Habit", "Person"]
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How a person lives.
+
+    Attributes:
+        name: What such a person is called.
+        devices: How many devices they have.
+        write_every_s: Mean time between two bursts of writing.
+        burst: Most messages in a burst.
+        read_every_s: Mean time between two looks at the unread.
+        online_s: Mean time for which a device has its network.
+        offline_s: Mean time for which it has not; 0 for never.
+        acts: Weights of the rarer things that they do, by name.
+        act_every_s: Mean time between two of those.
+        ttls_s: Lifetimes of messages, one of which is drawn; 0 for the server's own.
+    """
+
+    name: str
+    devices: int = 1
+    write_every_s: float = 2.0
+    burst: int = 4
+    read_every_s: float = 6.0
+    online_s: float = 60.0
+    offline_s: float = 0.0
+    acts: dict[str, float] = field(
+        default_factory=lambda: {"open": 3, "close": 1, "type": 3, "wave": 1, "look away": 2}
+    )
+    act_every_s: float = 3.0
+    ttls_s: tuple[int, ...] = (0,)
+
+
+CHATTY: Final = Habit("chatty", devices=2, ttls_s=(0, 0, 0, 0, 20))
+MOSTLY_OFFLINE: Final = Habit("mostly offline", write_every_s=3.0, burst=8, online_s=6.0, offline_s=25.0)
+FLAPPING: Final = Habit("flapping", write_every_s=2.5, online_s=4.0, offline_s=1.5)
+PRIVATE: Final = Habit(
+    "private",
+    devices=2,
+    write_every_s=3.0,
+    acts={"open": 2, "type": 2, "hide reading": 1, "block": 1, "look away": 1},
+    ttls_s=(0, 0, 3),
+)
+TIDY: Final = Habit("tidy", devices=3, write_every_s=3.0, act_every_s=12.0, acts={"open": 2, "remove a device": 1})
+IDLE: Final = Habit("idle", write_every_s=3_600.0, burst=1, read_every_s=1_800.0, act_every_s=3_600.0)
+HABITS: Final = (CHATTY, MOSTLY_OFFLINE, FLAPPING, PRIVATE, TIDY)
+
+
+class Person:
+    """Somebody with an account and some devices.
+
+    Args:
+        world: Where they live.
+        account: Their account.
+        habit: How they live.
+        devices: What they have.
+        chats: The conversations that they take part in.
+
+    Attributes:
+        secretive: Whether they have ever hidden something from others: then what others see is not compared.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        account: AccountId,
+        habit: Habit,
+        devices: list[SimulatedDevice],
+        chats: tuple[ConversationId, ...],
+    ) -> None:
+        self.world = world
+        self.account = account
+        self.habit = habit
+        self.devices = devices
+        self.chats = chats
+        self.secretive = False
+        self.chance = chance_of(world.seed, f"person {account}")
+        self._written = 0
+        self._rounds: list[tuple[float, Callable[[], None]]] = [
+            (habit.write_every_s, self._write),
+            (habit.read_every_s, self._read),
+            (habit.act_every_s, self._act),
+        ]
+
+    def live(self) -> None:
+        """Begin: from now on they do what they do, until the world is calm."""
+        for device in self.devices:
+            if self.habit.offline_s:
+                self._each(device, on=False)
+        for mean_s, action in self._rounds:
+            self._again(mean_s, action)
+
+    def _again(self, mean_s: float, action: Callable[[], None]) -> None:
+        def now() -> None:
+            if not self.world.is_calm:
+                action()
+                self._again(mean_s, action)
+
+        self.world.agenda.after(self.chance.expovariate(1 / mean_s), now)
+
+    def _each(self, device: SimulatedDevice, on: bool) -> None:
+        """The network of a device comes and goes."""
+        mean_s = self.habit.offline_s if on else self.habit.online_s
+
+        def now() -> None:
+            if not self.world.is_calm:
+                device.set_radio(on)
+                self._each(device, not on)
+
+        self.world.agenda.after(self.chance.expovariate(1 / mean_s), now)
+
+    def _device(self) -> SimulatedDevice | None:
+        able = [device for device in self.devices if device.session is not None and not device.doomed]
+        return self.chance.choice(able) if able else None
+
+    def _write(self) -> None:
+        device = self._device()
+        if device is None:
+            return
+        chat = self.chance.choice(self.chats)
+        for _ in range(self.chance.randint(1, self.habit.burst)):
+            self._written += 1
+            text = f"{self.account} {self._written} " + "." * self.chance.randrange(200)
+            ttl_s = self.chance.choice(self.habit.ttls_s)
+            device.act(lambda session, text=text, ttl_s=ttl_s: session.send(chat, encode_text(text), ttl_s=ttl_s))  # type: ignore[misc]
+
+    def _read(self) -> None:
+        device = self._device()
+        if device is not None and device.unread:
+            chat = self.chance.choice(sorted(device.unread))
+            seq = device.unread.pop(chat)
+            device.act(lambda session: session.mark_read(chat, seq))
+
+    def _act(self) -> None:
+        device = self._device()
+        if device is not None:
+            names = list(self.habit.acts)
+            name = self.chance.choices(names, [self.habit.acts[name] for name in names])[0]
+            ACTS[name](self, device)
+
+    def look_at_everything(self) -> None:
+        """In the calm: somebody looks at each screen, and has every chat open."""
+        for device in self.devices:
+            for chat in self.chats:
+                device.act(lambda session, chat=chat: session.open_chat(chat))  # type: ignore[misc]
+            device.act(lambda session: session.set_foreground(True))
+
+    # The rarer acts.
+
+    def open(self, device: SimulatedDevice) -> None:
+        """Look at a chat."""
+        chat = self.chance.choice(self.chats)
+        device.act(lambda session: session.open_chat(chat))
+
+    def close(self, device: SimulatedDevice) -> None:
+        """Turn away from a chat."""
+        chat = self.chance.choice(self.chats)
+        device.act(lambda session: session.close_chat(chat))
+
+    def type(self, device: SimulatedDevice) -> None:
+        """Begin to type, and perhaps never end."""
+        chat, active = self.chance.choice(self.chats), self.chance.random() < 0.7
+        device.act(lambda session: session.typing(chat, active=active))
+
+    def wave(self, device: SimulatedDevice) -> None:
+        """Say something for this moment only."""
+        chat = self.chance.choice(self.chats)
+        device.act(lambda session: session.send_ephemeral(chat, encode_text("hello")))
+
+    def look_away(self, device: SimulatedDevice) -> None:
+        """Put the device into the pocket, or take it out."""
+        device.act(lambda session: session.set_foreground(not session.foreground))
+
+    def hide_reading(self, device: SimulatedDevice) -> None:
+        """Show read receipts no more, or again."""
+        self.secretive = True
+        shown = self.chance.random() < 0.5
+        device.act(lambda session: session.request(lambda number: SetSettings(number, shown, None, None, None)))
+
+    def block(self, device: SimulatedDevice) -> None:
+        """Block somebody who does not write to them anyway, or forgive."""
+        self.secretive = True
+        relation = self.chance.choice(("blocked", "none", "contact"))
+        device.act(lambda session: session.request(lambda number: SetRelation(number, AccountId("stranger"), relation)))
+
+    def remove_device(self, device: SimulatedDevice) -> None:
+        """Throw a device out of the account; one always stays."""
+        others = [other for other in self.devices if other is not device and not other.doomed and other.registered]
+        if not others or not device.online:
+            return
+        other = self.chance.choice(others)
+        other.doomed = True
+        self.world.log(f"{self.account} removes {other.name}")
+        device.act(lambda session: session.request(lambda number: RemoveDevice(number, other.id)))
+
+
+ACTS: Final = {
+    "open": Person.open,
+    "close": Person.close,
+    "type": Person.type,
+    "wave": Person.wave,
+    "look away": Person.look_away,
+    "hide reading": Person.hide_reading,
+    "block": Person.block,
+    "remove a device": Person.remove_device,
+}

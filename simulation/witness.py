@@ -1,0 +1,358 @@
+"""The witness: works out what follows from all that it sees, and tells the checkers.
+
+It sees every record at the instant at which it becomes durable, every frame as it leaves a server, every process that
+starts or ends, and all that devices commit to their own disks and show.
+
+Nothing is raised where it is seen, because that may be inside an actor: `Witness.broken` is looked at after each event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from actors.queue.api import NoticeBody
+from actors.router.api import shard_number
+from protocol import Code
+from protocol.messages import NOTICE_EXPIRED, NOTICE_OVER_QUOTA, NOTICE_POISON, NOTICE_REVOKED, Closing, Notice, Ready
+from storage import MESSAGE, Table
+from storage.records import Accepted, Acked, Emptied, Entries, Marked, Record, Removed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from roost.changes import Change
+    from roost.events import Event
+    from runtime import Actor, Pid, Reason
+    from simulation.device import SimulatedDevice
+    from simulation.node import SimulatedNode
+    from simulation.world import World
+
+__all__ = ["Checker", "EntryKey", "InvariantError", "Witness"]
+
+EntryKey = tuple[int, str, int, str, bytes]
+"""Kind (for a notice: its reason), conversation and seq; of a notice also the account and device that it is about."""
+
+REMOVALS = {
+    NOTICE_EXPIRED: "an expired message leaves with a notice",
+    NOTICE_OVER_QUOTA: "a full queue lets a message go with a notice",
+    NOTICE_REVOKED: "a revoked device's message leaves with a notice",
+    NOTICE_POISON: "a poison message leaves with a notice",
+}
+
+
+class InvariantError(AssertionError):
+    """An invariant is broken: which one, how it was seen, and when."""
+
+    def __init__(self, invariant: str, story: str, time_s: float) -> None:
+        super().__init__(f"{invariant}: {story} (at {time_s:.3f} s)")
+        self.invariant = invariant
+        self.story = story
+        self.time_s = time_s
+
+
+class Checker:
+    """One invariant. Subclasses override what they want to hear of.
+
+    Args:
+        witness: Where it reports, and what it may ask.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, witness: Witness) -> None:
+        self.witness = witness
+
+    def breaks(self, story: str) -> None:
+        """Report that the invariant does not hold."""
+        self.witness.breaks(self.name, story)
+
+    # What it may hear of.
+
+    def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
+        """A message is durable."""
+
+    def entered(self, device: bytes, position: int, key: EntryKey) -> None:
+        """An entry waits for a device, durably."""
+
+    def acked(self, device: bytes, key: EntryKey) -> None:
+        """An entry was let go on its device's ack, durably."""
+
+    def removed(self, device: bytes, key: EntryKey, record: Removed) -> None:
+        """An entry was removed for a reason of the server's, durably."""
+
+    def emptied(self, device: bytes, keys: list[EntryKey]) -> None:
+        """A device is gone, and with it what waited for it."""
+
+    def marked(self, record: Marked, before: tuple[int, int, int]) -> None:
+        """A member's watermarks moved, durably."""
+
+    def told(self, device: SimulatedDevice, frame: Any) -> None:
+        """A frame leaves a server for this device."""
+
+    def committed(self, device: SimulatedDevice, change: Change) -> None:
+        """A device has something on its own disk."""
+
+    def published(self, device: SimulatedDevice, event: Event) -> None:
+        """A device's application hears of something."""
+
+    def started(self, node: SimulatedNode, pid: Pid, actor: Actor) -> None:
+        """A process runs."""
+
+    def ended(self, node: SimulatedNode, pid: Pid, actor: Actor, reason: Reason) -> None:
+        """A process has ended."""
+
+    def calm(self, world: World) -> None:
+        """Everything has come to rest; nothing goes wrong any more."""
+
+
+HEARD = (
+    "accepted",
+    "entered",
+    "acked",
+    "removed",
+    "emptied",
+    "marked",
+    "told",
+    "committed",
+    "published",
+    "started",
+    "ended",
+)
+
+
+@dataclass
+class Witness:
+    """What became durable, and what follows from it.
+
+    Attributes:
+        devices: By device id.
+        accepted: By conversation and seq.
+        by_number: By device, epoch, conversation and number.
+        waiting: By device: what waits for it, by position.
+        let_go: By device, conversation and seq of a message: why it was removed.
+        marks: By conversation and account: delivered, read, read as others may see it.
+    """
+
+    world: World
+    devices: dict[bytes, SimulatedDevice] = field(default_factory=dict)
+    broken: list[InvariantError] = field(default_factory=list)
+    accepted: dict[tuple[str, int], Accepted] = field(default_factory=dict)
+    by_number: dict[tuple[bytes, bytes, str, int], Accepted] = field(default_factory=dict)
+    waiting: dict[bytes, dict[int, EntryKey]] = field(default_factory=dict)
+    let_go: dict[tuple[bytes, str, int], Removed] = field(default_factory=dict)
+    marks: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._accepted_in: dict[tuple[str, int], int] = {}
+        self._delivered: set[tuple[bytes, str, int]] = set()
+        self._answered: set[tuple[bytes, str, int]] = set()
+        self._hear: dict[str, list[Any]] = {event: [] for event in HEARD}
+        self.checkers: list[Checker] = []
+
+    def listen(self, checkers: Iterable[Checker]) -> None:
+        """Tell these checkers of all that happens from now on."""
+        for checker in checkers:
+            self.checkers.append(checker)
+            for event in HEARD:
+                if getattr(type(checker), event) is not getattr(Checker, event):
+                    self._hear[event].append(getattr(checker, event))
+
+    def breaks(self, invariant: str, story: str) -> None:
+        """Note a broken invariant."""
+        self.broken.append(InvariantError(invariant, story, self.world.agenda.now_s))
+
+    def check(self) -> None:
+        """Raise the first broken invariant, if there is one.
+
+        Raises:
+            InvariantError: There is one.
+        """
+        if self.broken:
+            raise self.broken[0]
+
+    def calm(self) -> None:
+        """Ask every checker whether all is well at rest."""
+        for checker in self.checkers:
+            checker.calm(self.world)
+            self.check()
+
+    def devices_of(self, account: str) -> list[SimulatedDevice]:
+        """The devices of an account, revoked ones included."""
+        return [device for device in self.devices.values() if device.account == account]
+
+    # What nodes tell.
+
+    def durable(self, node: SimulatedNode, position: int, shard: int, record: Record) -> None:
+        """A record is on stable storage from now on."""
+        self.world.log(f"{node.name} {position} {type(record).__name__} {_brief(record)}")
+        if isinstance(record, Accepted):
+            self._accepted(node, position, shard, record)
+        elif isinstance(record, Entries):
+            self._entries(node, position, shard, record)
+        elif isinstance(record, Acked):
+            self._acked(record)
+        elif isinstance(record, Removed):
+            self._removed(node, position, shard, record)
+        elif isinstance(record, Marked):
+            key = (record.conversation, record.account)
+            before = self.marks.get(key, (0, 0, 0))
+            self.marks[key] = (record.delivered, record.read, record.read_shown)
+            for hear in self._hear["marked"]:
+                hear(record, before)
+        elif isinstance(record, Emptied):
+            gone = self.waiting.pop(record.device, {})
+            for hear in self._hear["emptied"]:
+                hear(record.device, list(gone.values()))
+
+    def _accepted(self, node: SimulatedNode, position: int, shard: int, record: Accepted) -> None:
+        for hear in self._hear["accepted"]:
+            hear(node, position, record)
+        self.accepted[record.conversation, record.seq] = record
+        self.by_number[record.producer, record.epoch, record.conversation, record.number] = record
+        self._accepted_in[node.name, position] = node.life
+        for account, devices in record.targets:
+            if shard_number(account) == shard:
+                self._enter(position, devices, (MESSAGE, record.conversation, record.seq, "", b""))
+
+    def _entries(self, node: SimulatedNode, position: int, shard: int, record: Entries) -> None:
+        if self._accepted_in.get((node.name, record.source_position), node.life) != node.life:
+            self.world.coverage.reached("a fan-out is taken up again after a restart")
+        if record.kind == MESSAGE:
+            key: EntryKey = (MESSAGE, record.conversation, record.seq, "", b"")
+        else:
+            key = _notice_key(record.conversation, record.seq, record.body)
+        for _, devices in record.targets:
+            self._enter(position, devices, key)
+
+    def _enter(self, position: int, devices: list[bytes], key: EntryKey) -> None:
+        for device in devices:
+            for hear in self._hear["entered"]:
+                hear(device, position, key)
+            self.waiting.setdefault(device, {})[position] = key
+
+    def _acked(self, record: Acked) -> None:
+        waiting = self.waiting.get(record.device, {})
+        for position in [position for position in waiting if position <= record.up_to]:
+            key = waiting.pop(position)
+            for hear in self._hear["acked"]:
+                hear(record.device, key)
+
+    def _removed(self, node: SimulatedNode, position: int, shard: int, record: Removed) -> None:
+        waiting = self.waiting.get(record.device, {})
+        self._accepted_in[node.name, position] = node.life
+        for gone in record.positions:
+            key = waiting.pop(gone, None)
+            if key is None:
+                continue
+            if key[0] == MESSAGE:
+                self.let_go[record.device, key[1], key[2]] = record
+                self.world.coverage.reached(REMOVALS.get(record.reason, f"removed for reason {record.reason}"))
+            for hear in self._hear["removed"]:
+                hear(record.device, key, record)
+        for account, devices in record.targets:
+            if shard_number(account) == shard:
+                _, conversation, seq = record.notices[0]
+                self._enter(position, devices, _notice_key(conversation, seq, record.bodies[0]))
+
+    def moved(self, node: SimulatedNode, table: Table, key: bytes) -> None:
+        """A commit puts an entry into the inbox, or a job into the outbox."""
+        coverage = self.world.coverage
+        if table == Table.OUTBOX:
+            coverage.reached("what a shard has yet to take moves to the outbox")
+            return
+        if key[:1] != b"e":
+            return
+        coverage.reached("entries move to the inbox")
+        device = self.devices.get(key[2 : 2 + key[1]])
+        if device is not None and device.session is not None and device.draining:
+            coverage.reached("entries move to the inbox while their device drains")
+
+    def started(self, node: SimulatedNode, pid: Pid, actor: Actor) -> None:
+        """A process runs."""
+        for hear in self._hear["started"]:
+            hear(node, pid, actor)
+
+    def ended(self, node: SimulatedNode, pid: Pid, actor: Actor, reason: Reason) -> None:
+        """A process has ended."""
+        for hear in self._hear["ended"]:
+            hear(node, pid, actor, reason)
+
+    def fell(self, node: SimulatedNode) -> None:
+        """A node's tree has given up."""
+        if self.world.is_calm:
+            self.breaks("supervision restarts what it should, and nothing else", f"{node.name} gave up without a fault")
+
+    def told(self, device_id: bytes, frame: Any) -> None:
+        """A frame leaves a server."""
+        device = self.devices.get(device_id)
+        if device is None:
+            return
+        self.world.log(f"to {device.name}: {_brief(frame)}")
+        self._cover(device, frame)
+        for hear in self._hear["told"]:
+            hear(device, frame)
+
+    def _cover(self, device: SimulatedDevice, frame: Any) -> None:
+        """Note the rare branches that a frame shows."""
+        reached = self.world.coverage.reached
+        kind = type(frame).__name__
+        if kind == "Sent" and frame.number:
+            key = (device.id, frame.conversation, frame.seq)
+            if key in self._answered:
+                reached("a retry is answered with its old seq")
+            self._answered.add(key)
+        elif kind == "Deliver" and frame.position:
+            key = (device.id, frame.message.conversation, frame.message.seq)
+            if key in self._delivered:
+                reached("a message is delivered again")
+            else:
+                self._delivered.add(key)
+        elif kind == "Refused" and frame.number:
+            if frame.code == Code.STORAGE_FULL:
+                reached("a send is refused because the disk is full")
+            elif frame.code == Code.NUMBER_GAP:
+                reached("a gap in the numbers is refused")
+        elif isinstance(frame, Ready) and frame.resumed:
+            reached("a session is resumed")
+        elif isinstance(frame, Closing) and frame.code == Code.REPLACED:
+            reached("an older session is closed by a newer one")
+        elif isinstance(frame, Notice):
+            reached("a notice reaches the sender")
+
+    # What devices tell.
+
+    def committed(self, device: SimulatedDevice, change: Change) -> None:
+        """A device has something on its own disk."""
+        self.world.log(f"{device.name} stores {_brief(change)}")
+        for hear in self._hear["committed"]:
+            hear(device, change)
+
+    def published(self, device: SimulatedDevice, event: Event) -> None:
+        """A device's application hears of something."""
+        for hear in self._hear["published"]:
+            hear(device, event)
+
+
+_BRIEF = ("conversation", "account", "device", "number", "seq", "position", "up_to", "positions", "delivered", "read",
+          "online", "code", "reason", "epoch", "source", "source_position", "resumed", "waiting", "marks")  # fmt: skip
+
+
+def _brief(thing: object) -> str:
+    """A record, frame or change in a line, without its content."""
+    fields = []
+    for name in _BRIEF:
+        value = getattr(thing, name, None)
+        if value is not None:
+            fields.append(f"{name}={value.hex()[:8] if isinstance(value, bytes) else value}")
+    message = getattr(thing, "message", None)
+    if message is not None:
+        fields.append(_brief(message))
+    return f"{type(thing).__name__} {' '.join(fields)}"
+
+
+def _notice_key(conversation: str, seq: int, body: bytes) -> EntryKey:
+    notice = msgspec.msgpack.decode(body, type=NoticeBody)
+    return (notice.reason, conversation, seq, notice.account, notice.device)

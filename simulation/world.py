@@ -1,0 +1,319 @@
+"""One world under one seed: nodes, people with devices, the network between them, and the weather over all of it.
+
+A run has four parts. Everybody registers; the storm, in which people live and the plan's faults strike; the calm, in
+which nothing goes wrong any more and everything has to come to rest within `CALM_S_MAX`; and the bill, in which every
+checker looks at what is left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from actors.router.api import shard_number
+from actors.tree import Parts
+from protocol import AccountId, direct_conversation
+from roost.session import Phase
+from simulation.agenda import Agenda, chance_of
+from simulation.checkers import all_checkers
+from simulation.coverage import Coverage
+from simulation.device import SimulatedDevice
+from simulation.faults import Fault, Faults, strike
+from simulation.network import Network
+from simulation.node import SimulatedNode, Sizes
+from simulation.people import HABITS, Habit, Person
+from simulation.witness import InvariantError, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+__all__ = ["CALM_S_MAX", "Report", "Scenario", "World", "run"]
+
+CALM_S_MAX: Final = 180.0
+"""When nothing goes wrong any more, everything has come to rest within so many simulated seconds: a heartbeat that is
+missed twice, a back-off of a minute, and what they held up."""
+
+SETTLED: Final = "everything comes to rest when the faults stop"
+LOOK_S: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a world is made of; what is left open, the seed decides.
+
+    Attributes:
+        people: Who lives in it: habits of the people at each node. None lets the seed choose.
+        nodes: How many nodes; 0 lets the seed choose.
+        sizes: The limits of the nodes; None lets the seed choose.
+        faults: How bad the weather is.
+        parts: The classes of the actors.
+    """
+
+    people: tuple[Habit, ...] | None = None
+    nodes: int = 0
+    sizes: Sizes | None = None
+    faults: Faults = field(default_factory=Faults)
+    parts: Parts = field(default_factory=Parts)
+
+
+@dataclass
+class Report:
+    """What happened in one run.
+
+    Attributes:
+        seed: Its seed.
+        accepted: Messages accepted.
+        delivered: Entries that devices took home.
+        noticed: Entries that left with a notice instead.
+        simulated_s: How long the world lived.
+        calm_s: How long it took to come to rest.
+        deaths: How often a node died.
+        faults: How often anything went wrong.
+        coverage: What struck, and what was reached.
+        digest: SHA-256 of the log: two runs of one seed have the same.
+    """
+
+    seed: int
+    accepted: int = 0
+    delivered: int = 0
+    noticed: int = 0
+    simulated_s: float = 0.0
+    calm_s: float = 0.0
+    deaths: int = 0
+    faults: int = 0
+    coverage: Coverage = field(default_factory=Coverage)
+    digest: str = ""
+
+
+NAMES: Final = ("ann", "bob", "cid", "dora", "eve", "finn")
+
+
+class World:
+    """One run.
+
+    Args:
+        seed: Decides everything that the scenario leaves open.
+        scenario: What the world is made of.
+        plan: What goes wrong; None draws it from the seed.
+        folder: Where the devices' databases lie.
+
+    Attributes:
+        is_calm: Nothing goes wrong any more, and nobody begins anything.
+    """
+
+    def __init__(self, seed: int, scenario: Scenario, plan: Sequence[Fault] | None, folder: Path) -> None:
+        self.seed = seed
+        self.scenario = scenario
+        self.plan = scenario.faults.plan(seed) if plan is None else list(plan)
+        self.agenda = Agenda()
+        self.coverage = Coverage()
+        self.network = Network(self.agenda, chance_of(seed, "network"), self.coverage)
+        self.witness = Witness(self)
+        self.witness.listen(all_checkers(self.witness))
+        self.is_calm = False
+        self.lines: list[str] = []
+        self._digest = hashlib.sha256()
+        self.nodes: list[SimulatedNode] = []
+        self.people: list[Person] = []
+        self.devices: list[SimulatedDevice] = []
+        chance = chance_of(seed, "world")
+        sizes = scenario.sizes or _sizes(seed)
+        for index in range(scenario.nodes or chance.choice((1, 1, 1, 2))):
+            self._settle_node(index, sizes, folder)
+
+    def _settle_node(self, index: int, sizes: Sizes, folder: Path) -> None:
+        """A node, and the people who live at it."""
+        chance = chance_of(self.seed, f"node {index}")
+        habits = self.scenario.people or tuple(chance.choice(HABITS) for _ in range(chance.randint(3, 4)))
+        accounts = [AccountId(_name(index, number)) for number in range(len(habits))]
+        chats = [direct_conversation(one, other) for one, other in _pairs(accounts)]
+        shards = tuple(sorted({shard_number(name) for name in [*accounts, *chats]}))
+        node = SimulatedNode(self, f"node{index}", shards, sizes, self.scenario.parts)
+        self.nodes.append(node)
+        for account, habit in zip(accounts, habits, strict=True):
+            devices = [
+                SimulatedDevice(self, account, f"{account}{number}", node, folder)
+                for number in range(1, habit.devices + 1)
+            ]
+            self.devices += devices
+            mine = tuple(chat for chat in chats if account in chat.split(":"))
+            self.people.append(Person(self, account, habit, devices, mine))
+
+    def log(self, line: str) -> None:
+        """Write down what happens; the digest of all lines names the run."""
+        line = f"{self.agenda.now_s:.6f} {line}"
+        self.lines.append(line)
+        self._digest.update(line.encode())
+        self._digest.update(b"\n")
+
+    # The four parts.
+
+    def run(self) -> Report:
+        """The whole story.
+
+        Raises:
+            InvariantError: An invariant is broken.
+            Exception: Whatever an actor or the client raised without the simulator's doing.
+        """
+        try:
+            self._register()
+            self._storm()
+            calm_s = self._calm()
+            self.witness.calm()
+        finally:
+            for device in self.devices:
+                device.close()
+        return self._report(calm_s)
+
+    def _register(self) -> None:
+        for node in self.nodes:
+            node.boot()
+        for device in self.devices:
+            device.start()
+        self._go_on(lambda: all(device.online for device in self.devices), 60.0, "everybody registers")
+
+    def _storm(self) -> None:
+        begun_s = self.agenda.now_s
+        for fault in self.plan:
+            self.agenda.at(begun_s + fault.time_s, lambda fault=fault: strike(self, fault))  # type: ignore[misc]
+        for person in self.people:
+            person.live()
+        self._pass(self.scenario.faults.storm_s)
+
+    def _calm(self) -> float:
+        """Nothing goes wrong any more; return how long it took to come to rest."""
+        self.log("CALM")
+        self.is_calm = True
+        self.network.heal()
+        for node in self.nodes:
+            node.calm_down()
+        for device in self.devices:
+            device.set_radio(True)
+            device.start()
+        begun_s = self.agenda.now_s
+        self._go_on(self._rests, CALM_S_MAX, SETTLED)
+        for person in self.people:
+            person.look_at_everything()
+        for device in self.devices:  # a receipt that was lost is healed at the next login
+            device.reconnect()
+        self._pass(LOOK_S)
+        self._go_on(self._rests, CALM_S_MAX, SETTLED)
+        return self.agenda.now_s - begun_s
+
+    def _go_on(self, done: object, wait_s: float, what: str) -> None:
+        until_s = self.agenda.now_s + wait_s
+        look_s = self.agenda.now_s
+        while True:
+            if self.agenda.now_s >= look_s:
+                look_s = self.agenda.now_s + LOOK_S
+                if done():  # type: ignore[operator]
+                    return
+                if self.agenda.now_s > until_s:
+                    raise InvariantError(what, f"not within {wait_s} s: {self.unrest()}", self.agenda.now_s)
+            self._next()
+
+    def _pass(self, duration_s: float) -> None:
+        until_s = self.agenda.now_s + duration_s
+        while self.agenda.now_s < until_s:
+            self._next()
+
+    def _next(self) -> None:
+        self.agenda.run_next()
+        if self.witness.broken:
+            self.witness.check()
+        for node in self.nodes:
+            if node.crashes:
+                raise node.crashes[0]
+
+    # At rest.
+
+    def _rests(self) -> bool:
+        return not self.unrest()
+
+    def unrest(self) -> list[str]:
+        """What has not come to rest."""
+        found = []
+        for node in self.nodes:
+            if not node.up:
+                found.append(f"{node.name} is down")
+            elif node.store.statistics().pending_bytes:
+                found.append(f"{node.name} has something on its way to the disk")
+        for device in self.devices:
+            found += self._unrest_of(device)
+        return found
+
+    def _unrest_of(self, device: SimulatedDevice) -> list[str]:
+        session = device.session
+        if session is None or session.phase is Phase.STOPPED:
+            return [] if device.doomed else [f"{device} has stopped"]
+        if device.doomed:
+            return []
+        found = []
+        if not device.online:
+            found.append(f"{device} is {session.phase.name}")
+        if session.pending:
+            found.append(f"{device} has {session.pending} unsent")
+        if self.witness.waiting.get(device.id):
+            found.append(f"{len(self.witness.waiting[device.id])} wait for {device}")
+        return found
+
+    def _report(self, calm_s: float) -> Report:
+        witness = self.witness
+        return Report(
+            self.seed,
+            accepted=len(witness.accepted),
+            delivered=sum(len(device.received) for device in self.devices),
+            noticed=len(witness.let_go),
+            simulated_s=self.agenda.now_s,
+            calm_s=calm_s,
+            deaths=self.coverage.faults["node dies"] + self.coverage.faults["node restarts in good order"],
+            faults=self.coverage.faults.total(),
+            coverage=self.coverage,
+            digest=self._digest.hexdigest(),
+        )
+
+
+def _name(node: int, number: int) -> str:
+    return NAMES[number] + (str(node) if node else "")
+
+
+def _pairs(accounts: list[AccountId]) -> list[tuple[AccountId, AccountId]]:
+    """Everybody with everybody, and everybody's notes to themselves."""
+    return [*combinations(accounts, 2), *((account, account) for account in accounts)]
+
+
+def _sizes(seed: int) -> Sizes:
+    chance = chance_of(seed, "sizes")
+    return Sizes(
+        entries_max=chance.choice((10_000, 10_000, 10_000, 25)),
+        window_bytes=chance.choice((64 * 1024, 2_000, 600)),
+        attempts_max=chance.choice((100, 100, 3)),
+        resume_window_s=chance.choice((60.0, 60.0, 1.0)),
+        hot_window_bytes=chance.choice((1 << 20, 16_384, 4_096)),
+        hot_window_s=chance.choice((30.0, 3.0, 0.5)),
+        move_operations=chance.choice((512, 32, 8)),
+    )
+
+
+def run(seed: int, scenario: Scenario = Scenario(), plan: Sequence[Fault] | None = None) -> Report:  # immutable
+    """Run a world under a seed.
+
+    Args:
+        seed: Decides everything that is left open.
+        scenario: What the world is made of.
+        plan: What goes wrong; None draws it from the seed.
+
+    Raises:
+        InvariantError: An invariant is broken; the seed is among its notes.
+    """
+    with tempfile.TemporaryDirectory(prefix="roost-weather-") as folder:
+        try:
+            return World(seed, scenario, plan, Path(folder)).run()
+        except Exception as error:
+            error.add_note(f"seed {seed}")
+            raise
