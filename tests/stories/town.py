@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import itertools
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 Parameters = ParamSpec("Parameters")
 Kind = TypeVar("Kind")
 STORY_S_MAX: Final = 30
-RETRY_S: Final = 0.05
 _numbers = itertools.count(1)
 
 
@@ -118,12 +116,13 @@ async def texts(events: roost.EventStream, count: int) -> list[str]:
 
 
 async def back_online(client: roost.Client) -> None:
-    """Connect now, however long the client would have waited by itself."""
-    while True:
-        client.retry_now()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RETRY_S):
-                return await client.wait_online()
+    """Connect now, and after each attempt that fails at once again, however long the client would have waited."""
+    events = client.events()
+    client.retry_now()
+    while client.connection.state is not roost.ConnectionState.ONLINE:
+        event = await wait_for(events, roost.ConnectionChanged)
+        if event.state is roost.ConnectionState.OFFLINE:
+            client.retry_now()
 
 
 async def time_passes(least_s: float) -> None:
