@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from config.agreement import disagreements
 from config.errors import ConfigError
 from config.schema import ClusterConfig
-from config.setting import setting_of
+from config.setting import setting_of, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ def parse(text: str, *, file: Path | None = None) -> ClusterConfig:
     errors: list[ConfigError] = []
     for name, content in document.items():
         if name not in _SECTIONS:
-            errors.append(_unknown_section(name, content))
+            errors.append(_unknown_section(shortened(name), content))
         elif not isinstance(content, dict):
             errors.append(ConfigError(name, "is not a section", f"write [{name}] on a line of its own above its keys"))
         else:
@@ -92,7 +92,7 @@ def _settings(section: str, content: Mapping[str, object], errors: list[ConfigEr
     for name, value in content.items():
         key = f"{section}.{name}"
         if name not in settings:
-            errors.append(_unknown_key(section, name))
+            errors.append(_unknown_key(section, shortened(name)))
             continue
         try:
             yield name, settings[name].read(key, value)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY: Final = "setting"
 _WRITTEN_LENGTH_MAX: Final = 60
+_WRITTEN_BITS_MAX: Final = 256
 
 _KINDS: Final[Mapping[type, str]] = {
     bool: "a switch",
@@ -81,18 +82,21 @@ def written(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
+        case int() if value.bit_length() > _WRITTEN_BITS_MAX:
+            return "a number beyond all measure"
         case int():
-            return _shortened(f"{value:_}" if abs(value) >= 100_000 else str(value))
+            return shortened(f"{value:_}" if abs(value) >= 100_000 else str(value))
         case str() | Path():
             text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{_shortened(text)}"'
+            return f'"{shortened(text)}"'
         case list() | dict():
             return _KINDS[type(value)]
         case _:
             return str(value)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """A text of the file, cut where it is too long for a sentence."""
     return text if len(text) <= _WRITTEN_LENGTH_MAX else f"{text[:_WRITTEN_LENGTH_MAX]}..."
 
 
@@ -134,7 +138,8 @@ class Number(Setting):
 
     def read(self, key: str, value: object) -> float:
         """See `Setting.read`."""
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        endless = isinstance(value, float) and not math.isfinite(value)
+        if not isinstance(value, int | float) or isinstance(value, bool) or endless:
             raise ConfigError(key, _is(value), _number_fix(key, value, self, whole=False))
         _check_range(key, value, self)
         return float(value)
@@ -233,7 +238,10 @@ class Folder(Setting):
         """See `Setting.read`."""
         if not isinstance(value, str) or not value.strip() or "\0" in value:
             raise ConfigError(key, _is(value), 'write the path of a folder in quotes, such as "data"')
-        return Path(value).expanduser()
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            raise ConfigError(key, f"is {written(value)}, whose home is unknown", "write the path in full") from error
 
     @property
     def allowed(self) -> str:
