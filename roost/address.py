@@ -12,6 +12,7 @@ __all__ = ["PORT_DEFAULT", "SERVER_DEFAULT", "ServerAddress"]
 PORT_DEFAULT: Final = 7667
 SERVER_DEFAULT: Final = f"127.0.0.1:{PORT_DEFAULT}"
 _HOST_LENGTH_MAX: Final = 253
+_SHOWN_LENGTH_MAX: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,14 @@ class ServerAddress:
                 raise _not_an_address(text)
             port = rest[1:]
         elif text.count(":") > 1:
-            raise AddressError(f"{text} looks like an IPv6 address; write it in brackets: [{text}]:{PORT_DEFAULT}")
+            shown = _shown(text)
+            raise AddressError(f"{shown} looks like an IPv6 address; write it in brackets: [{shown}]:{PORT_DEFAULT}")
         else:
             host, _, port = text.partition(":")
-        if not host or len(host) > _HOST_LENGTH_MAX or any(c.isspace() or c in "/@" for c in host):
+        if not _can_be_looked_up(host):
             raise _not_an_address(text)
-        if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= 65_535):
-            raise AddressError(f"{port} is not a port; a port is a number from 1 to 65535.")
+        if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65_535):
+            raise AddressError(f"{_shown(port)} is not a port; a port is a number from 1 to 65535.")
         return cls(host.lower(), int(port) if port else PORT_DEFAULT)
 
     @property
@@ -56,5 +58,22 @@ class ServerAddress:
         return f"{host}:{self.port}"
 
 
+def _can_be_looked_up(host: str) -> bool:
+    """Whether a resolver takes it; what it makes of a host that nobody can have is no error of a socket."""
+    if not host or len(host) > _HOST_LENGTH_MAX or not host.isprintable():
+        return False
+    if any(character.isspace() or character in "/@[]" for character in host):
+        return False
+    try:
+        host.lower().encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN_LENGTH_MAX else f"{text[:_SHOWN_LENGTH_MAX]}..."
+
+
 def _not_an_address(text: str) -> AddressError:
-    return AddressError(f"{text!r} is not a server address. Write HOST:PORT, such as {SERVER_DEFAULT}.")
+    return AddressError(f"{_shown(text)!r} is not a server address. Write HOST:PORT, such as {SERVER_DEFAULT}.")
