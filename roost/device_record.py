@@ -43,7 +43,7 @@ def decode_devices(value: bytes) -> DevicesKnown | None:
     """What was stored; None if nothing was, or in a form that this version does not know: the list is seen anew."""
     try:
         record = _decode(value)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # msgspec's DecodeError and bad UTF-8 are both ValueError
         return None
     if record.form != _FORM:
         return None

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from protocol import DeviceId
 from roost.arrivals import not_delivered_sentence
 from roost.content import Content, decode_content
 from roost.conversations import other_account
+from roost.rows import ChatRow, MessageRow, NoticeRow, checked
 from roost.schema import FAILED, PENDING, RECEIVED
 
 if TYPE_CHECKING:
-    import sqlite3
-
-    from protocol import AccountId, ConversationId, DeviceId
+    from protocol import AccountId, ConversationId
 
 __all__ = ["Chat", "MessageState", "StoredMessage", "chats", "history", "message_of", "messages_after"]
 
@@ -94,16 +95,19 @@ def _message(database: sqlite3.Connection, row: Any) -> StoredMessage:
     (
         identifier, conversation, state, place, seq, client_id, message_id, sender, device,
         time_ms, payload, sentence, delivered, read,
-    ) = row  # fmt: skip
+    ) = checked(row, MessageRow)  # fmt: skip
+    name = client_id or message_id
+    if name is None:
+        raise sqlite3.DatabaseError("a message has no id")
     notices = () if state in (PENDING, RECEIVED) or not seq else _notices(database, conversation, seq)
     return StoredMessage(
         identifier,
-        (client_id or message_id).hex(),
+        name.hex(),
         conversation,
         seq,
         place,
         sender,
-        device,
+        DeviceId(device),
         time_ms,
         decode_content(payload),
         _state(state, seq, delivered or 0, read or 0),
@@ -130,7 +134,7 @@ def _notices(database: sqlite3.Connection, conversation: str, seq: int) -> tuple
     rows = database.execute(
         "SELECT account, device, reason FROM notices WHERE conversation = ? AND seq = ?", (conversation, seq)
     )
-    return tuple(not_delivered_sentence(*row) for row in rows)
+    return tuple(not_delivered_sentence(*checked(row, NoticeRow)) for row in rows)
 
 
 def history(
@@ -171,7 +175,7 @@ def chats(database: sqlite3.Connection, account: AccountId) -> list[Chat]:
         f" AND u.state = {RECEIVED} AND u.seq > c.read) FROM conversations c ORDER BY c.changed_ms DESC, c.id"
     ).fetchall()
     found = []
-    for conversation, read, unread in rows:
+    for conversation, read, unread in checked(rows, list[ChatRow]):
         latest = history(database, conversation, 1, None)
         other = other_account(conversation, account)
         found.append(Chat(conversation, other, unread, read, latest[0] if latest else None))

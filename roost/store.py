@@ -11,9 +11,10 @@ import fcntl
 import os
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from protocol import AccountId, Epoch, StaticKey
+from protocol.limits import NUMBER_MAX
 from roost import history
 from roost.arrivals import SEEN_MAX
 from roost.changes import (
@@ -34,6 +35,7 @@ from roost.changes import (
 )
 from roost.device_record import decode_devices, encode_devices
 from roost.errors import AccountInUseError, StoreError, StoreNewerError
+from roost.rows import FactRow, MarksRow, NumberRow, PendingRow, PlaceRow, SeenRow, checked
 from roost.schema import FAILED, PENDING, RECEIVED, SCHEMA, SCHEMA_VERSION, SENT
 
 if TYPE_CHECKING:
@@ -49,6 +51,10 @@ __all__ = ["Store"]
 _LAST_PLACE: Final = 2**62
 """Where pending messages stand: behind everything that has a `seq`."""
 _BUSY_WAIT_S: Final = 5.0
+EPOCH_SIZE_BYTES: Final = 8
+UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)
+"""The second is what Python makes of an error in which SQLite quotes a damaged name."""
+PRINTED_SIZE_BYTES: Final = 8
 
 
 class Store:
@@ -88,10 +94,10 @@ class Store:
             self._unlock()
             raise
         try:
-            self._account = AccountId(self.fact("account", b"").decode())
-        except sqlite3.Error as error:
+            self._account = AccountId(self._text("account"))
+        except StoreError:
             self.close()
-            raise StoreError(f"The file {path} is not a whole Roost database: {error}. Restore a copy.") from error
+            raise
 
     def close(self) -> None:
         """Close the file and let other processes have it."""
@@ -112,23 +118,44 @@ class Store:
         except BaseException as error:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, UNREADABLE):
                 raise StoreError(_write_failed(self.path, error)) from error
             raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except UNREADABLE as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception | str) -> StoreError:
+        return StoreError(f"The file {self.path} is not a whole Roost database: {error}. Restore a copy.")
 
     # Identity and other single facts.
 
     def fact(self, name: str, default: bytes) -> bytes:
-        """Return a stored fact, or `default`."""
-        row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return bytes(row[0]) if row else default
+        """Return a stored fact, or `default`.
+
+        Raises:
+            StoreError: the database is damaged.
+        """
+        with self._reading():
+            row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+            return checked(row, FactRow)[0] if row else default
+
+    def _text(self, name: str) -> str:
+        try:
+            return self.fact(name, b"").decode()
+        except UnicodeDecodeError as error:
+            raise self._damaged(f"{name} is no text") from error
 
     def set_facts(self, **facts: bytes) -> None:
         """Store facts, durable on return."""
         with self._transaction():
             for name, value in facts.items():
                 self._set_fact(name, value)
-        self._account = AccountId(self.fact("account", b"").decode())
+        self._account = AccountId(self._text("account"))
 
     def _set_fact(self, name: str, value: bytes) -> None:
         self._database.execute(
@@ -144,7 +171,7 @@ class Store:
     @property
     def server(self) -> str:
         """The server's address."""
-        return self.fact("server", b"").decode()
+        return self._text("server")
 
     @property
     def server_key(self) -> bytes | None:
@@ -159,7 +186,10 @@ class Store:
         """
         secret = self.fact("static_key", b"")
         if secret:
-            return StaticKey.from_bytes(secret)
+            try:
+                return StaticKey.from_bytes(secret)
+            except ValueError as error:
+                raise self._damaged(error) from error
         key = StaticKey.generate(random_bytes)
         self.set_facts(static_key=key.private_bytes(), epoch=random_bytes(8))
         return key
@@ -167,29 +197,41 @@ class Store:
     # What the session starts from.
 
     def snapshot(self) -> Snapshot:
-        """Return what a session keeps in memory."""
-        database = self._database
-        pending = database.execute(
-            "SELECT conversation, client_id, number, payload, ttl_s, flags FROM messages"
-            f" WHERE state = {PENDING} ORDER BY id"
-        )
-        numbers = database.execute("SELECT id, next_number FROM conversations WHERE next_number > 1")
-        seen = database.execute("SELECT message_id FROM seen ORDER BY id")
-        return Snapshot(
-            self._account,
-            Epoch(self.fact("epoch", b"")),
-            dict(numbers.fetchall()),
-            tuple(PendingMessage(*row) for row in pending),
-            self._stored_marks(),
-            tuple(row[0] for row in seen),
-            decode_devices(self.fact("devices", b"")),
-        )
+        """Return what a session keeps in memory.
+
+        Raises:
+            StoreError: the database is damaged.
+        """
+        epoch = self.fact("epoch", b"")
+        if len(epoch) not in (0, EPOCH_SIZE_BYTES):
+            raise self._damaged(f"its epoch has {len(epoch)} bytes")
+        with self._reading():
+            return Snapshot(
+                self._account,
+                Epoch(epoch),
+                dict(self._rows("SELECT id, next_number FROM conversations WHERE next_number > 1", NumberRow)),
+                tuple(
+                    PendingMessage(*row)
+                    for row in self._rows(
+                        "SELECT conversation, client_id, number, payload, ttl_s, flags FROM messages"
+                        f" WHERE state = {PENDING} ORDER BY id",
+                        PendingRow,
+                    )
+                ),
+                self._stored_marks(),
+                tuple(row[0] for row in self._rows("SELECT message_id FROM seen ORDER BY id", SeenRow)),
+                decode_devices(self.fact("devices", b"")),
+            )
+
+    def _rows(self, query: str, kind: Any) -> Any:
+        return checked(self._database.execute(query).fetchall(), list[kind])
 
     def _stored_marks(self) -> dict[ConversationId, StoredMarks]:
-        rows = self._database.execute(
+        rows = self._rows(
             "SELECT c.id, c.delivered, c.read, c.server_delivered, c.server_read, c.written,"
             " coalesce((SELECT min(r.read) FROM receipts r WHERE r.conversation = c.id), 0)"
-            " FROM conversations c ORDER BY c.changed_ms DESC, c.id"
+            " FROM conversations c ORDER BY c.changed_ms DESC, c.id",
+            MarksRow,
         )
         return {row[0]: StoredMarks(*row[1:]) for row in rows}
 
@@ -228,7 +270,7 @@ class Store:
 
     def _last_place(self, conversation: str) -> int:
         row = self._database.execute("SELECT place FROM conversations WHERE id = ?", (conversation,)).fetchone()
-        return int(row[0]) if row else 0
+        return checked(row, PlaceRow)[0] if row else 0
 
     def _accepted(self, change: Accepted) -> None:
         self._touch(change.conversation, change.time_ms, change.seq)
@@ -305,28 +347,36 @@ class Store:
 
     def history(self, conversation: str, limit: int, before: StoredMessage | None = None) -> list[StoredMessage]:
         """Return the latest messages of a conversation, or those before one, the oldest first."""
-        return history.history(self._database, conversation, limit, before)
+        with self._reading():
+            return history.history(self._database, conversation, limit, before)
 
     def last_seq(self, conversation: str) -> int:
         """Return the `seq` of the latest message known of a conversation; 0 if none is."""
-        return self._last_place(conversation)
+        with self._reading():
+            return self._last_place(conversation)
 
     def message(self, key: str) -> StoredMessage | None:
         """Return one message by its key."""
-        return history.message_of(self._database, bytes.fromhex(key))
+        with self._reading():
+            return history.message_of(self._database, bytes.fromhex(key))
 
     def unprinted(self, limit: int) -> list[StoredMessage]:
         """Return received, unread messages that no `printed` has named, in the order of their arrival."""
-        printed_up_to = int.from_bytes(self.fact("printed_up_to", b""), "big")
-        return history.messages_after(self._database, printed_up_to, limit)
+        printed_up_to = self.fact("printed_up_to", b"")
+        if len(printed_up_to) > PRINTED_SIZE_BYTES:
+            raise self._damaged(f"printed_up_to has {len(printed_up_to)} bytes")
+        with self._reading():
+            after = min(int.from_bytes(printed_up_to, "big"), NUMBER_MAX)
+            return history.messages_after(self._database, after, limit)
 
     def printed(self, identifier: int) -> None:
         """Remember that a script has got everything up to the message with this number."""
-        self.set_facts(printed_up_to=identifier.to_bytes(8, "big"))
+        self.set_facts(printed_up_to=identifier.to_bytes(PRINTED_SIZE_BYTES, "big"))
 
     def chats(self) -> list[Chat]:
         """Return all conversations, the latest first."""
-        return history.chats(self._database, self._account)
+        with self._reading():
+            return history.chats(self._database, self._account)
 
 
 def _locked(path: Path) -> int:
@@ -357,7 +407,7 @@ def _opened(path: Path, *, read_only: bool) -> sqlite3.Connection:
         raise StoreError(f"The database {path} cannot be opened: {error}.") from error
     try:
         _prepare(database, path, read_only=read_only)
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         database.close()
         raise StoreError(f"The file {path} cannot be read as a Roost database: {error}. Restore a copy.") from error
     except StoreError:
@@ -382,7 +432,7 @@ def _prepare(database: sqlite3.Connection, path: Path, *, read_only: bool) -> No
         database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
-def _write_failed(path: Path, error: sqlite3.Error) -> str:
+def _write_failed(path: Path, error: Exception) -> str:
     if "full" in str(error):
         return f"The disk with {path} is full. Make room; nothing that was stored is lost."
     return f"The database {path} could not be written: {error}."
