@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from storage.errors import StoreCorruptError, StoreVersionError
-from storage.records import Accepted, Marked
+from storage.errors import StoreCorruptError
+from storage.records import UNREADABLE, Accepted, Marked, Number, check_version
 
 VIEW_VERSION: Final = 1
 RING_SIZE: Final = 32
@@ -26,11 +26,11 @@ class Sent(msgspec.Struct, array_like=True, gc=False, frozen=True):
         time_ms: When it was accepted, wall clock.
     """
 
-    number: int
+    number: Number
     client_id: bytes
     message_id: bytes
-    seq: int
-    time_ms: int
+    seq: Number
+    time_ms: Number
 
 
 class Producer:
@@ -65,9 +65,9 @@ class Mark:
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
-    next_seq: int
-    producers: list[tuple[bytes, bytes, int, list[Sent]]]
-    marks: dict[str, tuple[int, int, int]]
+    next_seq: Number
+    producers: list[tuple[bytes, bytes, Number, list[Sent]]]
+    marks: dict[str, tuple[Number, Number, Number]]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -146,14 +146,15 @@ class ConversationView:
         view = cls()
         if value is None:
             return view
-        if value[:1] > bytes((VIEW_VERSION,)):
-            raise StoreVersionError(value[0], VIEW_VERSION)
+        check_version(value, VIEW_VERSION, "a conversation snapshot")
         try:
             snapshot = _decode(memoryview(value)[1:])
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise StoreCorruptError("a conversation snapshot", str(error)) from error
         view.next_seq = snapshot.next_seq
         for device, epoch, last, ring in snapshot.producers:
+            if [sent.number for sent in ring] != list(range(last + 1 - len(ring), last + 1)):
+                raise StoreCorruptError("a conversation snapshot", "the numbers of a producer have a gap")
             view.producers[device, epoch] = Producer(last, ring)
         view.marks = {account: Mark(*watermarks) for account, watermarks in snapshot.marks.items()}
         return view

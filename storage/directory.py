@@ -12,7 +12,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from storage.engine import Batch, Engine, Table, prefix_stop
-from storage.errors import RecordError
+from storage.errors import RecordError, StorageError
+from storage.group import Failed, raise_it
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,15 +108,16 @@ class _Take:
 class _Get:
     """A read of one key."""
 
-    __slots__ = ("_completed", "_engine", "_key", "_value")
+    __slots__ = ("_completed", "_engine", "_failed", "_key", "_value")
 
     writes = False
     droppable = False
 
-    def __init__(self, engine: Engine, key: bytes, completed: Callable[[bytes | None], None]) -> None:
+    def __init__(self, engine: Engine, key: bytes, completed: Callable[[bytes | None], None], failed: Failed) -> None:
         self._engine = engine
         self._key = key
         self._completed = completed
+        self._failed = failed
         self._value: bytes | None = None
 
     def prepare(self, batch: Batch) -> None:
@@ -123,8 +125,11 @@ class _Get:
         self._value = _current(self._engine, batch, self._key)
 
     def complete(self, error: Exception | None) -> None:
-        """Hand the value out."""
-        self._completed(self._value)
+        """Hand the value out; what cannot be read is not taken for absent."""
+        if isinstance(error, StorageError):
+            self._failed(error)
+        else:
+            self._completed(self._value)
 
 
 class _Scan:
@@ -180,9 +185,9 @@ class Directory:
         self._engine = engine
         self._journal = journal
 
-    def get(self, key: bytes, completed: Callable[[bytes | None], None]) -> None:
-        """Hand out the value of a key, or None."""
-        self._journal.submit(_Get(self._engine, key, completed))
+    def get(self, key: bytes, completed: Callable[[bytes | None], None], failed: Failed = raise_it) -> None:
+        """Hand out the value of a key, or None; or, if the disk fails, the error to `failed`."""
+        self._journal.submit(_Get(self._engine, key, completed, failed))
 
     def put(self, key: bytes, value: bytes, completed: Callable[[bool], None], expected: Expectation = ANY) -> None:
         """Set a value, if the present one is as expected; `completed(False)` means that nothing was changed.

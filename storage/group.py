@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias
 
 import msgspec
 
+from storage.errors import StorageError
 from storage.records import Record, position_key
 
 if TYPE_CHECKING:
     from storage.engine import Batch
+
+Failed: TypeAlias = Callable[[StorageError], None]
+"""Hears that a read found nothing readable."""
+
+
+def raise_it(error: StorageError) -> NoReturn:
+    """What becomes of a read that fails where nobody said who should hear of it."""
+    raise error
 
 
 # gc=False: one of these lives per append until its commit, and nothing it holds points back at it.

@@ -13,11 +13,9 @@ from struct import Struct as Layout
 from struct import error as LayoutError
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from storage.engine import Table
 from storage.errors import StoreCorruptError
-from storage.records import ENTRY_OVERHEAD_BYTES, Entry, decode_entry
+from storage.records import ENTRY_OVERHEAD_BYTES, NUMBER_MAX, Entry, decode_entry
 
 if TYPE_CHECKING:
     from storage.engine import Engine
@@ -52,8 +50,30 @@ class Summary:
         self.earliest_ms = earliest_ms
 
     def encode(self) -> bytes:
-        """Return the summary as stored."""
-        return _summary.pack(self.shard, self.count, self.size_bytes, self.head, self.tail, self.earliest_ms)
+        """Return the summary as stored.
+
+        Raises:
+            StoreCorruptError: It does not agree with the entries that were taken off it.
+        """
+        try:
+            return _summary.pack(self.shard, self.count, self.size_bytes, self.head, self.tail, self.earliest_ms)
+        except LayoutError as error:
+            raise StoreCorruptError("an inbox summary", f"it counts less than there was: {error}") from error
+
+
+def decode_summary(value: bytes) -> Summary:
+    """Return the summary of a stored value.
+
+    Raises:
+        StoreCorruptError: It is none.
+    """
+    try:
+        summary = Summary(*_summary.unpack(value))
+    except LayoutError as error:
+        raise StoreCorruptError("an inbox summary", str(error)) from error
+    if max(summary.head, summary.tail, summary.earliest_ms, summary.size_bytes) > NUMBER_MAX:
+        raise StoreCorruptError("an inbox summary", "a number is out of range")
+    return summary
 
 
 def entries_prefix(device: bytes) -> bytes:
@@ -93,27 +113,25 @@ class Inbox:
         value = self._engine.get(Table.INBOX, summary_key(device))
         if value is None:
             return None
-        try:
-            return Summary(*_summary.unpack(value))
-        except LayoutError as error:
-            raise StoreCorruptError("an inbox summary", str(error)) from error
+        return decode_summary(value)
 
     def read(self, device: bytes, after: int, up_to: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with after < position <= up_to, in order."""
         prefix = entries_prefix(device)
         pairs = self._engine.scan(Table.INBOX, entry_key(prefix, after + 1), entry_key(prefix, up_to + 1), limit)
-        return [_decoded(value) for _, value in pairs]
+        return [_decoded(key, value) for key, value in pairs]
 
     def read_back(self, device: bytes, before: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries below a position, the last one first."""
         prefix = entries_prefix(device)
         pairs = self._engine.scan(Table.INBOX, prefix, entry_key(prefix, before), limit, reverse=True)
-        return [_decoded(value) for _, value in pairs]
+        return [_decoded(key, value) for key, value in pairs]
 
     def entry(self, device: bytes, position: int) -> Entry | None:
         """Return one entry, or None."""
-        value = self._engine.get(Table.INBOX, entry_key(entries_prefix(device), position))
-        return None if value is None else _decoded(value)
+        key = entry_key(entries_prefix(device), position)
+        value = self._engine.get(Table.INBOX, key)
+        return None if value is None else _decoded(key, value)
 
     def expired(self, shard: int, now_ms: int, limit: int) -> list[bytes]:
         """Return up to `limit` devices whose summary names an expiry at or before now, earliest first."""
@@ -122,11 +140,12 @@ class Inbox:
         return [key[_expiry.size :] for key, _ in pairs]
 
 
-def _decoded(value: bytes) -> Entry:
-    try:
-        return decode_entry(value)
-    except msgspec.DecodeError as error:
-        raise StoreCorruptError("the inbox", str(error)) from error
+def _decoded(key: bytes, value: bytes) -> Entry:
+    entry = decode_entry(value)
+    # Whoever reads a queue page by page goes on behind the last entry's position: a wrong one would never end.
+    if key[-_position.size :] != _position.pack(entry.position):
+        raise StoreCorruptError("the inbox", f"an entry lies under another position than its own, {entry.position}")
+    return entry
 
 
 def counted(entries: list[Entry]) -> int:

@@ -162,8 +162,7 @@ class Journal:
     def submit(self, step: Step) -> None:
         """Put a step at the end of the order; a read with nothing before it completes before this returns."""
         if self._in_flight is None and not self._group and not step.writes:
-            step.prepare(Batch())
-            step.complete(None)
+            step.complete(_evaluated(step))
             return
         self._open()
         self._group.add_step(step)
@@ -307,9 +306,8 @@ class Journal:
                     self._tell(records)
                 if step is None:
                     continue
-                if not step.writes:
-                    step.prepare(Batch())  # anew: what it read with the group's writes laid over is not so
-                self._complete(step, error if step.writes else None)
+                # A read reads anew: what it read with the group's writes laid over is not so.
+                self._complete(step, error if step.writes else _evaluated(step))
 
     def _refuse_followers(self, records: list[Committed], error: Exception) -> None:
         """Mark records as failed, so that nothing built on them passes."""
@@ -330,6 +328,15 @@ class Journal:
             step.complete(error)
         except Exception as raised:  # the rest must be told all the same; raised when it was
             self._callback_error = self._callback_error or raised
+
+
+def _evaluated(step: Step) -> StorageError | None:
+    """Evaluate a read on what is durable; return why it cannot be."""
+    try:
+        step.prepare(Batch())
+    except StorageError as error:
+        return error
+    return None
 
 
 def _nobody(committed: list[Committed]) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from storage.conversation_view import ConversationView
 from storage.directory import snapshot_key
 from storage.engine import Batch, Engine, Table
+from storage.errors import StoreCorruptError
 from storage.inbox_writer import InboxWriter
 from storage.meta import write_meta, write_parked
 from storage.records import key_position, position_key
@@ -82,6 +83,7 @@ class Mover:
     __slots__ = (
         "_batch",
         "_budget",
+        "_damage",
         "_ended",
         "_engine",
         "_inbox_writer",
@@ -115,6 +117,7 @@ class Mover:
         self._inbox_writer = InboxWriter(memtable, inbox)
         self._batch = Batch()
         self._budget = 0
+        self._damage = ""
         self._work: Iterator[Effect] | None = None
         self._ended = False
         self._stopped = False
@@ -185,11 +188,18 @@ class Mover:
         return effects
 
     def slice_done(self, work: Iterator[Effect], error: Exception | None) -> None:
-        """Go on with the next slice, or end the move."""
+        """Go on with the next slice, or end the move.
+
+        Raises:
+            StoreCorruptError: What ended it is damage, which no other try will mend; said once, for it is tried again.
+        """
         if work is not self._work:
             return
         if error is not None:
             self._work = None
+            if isinstance(error, StoreCorruptError) and str(error) != self._damage:
+                self._damage = str(error)
+                raise error
         elif self._ended:
             self._work = None
             self.moves += 1

@@ -66,7 +66,7 @@ class Outbox:
                 Table.OUTBOX, outbox_key(shard, after + 1), outbox_key(shard, (1 << 64) - 1), PAGE_RECORDS
             )
             for key, value in pairs:
-                after = _key.unpack(key)[1]
+                after = _position(key)
                 if _mask(value) & ~self.taken_later.get((shard, after), 0):
                     found.append((after, _record(value)))
             if len(pairs) < PAGE_RECORDS:
@@ -91,14 +91,23 @@ class Outbox:
             batch.deletes.append((Table.OUTBOX, key))
 
 
+def _position(key: bytes) -> int:
+    if len(key) != _key.size:
+        raise StoreCorruptError("the outbox", f"a key has {len(key)} bytes")
+    position: int = _key.unpack(key)[1]
+    return position
+
+
 def _mask(value: bytes) -> int:
+    if len(value) < MASK_SIZE_BYTES:
+        raise StoreCorruptError("the outbox", f"a value has {len(value)} bytes")
     return int.from_bytes(value[:MASK_SIZE_BYTES], "big")
 
 
 def _record(value: bytes) -> OutboxRecord:
     record = decode_record(value[MASK_SIZE_BYTES:])[1]
-    if not isinstance(record, Accepted | Removed):
-        raise StoreCorruptError("the outbox", f"it holds a record of type {type(record).__name__}")
+    if not isinstance(record, Accepted) and not (isinstance(record, Removed) and record.notices):
+        raise StoreCorruptError("the outbox", f"it holds a {type(record).__name__} that nobody is to be told of")
     return record
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from storage.errors import StoreCorruptError
 from storage.inbox import counted
 from storage.memtable import NEVER_MS, index_after
 
@@ -48,7 +49,11 @@ class Queues:
         self._inbox = inbox
 
     def view(self, device: bytes) -> QueueView:
-        """Return count, size and bounds of a queue, exactly."""
+        """Return count, size and bounds of a queue, exactly.
+
+        Raises:
+            StoreCorruptError: The inbox cannot be read, or its summary does not agree with it.
+        """
         queue = self._memtable.devices.get(device)
         summary = self._inbox.summary(device)
         count, size_bytes = self._moved(device, queue, summary)
@@ -58,6 +63,8 @@ class Queues:
         if not count:
             return QueueView(0, 0, 0, 0)
         first = self.read(device, 0, 1, 0)
+        if not first or count < 0:
+            raise StoreCorruptError("an inbox summary", f"by its count {count} entries wait, which is not so")
         return QueueView(count, size_bytes, first[0].position, self._last(device, queue, hot))
 
     def read(self, device: bytes, after: int, limit: int, size_bytes_max: int) -> list[Entry]:

@@ -7,7 +7,7 @@ tag. The key is the node-wide position, eight bytes big-endian. Bodies are embed
 from __future__ import annotations
 
 from struct import Struct as Layout
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -17,8 +17,15 @@ SCHEMA_VERSION: Final = 1
 SHARD_COUNT_MAX: Final = 256
 MESSAGE: Final = 0
 NOTICE: Final = 1
+NUMBER_MAX: Final = 2**63 - 1
 
-Target: TypeAlias = tuple[str, list[bytes]]
+# What decoding checks of a value from the disk: everything that some key or index is later made of.
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
+Shard: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=SHARD_COUNT_MAX - 1)]
+Kind: TypeAlias = Annotated[int, msgspec.Meta(ge=MESSAGE, le=NOTICE)]
+Device: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=255)]
+
+Target: TypeAlias = tuple[str, list[Device]]
 """An account and those of its devices that are to get an entry."""
 
 
@@ -47,15 +54,15 @@ class Accepted(msgspec.Struct, array_like=True, tag=1, gc=False, frozen=True):
     conversation: str
     producer: bytes
     epoch: bytes
-    number: int
+    number: Number
     client_id: bytes
-    seq: int
+    seq: Number
     message_id: bytes
     sender: str
     targets: list[Target]
-    expires_ms: int
-    flags: int
-    time_ms: int
+    expires_ms: Number
+    flags: Number
+    time_ms: Number
     body: bytes
 
 
@@ -75,15 +82,15 @@ class Entries(msgspec.Struct, array_like=True, tag=2, gc=False, frozen=True):
         body: What will go on the wire, opaque here.
     """
 
-    source: int
-    source_position: int
+    source: Shard
+    source_position: Number
     targets: list[Target]
-    kind: int
+    kind: Kind
     conversation: str
-    seq: int
+    seq: Number
     sender: str
-    expires_ms: int
-    flags: int
+    expires_ms: Number
+    flags: Number
     body: bytes
 
 
@@ -96,8 +103,8 @@ class Acked(msgspec.Struct, array_like=True, tag=3, gc=False, frozen=True):
         account: Its account.
     """
 
-    device: bytes
-    up_to: int
+    device: Device
+    up_to: Number
     account: str
 
 
@@ -114,9 +121,9 @@ class Marked(msgspec.Struct, array_like=True, tag=4, gc=False, frozen=True):
 
     conversation: str
     account: str
-    delivered: int
-    read: int
-    read_shown: int
+    delivered: Number
+    read: Number
+    read_shown: Number
 
 
 class Removed(msgspec.Struct, array_like=True, tag=5, gc=False, frozen=True):
@@ -134,11 +141,11 @@ class Removed(msgspec.Struct, array_like=True, tag=5, gc=False, frozen=True):
         bodies: What will go on the wire, one for each notice.
     """
 
-    device: bytes
+    device: Device
     account: str
-    positions: list[int]
-    reason: int
-    notices: list[tuple[str, str, int]]
+    positions: list[Number]
+    reason: Number
+    notices: list[tuple[str, str, Number]]
     targets: list[Target]
     bodies: list[bytes]
 
@@ -151,7 +158,7 @@ class Emptied(msgspec.Struct, array_like=True, tag=6, gc=False, frozen=True):
         account: Its account.
     """
 
-    device: bytes
+    device: Device
     account: str
 
 
@@ -164,7 +171,7 @@ class Owned(msgspec.Struct, array_like=True, tag=7, gc=False, frozen=True):
     """
 
     node: str
-    epoch: int
+    epoch: Number
 
 
 Record: TypeAlias = Accepted | Entries | Acked | Marked | Removed | Emptied | Owned
@@ -184,13 +191,13 @@ class Entry(msgspec.Struct, array_like=True, gc=False, frozen=True):
         body: What will go on the wire, opaque here.
     """
 
-    position: int
-    kind: int
+    position: Number
+    kind: Kind
     conversation: str
-    seq: int
+    seq: Number
     sender: str
-    expires_ms: int
-    flags: int
+    expires_ms: Number
+    flags: Number
     body: bytes
 
     @staticmethod
@@ -216,17 +223,37 @@ _position = Layout(">Q")
 position_key = _position.pack
 """The journal key of a position."""
 encode_entry = msgspec.msgpack.Encoder().encode
-decode_entry = msgspec.msgpack.Decoder(Entry).decode
+_decode_entry = msgspec.msgpack.Decoder(Entry).decode
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
+UNREADABLE: Final = (ValueError, RecursionError)
+"""What msgspec raises over damaged bytes: its DecodeError and bad UTF-8 are both ValueError."""
 _HEADERS: Final = tuple(bytes((SCHEMA_VERSION, shard)) for shard in range(SHARD_COUNT_MAX))
 
 
 def key_position(key: bytes) -> int:
-    """Return the position that a journal key names."""
+    """Return the position that a journal key names.
+
+    Raises:
+        StoreCorruptError: It names none.
+    """
+    if len(key) != _position.size or key[0] > 0x7F:
+        raise StoreCorruptError("the journal", f"a position of {len(key)} bytes, or a negative one")
     position: int = _position.unpack(key)[0]
     return position
+
+
+def decode_entry(value: bytes) -> Entry:
+    """Return the entry of an inbox value.
+
+    Raises:
+        StoreCorruptError: It is none.
+    """
+    try:
+        return _decode_entry(value)
+    except UNREADABLE as error:
+        raise StoreCorruptError("the inbox", str(error)) from error
 
 
 def encode_record(shard: int, record: Record) -> bytes:
@@ -237,7 +264,7 @@ def encode_record(shard: int, record: Record) -> bytes:
     """
     if not 0 <= shard < SHARD_COUNT_MAX:
         raise RecordError(f"shard {shard} is not within 0..{SHARD_COUNT_MAX - 1}")
-    if type(record) is Removed and (len(record.notices) > 1 or len(record.notices) != len(record.bodies)):
+    if type(record) is Removed and not _is_whole(record):
         raise RecordError("a removal carries none or one notice and a body for each; append one record per notice")
     try:
         return _HEADERS[shard] + _encode(record)
@@ -252,9 +279,33 @@ def decode_record(value: bytes) -> tuple[int, Record]:
         StoreVersionError: A newer Roost wrote it.
         StoreCorruptError: It is no record.
     """
-    if not value or value[0] > SCHEMA_VERSION:
-        raise StoreVersionError(value[0] if value else 0, SCHEMA_VERSION)
+    check_version(value, SCHEMA_VERSION, "the journal")
     try:
-        return value[1], _decode(memoryview(value)[2:])
-    except (msgspec.DecodeError, IndexError) as error:
+        shard, record = value[1], _decode(memoryview(value)[2:])
+    except (*UNREADABLE, IndexError) as error:
         raise StoreCorruptError("the journal", str(error)) from error
+    if type(record) is Removed and not _is_whole(record):
+        raise StoreCorruptError("the journal", "a removal whose notices and bodies do not belong together")
+    return shard, record
+
+
+def check_version(value: bytes, version_max: int, where: str) -> None:
+    """Judge the schema version that a value begins with.
+
+    Args:
+        value: As stored.
+        version_max: The newest version that this program reads.
+        where: Of what kind it is, in words.
+
+    Raises:
+        StoreVersionError: A newer Roost wrote it.
+        StoreCorruptError: It has no version.
+    """
+    if not value or not value[0]:
+        raise StoreCorruptError(where, "it does not begin with a schema version")
+    if value[0] > version_max:
+        raise StoreVersionError(value[0], version_max)
+
+
+def _is_whole(record: Removed) -> bool:
+    return len(record.notices) == len(record.bodies) <= 1

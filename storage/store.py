@@ -10,6 +10,8 @@ import msgspec
 
 from storage.directory import Directory
 from storage.engine import Batch, Engine, EngineStatistics, Table
+from storage.errors import StorageError
+from storage.group import Failed, raise_it
 from storage.inbox import Inbox
 from storage.journal import Journal
 from storage.limits import RefusalReason, StoreLimits
@@ -85,26 +87,31 @@ class StoreStatistics:
 class _Read:
     """A read that takes its place in the order and is evaluated when its turn comes."""
 
-    __slots__ = ("_function",)
+    __slots__ = ("_failed", "_function")
 
     writes = False
     droppable = False
 
-    def __init__(self, function: Callable[[], None]) -> None:
+    def __init__(self, function: Callable[[], None], failed: Failed) -> None:
         self._function = function
+        self._failed = failed
 
     def prepare(self, batch: Batch) -> None:
         """Nothing to store."""
 
     def complete(self, error: Exception | None) -> None:
         """Read now: everything before is durable or failed."""
-        self._function()
+        try:
+            self._function()
+        except StorageError as unreadable:
+            self._failed(unreadable)
 
 
 class Store:
     """One node's disk. Requests complete by callback, behind every append made before them.
 
-    A read with nothing before it in the order completes before the call returns.
+    A read with nothing before it in the order completes before the call returns. One that cannot be read calls `failed`
+    with a `StorageError` instead of `completed`; where nobody gave a `failed`, the error is raised.
 
     Attributes:
         directory: Accounts, devices, groups by key.
@@ -227,18 +234,26 @@ class Store:
         """Return None, or why no new messages are taken just now; acks and removals still pass."""
         return self._refusal
 
-    def load_conversation(self, shard: int, conversation: str, completed: Callable[[ConversationView], None]) -> None:
+    def load_conversation(
+        self,
+        shard: int,
+        conversation: str,
+        completed: Callable[[ConversationView], None],
+        failed: Failed = raise_it,
+    ) -> None:
         """Hand out what a conversation knows of its past; the caller owns the view."""
 
         def read() -> None:
             self._journal.guard.conversation_loaded(conversation)
             completed(self._mover.fold(conversation))
 
-        self._journal.submit(_Read(read))
+        self._journal.submit(_Read(read, failed))
 
-    def load_queue(self, shard: int, device: bytes, completed: Callable[[QueueView], None]) -> None:
+    def load_queue(
+        self, shard: int, device: bytes, completed: Callable[[QueueView], None], failed: Failed = raise_it
+    ) -> None:
         """Hand out count, size and bounds of what waits for a device."""
-        self._journal.submit(_Read(lambda: completed(self._queues.view(device))))
+        self._journal.submit(_Read(lambda: completed(self._queues.view(device)), failed))
 
     def read_queue(
         self,
@@ -248,6 +263,7 @@ class Store:
         limit: int,
         size_bytes_max: int,
         completed: Callable[[list[Entry]], None],
+        failed: Failed = raise_it,
     ) -> None:
         """Hand out what waits for a device behind a position, in order.
 
@@ -258,10 +274,15 @@ class Store:
             limit: Most entries.
             size_bytes_max: Stop before exceeding this; the first entry comes however large it is.
             completed: Gets the entries.
+            failed: Gets the error instead if an entry cannot be read.
         """
-        self._journal.submit(_Read(lambda: completed(self._queues.read(device, after_position, limit, size_bytes_max))))
 
-    def load_shard(self, shard: int, completed: Callable[[ShardView], None]) -> None:
+        def read() -> None:
+            completed(self._queues.read(device, after_position, limit, size_bytes_max))
+
+        self._journal.submit(_Read(read, failed))
+
+    def load_shard(self, shard: int, completed: Callable[[ShardView], None], failed: Failed = raise_it) -> None:
         """Hand out what a shard starts from."""
 
         def read() -> None:
@@ -273,13 +294,18 @@ class Store:
             outbox = self._outbox.read(shard, 0, limit)
             completed(ShardView(self._memtable.epochs.get(shard, 0), cursors, outbox, len(outbox) < limit))
 
-        self._journal.submit(_Read(read))
+        self._journal.submit(_Read(read, failed))
 
     def read_outbox(
-        self, shard: int, after_position: int, limit: int, completed: Callable[[list[tuple[int, OutboxRecord]]], None]
+        self,
+        shard: int,
+        after_position: int,
+        limit: int,
+        completed: Callable[[list[tuple[int, OutboxRecord]]], None],
+        failed: Failed = raise_it,
     ) -> None:
         """Hand out more of a shard's outbox: up to `limit` records behind a position, in order."""
-        self._journal.submit(_Read(lambda: completed(self._outbox.read(shard, after_position, limit))))
+        self._journal.submit(_Read(lambda: completed(self._outbox.read(shard, after_position, limit)), failed))
 
     def taken(self, shard: int, position: int, target_shard: int) -> None:
         """Note that a target shard durably took its part of an outbox record; after all did, it is forgotten.
@@ -288,16 +314,23 @@ class Store:
         """
         self._outbox.taken(shard, position, target_shard)
 
-    def expired(self, shard: int, now_ms: int, limit: int, completed: Callable[[list[bytes]], None]) -> None:
+    def expired(
+        self,
+        shard: int,
+        now_ms: int,
+        limit: int,
+        completed: Callable[[list[bytes]], None],
+        failed: Failed = raise_it,
+    ) -> None:
         """Hand out up to `limit` devices of a shard for which an expired entry waits."""
-        self._journal.submit(_Read(lambda: completed(self._queues.expired(shard, now_ms, limit))))
+        self._journal.submit(_Read(lambda: completed(self._queues.expired(shard, now_ms, limit)), failed))
 
     def maintain(self) -> None:
         """Look anew at the room left, and start a move if the hot journal is large or old enough.
 
         To be called every second or so.
         """
-        self._journal.submit(_Read(self._measure_room))
+        self._journal.submit(_Read(self._measure_room, raise_it))
         self._mover.maintain()
 
     def move(self) -> None:

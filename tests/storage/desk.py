@@ -34,7 +34,12 @@ TABLET = b"tablet".ljust(16)
 class Desk:
     """One store, owned whole, with everything that completed."""
 
-    def __init__(self, engine: Engine | None = None, limits: StoreLimits | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine | None = None,
+        limits: StoreLimits | None = None,
+        shard_of: Callable[[str], int] = shard_of,
+    ) -> None:
         self.engine = engine if engine is not None else MemoryEngine()
         self.committer = ManualCommitter(self.engine)
         self.timers: deque[tuple[float, Callable[[], None]]] = deque()

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import (
+    MESSAGE,
+    NOTICE,
     Accepted,
     Acked,
     ConversationView,
@@ -27,12 +29,13 @@ from storage.records import SCHEMA_VERSION, decode_record, encode_record
 from tests.storage.desk import message
 
 texts, blobs, numbers = st.text(max_size=20), st.binary(max_size=20), st.integers(0, 2**63 - 1)
+shards, kinds = st.integers(0, 255), st.sampled_from((MESSAGE, NOTICE))
 targets = st.lists(st.tuples(texts, st.lists(blobs, max_size=3)), max_size=3)
 records = st.one_of(
     st.builds(
         Accepted, texts, blobs, blobs, numbers, blobs, numbers, blobs, texts, targets, numbers, numbers, numbers, blobs
     ),
-    st.builds(Entries, numbers, numbers, targets, numbers, texts, numbers, texts, numbers, numbers, blobs),
+    st.builds(Entries, shards, numbers, targets, kinds, texts, numbers, texts, numbers, numbers, blobs),
     st.builds(Acked, blobs, numbers, texts),
     st.builds(Marked, texts, texts, numbers, numbers, numbers),
     st.builds(Removed, blobs, texts, st.lists(numbers), numbers, st.just([]), targets, st.just([])),
