@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from runtime import Hooks
+from storage import StorageError
 
 if TYPE_CHECKING:
     from runtime import Actor, Message, Pid
@@ -51,7 +52,11 @@ def hooks(log: Any) -> Hooks:
             f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
             for frame in traceback.extract_tb(exception.__traceback__)
         ]
-        log.error("actor_crashed", pid=str(pid), actor=type(actor).__name__, error=type(exception).__name__, at=frames)
+        # A storage error is fields of ours, without content: it names what is damaged and what to do.
+        why = {"why": str(exception)} if isinstance(exception, StorageError) else {}
+        log.error(
+            "actor_crashed", pid=str(pid), actor=type(actor).__name__, error=type(exception).__name__, **why, at=frames
+        )
 
     def refused(pid: Pid, message: Message) -> None:
         log.warning("mailbox_full", pid=str(pid), message=type(message).__name__)

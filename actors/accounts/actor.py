@@ -20,7 +20,7 @@ from actors.accounts.api import (
 )
 from actors.accounts.logic import AUDIENCES, Account, PendingCode, decode_account, encode_account
 from actors.router.api import Router, UnreachableError
-from actors.shard.api import Disk, LoadingActor, device_key, inform
+from actors.shard.api import Disk, LoadingActor, answers, device_key, inform
 from protocol import AccountId, Code, DeviceId, IdentifierError, device_id_of, normalized_address, normalized_name
 from protocol.messages import (
     CodeSent,
@@ -140,14 +140,14 @@ class AccountActor(LoadingActor):
 
     def init(self) -> None:
         """Ask the directory for the account."""
-        self._disk.store.directory.get(self._key, inform(self.process, Loaded))
+        self._disk.store.directory.get(self._key, *answers(self.process, Loaded))
         self.process.send_after(IDLE_S, Retire())
 
     @property
     def _key(self) -> bytes:
         return b"account/" + self._id.encode()
 
-    def handle_info(self, message: Any) -> None:
+    def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers, tasks and monitors."""
         kind = type(message)
         if kind is Loaded:
@@ -343,7 +343,7 @@ class AccountActor(LoadingActor):
         claim, holder = claimed
         if holder is None:
             self._disk.store.directory.get(
-                device_key(claim.device), inform(self.process, lambda found: Claimed(claim, found or b""))
+                device_key(claim.device), *answers(self.process, lambda found: Claimed(claim, found or b""))
             )
             return
         self._saving -= 1

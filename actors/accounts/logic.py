@@ -10,11 +10,14 @@ import msgspec
 
 from actors.accounts.api import AccountView
 from protocol import AccountId, Code, DeviceId, device_id_of
+from storage import StoreCorruptError
+from storage.records import UNREADABLE, Number, check_version
 
 __all__ = ["AUDIENCES", "Account", "DeviceRecord", "PendingCode", "decode_account", "encode_account"]
 
 AUDIENCES: Final = ("everyone", "contacts", "nobody")
 SCHEMA: Final = 1
+WHERE: Final = "the directory's record of an account"
 
 
 class DeviceRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -23,18 +26,18 @@ class DeviceRecord(msgspec.Struct, array_like=True, frozen=True):
     device: bytes
     static_key: bytes
     name: str
-    created_ms: int
-    last_login_ms: int
+    created_ms: Number
+    last_login_ms: Number
 
 
 class Account(msgspec.Struct, array_like=True, frozen=True):
     """An account as it stands in the directory. Every change gives a new one with `version` + 1."""
 
     account: str
-    created_ms: int
+    created_ms: Number
     display_name: str
     devices: tuple[DeviceRecord, ...] = ()
-    version: int = 1
+    version: Number = 1
     read_receipts: bool = True
     last_seen: str = "everyone"
     online: str = "everyone"
@@ -121,6 +124,9 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
         return msgspec.structs.replace(self, version=self.version + 1, **fields)
 
 
+_decode = msgspec.msgpack.Decoder(Account).decode
+
+
 def encode_account(account: Account) -> bytes:
     """The account's directory value: a schema byte, then MessagePack."""
     return bytes((SCHEMA,)) + msgspec.msgpack.encode(account)
@@ -130,11 +136,14 @@ def decode_account(value: bytes) -> Account:
     """The account of a directory value.
 
     Raises:
-        ValueError: a newer Roost wrote it.
+        StoreVersionError: a newer Roost wrote it.
+        StoreCorruptError: it is none.
     """
-    if value[0] != SCHEMA:
-        raise ValueError(f"account record of schema {value[0]}, this Roost reads {SCHEMA}")
-    return msgspec.msgpack.decode(memoryview(value)[1:], type=Account)
+    check_version(value, SCHEMA, WHERE)
+    try:
+        return _decode(memoryview(value)[1:])
+    except UNREADABLE as error:
+        raise StoreCorruptError(WHERE, str(error)) from error
 
 
 class PendingCode(msgspec.Struct, frozen=True):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from actors.accounts.api import Ask, LoggedIn, LoginRefused, RateLimiter, SignIn
 from actors.connection.api import Admission, ConnectionLimits, Drain, Ended, Origin, Pressure, Transport
 from actors.connection.routes import ROUTES, Session
 from actors.connection.timers import CHECK, HURRY, REST, Check, Hurry, Rest, TooSlow
 from actors.conversation.api import Sender
-from actors.queue.api import Attach, Attached, Batch, Detach, Fault, Flow, NoticeBody, Turn
+from actors.queue.api import Attach, Attached, Batch, Detach, Fault, Flow, Turn, decode_notice
 from actors.router.api import Router, UnreachableError
 from protocol import (
     AccountId,
@@ -61,8 +59,6 @@ FOREGROUND_HEARTBEAT_S_MAX: Final = 120
 GRACE_S: Final = 5.0
 QUIET_S: Final = 0.5
 BROKEN: Final = Reason("broken")
-
-_decode_notice = msgspec.msgpack.Decoder(NoticeBody).decode
 
 
 class ConnectionActor(Actor):
@@ -424,7 +420,7 @@ class ConnectionActor(Actor):
             if kind == MESSAGE:
                 wire.send_deliver(position, body)
             else:
-                notice = _decode_notice(body)
+                notice = decode_notice(body)
                 wire.send(
                     Notice(
                         position,

@@ -11,7 +11,7 @@ from actors.conversation.logic import FullQueues, Refusal, authorise, recall, re
 from actors.queue.api import Full, Pass, Probe
 from actors.receipts.api import Advance, Inquire, Ledger, Tell
 from actors.router.api import Router, UnreachableError
-from actors.shard.api import Disk, LoadingActor, MarksDurable, Ticket, inform
+from actors.shard.api import Disk, LoadingActor, MarksDurable, Ticket, answers
 from protocol import AccountId, Code, ConversationId, DeviceId, Ulid, encode_message, members_of
 from protocol.messages import EPHEMERAL, Message, Receipt, Send, Sent
 from runtime import Down, Ref
@@ -84,7 +84,7 @@ class ConversationActor(LoadingActor):
     def init(self) -> None:
         """Ask for the past of the conversation and for its members."""
         disk = self._disk
-        disk.store.load_conversation(disk.shard, self._conversation, inform(self.process, _same))
+        disk.store.load_conversation(disk.shard, self._conversation, *answers(self.process, _same))
         for account in self._accounts:
             self._subscribe(account)
         self.process.send_after(IDLE_S, Retire())
@@ -99,7 +99,7 @@ class ConversationActor(LoadingActor):
         self._monitors[process.monitor(pid)] = account
         process.cast(pid, Subscribe(process.pid))
 
-    def handle_info(self, message: Any) -> None:
+    def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers and from monitors."""
         kind = type(message)
         if kind is ConversationView:

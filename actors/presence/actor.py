@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.accounts.api import AccountView
 from actors.accounts.api import Subscribe as SubscribeAccount
-from actors.presence.api import Appear, PresenceLimits, Subscribe, Type, Unsubscribe, Vanish, last_seen_key
+from actors.presence.api import (
+    Appear,
+    PresenceLimits,
+    Subscribe,
+    Type,
+    Unsubscribe,
+    Vanish,
+    decode_last_seen,
+    last_seen_key,
+)
 from actors.presence.logic import PresenceState
 from actors.queue.api import Report
 from actors.router.api import Router, UnreachableError
-from actors.shard.api import Disk, LoadingActor, inform
+from actors.shard.api import Disk, LoadingActor, answers
 from protocol.messages import Presence, TypingBy
 from runtime import Down, Pid, Ref
 
@@ -92,7 +101,7 @@ class PresenceActor(LoadingActor):
 
     def init(self) -> None:
         """Ask for last seen and for the account's privacy settings."""
-        self._disk.store.directory.get(last_seen_key(self._account), inform(self.process, LastSeen))
+        self._disk.store.directory.get(last_seen_key(self._account), *answers(self.process, LastSeen))
         self._subscribe()
         self.process.send_after(IDLE_S, Retire())
 
@@ -105,11 +114,11 @@ class PresenceActor(LoadingActor):
         self._view_monitor = self.process.monitor(pid)
         self.process.cast(pid, SubscribeAccount(self.process.pid))
 
-    def handle_info(self, message: Any) -> None:
+    def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers and from monitors."""
         kind = type(message)
         if kind is LastSeen:
-            last_seen_ms = int.from_bytes(message.value, "big") if message.value else 0
+            last_seen_ms = decode_last_seen(message.value) if message.value is not None else 0
             self._state = PresenceState(last_seen_ms, SUBSCRIBERS_MAX)
             self._start_when_complete()
         elif kind is Down:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from actors.presence.load import Load
 from protocol import AccountId, ConversationId, DeviceId
 from runtime import Pid
+from storage import StoreCorruptError
 
-__all__ = ["Appear", "Load", "PresenceLimits", "Subscribe", "Type", "Unsubscribe", "Vanish", "last_seen_key"]
+__all__ = [
+    "Appear",
+    "Load",
+    "PresenceLimits",
+    "Subscribe",
+    "Type",
+    "Unsubscribe",
+    "Vanish",
+    "decode_last_seen",
+    "last_seen_key",
+]
+
+LAST_SEEN_SIZE_BYTES: Final = 8
 
 
 class Appear(msgspec.Struct, frozen=True):
@@ -69,3 +82,14 @@ class PresenceLimits(NamedTuple):
 def last_seen_key(account: AccountId) -> bytes:
     """Where the directory says when an account was last seen."""
     return b"last_seen/" + account.encode()
+
+
+def decode_last_seen(value: bytes) -> int:
+    """The time under `last_seen_key`, milliseconds since 1970.
+
+    Raises:
+        StoreCorruptError: It is none.
+    """
+    if len(value) != LAST_SEEN_SIZE_BYTES or value[0] > 0x7F:
+        raise StoreCorruptError("the directory's record of when an account was last seen", f"{len(value)} bytes")
+    return int.from_bytes(value, "big")

@@ -27,7 +27,7 @@ from actors.queue.logic import Forgotten, QueueState, delay_s
 from actors.queue.removals import Removals, RetryRemovals, Sweep
 from actors.receipts.api import Advance, Tell
 from actors.router.api import Router, UnreachableError
-from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, RemovalDurable, inform
+from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, RemovalDurable, answers
 from protocol import AccountId, Code, ConversationId, DeviceId
 from protocol.messages import (
     NOTICE_EXPIRED,
@@ -126,7 +126,7 @@ class QueueActor(LoadingActor):
     def init(self) -> None:
         """Ask how much waits."""
         disk = self._disk
-        disk.store.load_queue(disk.shard, self._device, inform(self.process, lambda view: view))
+        disk.store.load_queue(disk.shard, self._device, *answers(self.process, lambda view: view))
         self._detached_s = self.process.runtime.clock.now_s()
 
     def terminate(self, reason: Reason) -> None:
@@ -134,7 +134,7 @@ class QueueActor(LoadingActor):
         if self._connection is not None:
             self.process.cast(self._connection, Fault(Code.BUSY))
 
-    def handle_info(self, message: Any) -> None:
+    def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers and from monitors."""
         kind = type(message)
         if kind is Page:
@@ -342,7 +342,7 @@ class QueueActor(LoadingActor):
                 state.read_up_to,
                 state.page_count,
                 state.page_size_bytes,
-                inform(self.process, lambda entries: Page(session, entries)),
+                *answers(self.process, lambda entries: Page(session, entries)),
             )
 
     def _page(self, page: Page) -> None:

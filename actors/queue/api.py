@@ -8,6 +8,8 @@ import msgspec
 
 from protocol import DeviceId
 from runtime import Pid
+from storage import StoreCorruptError
+from storage.records import UNREADABLE, Number
 
 __all__ = [
     "Acknowledge",
@@ -24,6 +26,7 @@ __all__ = [
     "QueueLimits",
     "Report",
     "Turn",
+    "decode_notice",
 ]
 
 
@@ -83,10 +86,25 @@ class NoticeBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a notice says, as it waits in the store: which message did not reach which device, and why."""
 
     conversation: str
-    seq: int
+    seq: Number
     account: str
     device: bytes
-    reason: int
+    reason: Number
+
+
+_decode_notice = msgspec.msgpack.Decoder(NoticeBody).decode
+
+
+def decode_notice(body: bytes) -> NoticeBody:
+    """The notice that waited in the store.
+
+    Raises:
+        StoreCorruptError: It is none.
+    """
+    try:
+        return _decode_notice(body)
+    except UNREADABLE as error:
+        raise StoreCorruptError("a notice that waits for its device", str(error)) from error
 
 
 class Turn(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 from actors.accounts.api import AccountView, Show
 from actors.queue.api import NoticeBody
 from actors.router.api import Router, UnreachableError
-from actors.shard.api import Disk, inform
+from actors.shard.api import Disk, answers
 from protocol import AccountId, DeviceId
 from protocol.messages import NOTICE_EXPIRED, NOTICE_REVOKED
 from storage.records import MESSAGE, Emptied, Entry, Removed
@@ -143,7 +143,7 @@ class Removals:
     def _sweep_from(self, position: int) -> None:
         self._sweeping = True
         self._disk.store.read_queue(
-            self._disk.shard, self._device, position, SWEEP_PAGE_COUNT, SWEEP_PAGE_BYTES, inform(self._process, Sweep)
+            self._disk.shard, self._device, position, SWEEP_PAGE_COUNT, SWEEP_PAGE_BYTES, *answers(self._process, Sweep)
         )
 
     def sweep(self, entries: list[Entry]) -> None:

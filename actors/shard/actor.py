@@ -16,8 +16,9 @@ from actors.shard.api import (
     MarksDurable,
     RemovalDurable,
     Ticket,
+    answers,
     device_key,
-    inform,
+    holder_of,
 )
 from actors.shard.logic import Inbound, Job, Outbound
 from protocol import AccountId, ClientId, Code, DeviceId
@@ -123,11 +124,11 @@ class ShardActor(LoadingActor):
 
     def init(self) -> None:
         """Ask for what is still to be spread, and how far this shard has taken what others spread."""
-        self._disk.store.load_shard(self._shard, inform(self.process, lambda view: view))
+        self._disk.store.load_shard(self._shard, *answers(self.process, lambda view: view))
         self.process.send_after(TAKEN_INTERVAL_S, TellTaken())
         self.process.send_after(self._sweep_interval_s, SweepExpired())
 
-    def handle_info(self, message: Any) -> None:
+    def receive_info(self, message: Any) -> None:
         """What comes from the disk and from timers."""
         kind = type(message)
         if kind is ShardView:
@@ -139,7 +140,7 @@ class ShardActor(LoadingActor):
             self._resync_from(message.source)
         elif kind is SweepExpired:
             now_ms = self.process.runtime.clock.wall_ms()
-            self._disk.store.expired(self._shard, now_ms, EXPIRED_MAX, inform(self.process, Expired))
+            self._disk.store.expired(self._shard, now_ms, EXPIRED_MAX, *answers(self.process, Expired))
             self.process.send_after(self._sweep_interval_s, message)
         elif kind is OutboxPage:
             self._restore_outbox(message)
@@ -147,11 +148,11 @@ class ShardActor(LoadingActor):
             for device in message.devices:
                 self._expire(device)
         elif kind is DeviceFound and message.account is not None:
-            self._cast_queue(DeviceId(message.device), AccountId(message.account.decode()), Expire())
+            self._cast_queue(DeviceId(message.device), holder_of(message.account), Expire())
 
     def _expire(self, device: bytes) -> None:
-        found = inform(self.process, lambda account: DeviceFound(device, account))
-        self._disk.store.directory.get(device_key(DeviceId(device)), found)
+        found = answers(self.process, lambda account: DeviceFound(device, account))
+        self._disk.store.directory.get(device_key(DeviceId(device)), *found)
 
     def _restore(self, view: ShardView) -> None:
         self._inbound = {source: Inbound(cursor) for source, cursor in view.cursors.items()}
@@ -170,7 +171,7 @@ class ShardActor(LoadingActor):
                 self._shard,
                 page.jobs[-1][0],
                 OUTBOX_PAGE_RECORDS,
-                inform(self.process, lambda more: OutboxPage(more, len(more) < OUTBOX_PAGE_RECORDS)),
+                *answers(self.process, lambda more: OutboxPage(more, len(more) < OUTBOX_PAGE_RECORDS)),
             )
             return
         for source in self._shards:

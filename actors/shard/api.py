@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from protocol import AccountId
+from protocol import AccountId, IdentifierError, normalized_address
 from runtime import MAILBOX_FULL, Actor, Pid, Process, UnhandledError
-from storage import Entry, Store
+from storage import Entry, StorageError, Store, StoreCorruptError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,9 @@ __all__ = [
     "MarksDurable",
     "RemovalDurable",
     "Ticket",
+    "answers",
     "device_key",
+    "holder_of",
     "inform",
 ]
 
@@ -105,6 +107,18 @@ def device_key(device: DeviceId) -> bytes:
     return b"device/" + device
 
 
+def holder_of(value: bytes) -> AccountId:
+    """The account that a value under `device_key` names.
+
+    Raises:
+        StoreCorruptError: It names none.
+    """
+    try:
+        return normalized_address(value.decode())
+    except (UnicodeDecodeError, IdentifierError) as error:
+        raise StoreCorruptError("the directory's record of a device", "it names no account") from error
+
+
 def inform(process: Process, wrap: Callable[[Any], object]) -> Callable[[Any], None]:
     """A completion callback that turns what came from the disk into a message to `process`."""
     pid, send = process.pid, process.runtime.send
@@ -115,10 +129,23 @@ def inform(process: Process, wrap: Callable[[Any], object]) -> Callable[[Any], N
     return completed
 
 
+def answers(
+    process: Process, wrap: Callable[[Any], object]
+) -> tuple[Callable[[Any], None], Callable[[StorageError], None]]:
+    """Both callbacks of a read: that of `inform`, and one that ends a `LoadingActor` with what it cannot read."""
+    pid, send = process.pid, process.runtime.send
+
+    def failed(error: StorageError) -> None:
+        send(pid, error)
+
+    return inform(process, wrap), failed
+
+
 class LoadingActor(Actor):
     """An actor whose state is on disk: casts that arrive before it is loaded wait, in order.
 
-    Subclasses ask for their state in `init`, call `loaded` once they have it, and take casts in `receive`.
+    Subclasses ask for their state in `init`, call `loaded` once they have it, and take casts in `receive`, everything
+    else in `receive_info`. What cannot be read from the disk ends the actor: the crash names the value and the fix.
     """
 
     __slots__ = ("_stash",)
@@ -135,6 +162,19 @@ class LoadingActor(Actor):
             stash.append(message)
         else:
             self.process.stop(MAILBOX_FULL)  # better to start anew from the disk than to miss what must be heard
+
+    def handle_info(self, message: Any) -> None:
+        """Act on what the disk, a timer or a monitor tells.
+
+        Raises:
+            StorageError: The disk told that something cannot be read.
+        """
+        if isinstance(message, StorageError):
+            raise message
+        self.receive_info(message)
+
+    def receive_info(self, message: Any) -> None:
+        """Act on what the disk, a timer or a monitor tells."""
 
     def receive(self, message: Any) -> None:
         """Act on a message.

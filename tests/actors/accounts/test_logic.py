@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from actors.accounts.logic import Account, PendingCode, decode_account, encode_account
 from protocol import AccountId, Code, device_id_of
+from storage import StoreVersionError
 
 ANN, BOB = AccountId("ann"), AccountId("bob")
 KEYS = [bytes([number]) * 32 for number in range(4)]
@@ -95,7 +96,7 @@ def test_an_account_comes_back_from_the_disk_as_it_was_and_a_newer_one_is_refuse
     account = ann().with_relation(BOB, "contact").with_settings(False, "contacts", "nobody", "A")
     value = encode_account(account)
     assert decode_account(value) == account
-    with pytest.raises(ValueError, match="schema 2"):
+    with pytest.raises(StoreVersionError, match="schema 2"):
         decode_account(bytes((2,)) + value[1:])
 
 

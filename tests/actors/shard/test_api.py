@@ -1,0 +1,57 @@
+"""What an actor hears of its disk when a value there cannot be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.accounts.logic import decode_account
+from actors.presence.api import decode_last_seen
+from actors.queue.api import decode_notice
+from actors.shard.api import LoadingActor, answers, holder_of
+from runtime import Hooks
+from storage import Batch, MemoryEngine, StoreCorruptError, StoreVersionError, Table
+from storage.directory import snapshot_key
+from storage.engine import commit_now
+from tests.runtime.cast import Stage
+from tests.storage.desk import Desk, message
+
+
+class Reader(LoadingActor):
+    """Loads a conversation."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+
+    def init(self) -> None:
+        self._desk.store.load_conversation(0, "talk0", *answers(self.process, lambda view: view))
+
+    def receive_info(self, message: Any) -> None:
+        self.loaded()
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["at once", "behind a commit"])
+def test_an_actor_whose_state_cannot_be_read_ends_with_the_reason_and_does_not_wait_for_ever(behind: bool) -> None:
+    engine = MemoryEngine()
+    commit_now(engine, Batch(puts=[(Table.DIRECTORY, snapshot_key("talk0"), b"\x01junk")]))
+    desk = Desk(engine)
+    errors: list[BaseException] = []
+    stage = Stage(hooks=Hooks(crashed=lambda pid, actor, error: errors.append(error)))
+    if behind:
+        desk.append(0, message(1, conversation="other0"))
+    pid = stage.runtime.start(Reader(desk))
+    desk.run()
+    stage.settle()
+    assert not stage.runtime.is_alive(pid)
+    (error,) = errors
+    assert isinstance(error, StoreCorruptError)
+    assert "conversation snapshot" in str(error)
+
+
+@pytest.mark.parametrize("decode", [decode_account, decode_last_seen, decode_notice, holder_of])
+@pytest.mark.parametrize("value", [b"", b"\xff", b"\x01\xc1", b"\x01\x93\xa1\xff\x00\xa0"])
+def test_a_damaged_directory_value_is_said_to_be_so(decode: Any, value: bytes) -> None:
+    with pytest.raises((StoreCorruptError, StoreVersionError)):
+        decode(value)
