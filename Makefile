@@ -8,6 +8,9 @@ VENV ?= .venv
 # More arguments for pytest, such as PYTEST_ARGS="-k journal -x".
 PYTEST_ARGS ?=
 CRASH_ROUNDS ?= 1000
+# How long `make fuzz` searches in each target, and in which; empty: in all.
+FUZZ_S ?= 60
+FUZZ_TARGETS ?=
 
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check --quiet
@@ -15,12 +18,13 @@ PIP := $(RUN) -m pip --disable-pip-version-check --quiet
 VENV_MADE := $(VENV)/.made-$(notdir $(PYTHON))
 RUN_READY := $(VENV)/.run-ready
 TEST_READY := $(VENV)/.test-ready
+FUZZ_READY := $(VENV)/.fuzz-ready
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 VERSION := import sys; print(sys.version_info[:2])
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash demo bench lint ruff-check ruff-format mypy imports spelling format reference lock clean
+.PHONY: help run test crash demo bench fuzz lint ruff-check ruff-format mypy imports spelling format reference lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +43,9 @@ demo: $(TEST_READY) ## watch two scripted people, one of them offline, while the
 
 bench: $(TEST_READY) ## measure every bar and write bench/latest.json
 	@$(RUN) -m bench
+
+fuzz: $(FUZZ_READY) ## search FUZZ_S (60) seconds in each fuzz target for inputs that break a promise
+	@$(RUN) -m tests.fuzz --seconds $(FUZZ_S) $(FUZZ_TARGETS)
 
 lint: ruff-check ruff-format mypy imports spelling ## run all linters (with --keep-going: even after one has failed)
 
@@ -71,10 +78,19 @@ lock: $(TEST_READY) ## resolve the dependencies of setup.cfg again
 	@CUSTOM_COMPILE_COMMAND="make lock" $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --allow-unsafe \
 		--strip-extras --no-emit-options --build-deps-for editable --extra dev --constraint requirements.lock \
 		--output-file requirements-dev.lock setup.cfg
+	@CUSTOM_COMPILE_COMMAND="make lock" $(RUN) -m piptools compile --quiet --upgrade --generate-hashes --allow-unsafe \
+		--strip-extras --no-emit-options --extra fuzz --constraint requirements.lock \
+		--output-file requirements-fuzz.lock setup.cfg
+
+# Beside the tests' packages, not instead of them: the targets stand on tests/.
+$(FUZZ_READY): requirements-fuzz.lock $(TEST_READY)
+	@echo "Installing what the fuzz targets need ..."
+	@$(PIP) install --require-hashes --requirement requirements-fuzz.lock
+	@touch $@
 
 clean: ## remove the environment and every cache; data/ stays
 	@rm -rf $(VENV) build dist roost.egg-info .coverage htmlcov \
-		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .fuzz
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_MADE):

@@ -1,0 +1,147 @@
+"""A client's own database: what a bad disk, or another program, can leave in it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from protocol import AccountId, ClientId, ConversationId, DeviceId, MessageId
+from roost.changes import Accepted, Change, MarksChanged, NoticeStored, Queued, ReceiptStored, Received
+from roost.content import encode_text
+from roost.errors import StoreError
+from roost.store import Store
+from tests.fuzz.target import Target, check_sentence
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+
+CHAT = ConversationId("ann:bob")
+BOB = AccountId("bob")
+VALUES: tuple[Callable[[bytes], object], ...] = (
+    bytes,
+    lambda value: value.decode("utf-8", "replace"),
+    lambda value: int.from_bytes(value[:8], "big", signed=True),
+    lambda value: None,
+    lambda value: float(len(value)),
+)
+COLUMNS = (
+    *(("facts", "value", name) for name in ("account", "server", "server_key", "static_key", "epoch", "printed_up_to")),
+    *(("conversations", column, None) for column in ("id", "next_number", "delivered", "read", "written", "place")),
+    *(("receipts", column, None) for column in ("conversation", "account", "delivered", "read")),
+    *(
+        ("messages", column, None)
+        for column in (
+            "conversation", "state", "place", "seq", "number", "client_id", "message_id", "sender", "device",
+            "time_ms", "ttl_s", "flags", "payload", "code", "sentence",
+        )
+    ),
+    *(("notices", column, None) for column in ("account", "device", "reason")),
+    ("seen", "message_id", None),
+)  # fmt: skip
+HISTORY: tuple[Change, ...] = (
+    Queued(CHAT, ClientId(b"c" * 16), 1, encode_text("hi"), 0, 0, 1_000),
+    Accepted(CHAT, ClientId(b"c" * 16), 1, MessageId(b"m" * 16), 1_001),
+    Queued(CHAT, ClientId(b"d" * 16), 2, encode_text("again"), 0, 0, 1_002),
+    Received(CHAT, 2, BOB, DeviceId(b"b" * 16), MessageId(b"n" * 16), 1_003, 0, encode_text("ho")),
+    ReceiptStored(CHAT, BOB, 1, 1),
+    MarksChanged(CHAT, 2, 2, 2, 2),
+    NoticeStored(CHAT, 1, BOB, DeviceId(b"b" * 16), 1),
+)
+
+
+def account_database(data: bytes) -> None:
+    """A database with wrong values or wrong bytes: opened, read through and written to.
+
+    Input: a byte that says whether values (even) or bytes of the file (odd) are wrong; then segments. For a value:
+    column, kind, length, value. For bytes: two of place, one of length, the bytes.
+    """
+    with tempfile.TemporaryDirectory(prefix="roost-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as at:
+        path = Path(at, "account.db")
+        damaged = bytearray(_whole())
+        if data[:1] and data[0] & 1:
+            for place, value in _segments(data[1:]):
+                damaged[place : place + len(value)] = value
+        path.write_bytes(damaged)
+        try:
+            store = Store(path, durable=False)
+        except StoreError as error:
+            check_sentence(str(error))
+            return
+        try:
+            if not (data[:1] and data[0] & 1):
+                _plant(store._database, data[1:])
+            for step in _uses(store):
+                try:
+                    step()
+                except StoreError as error:
+                    check_sentence(str(error))
+        finally:
+            store.close()
+
+
+@cache
+def _whole() -> bytes:
+    """The file of a small account."""
+    with tempfile.TemporaryDirectory() as at:
+        path = Path(at, "account.db")
+        store = Store(path)
+        store.set_facts(
+            account=b"ann", server=b"127.0.0.1:7667", server_key=b"k" * 32, static_key=b"s" * 32, epoch=b"e" * 8
+        )
+        store.apply(HISTORY)
+        store._database.execute("PRAGMA journal_mode = DELETE")
+        store.close()
+        return path.read_bytes()
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(data) >= 3:
+        length = data[2]
+        yield int.from_bytes(data[:2], "big"), data[3 : 3 + length]
+        data = data[3 + length :]
+
+
+def _plant(database: sqlite3.Connection, data: bytes) -> None:
+    for place, value in _segments(data):
+        table, column, name = COLUMNS[(place >> 8) % len(COLUMNS)]
+        what = VALUES[(place & 255) % len(VALUES)](value)
+        where = "" if name is None else f" WHERE name = '{name}'"
+        database.execute(f"UPDATE OR IGNORE {table} SET {column} = ?{where}", (what,))
+
+
+def _uses(store: Store) -> Iterator[Callable[[], object]]:
+    yield lambda: (store.account, store.server, store.server_key)
+    yield store.static_key
+    yield lambda: _check_snapshot(store)
+    yield store.chats
+    yield lambda: store.history(CHAT, 10)
+    yield lambda: store.unprinted(10)
+    yield lambda: store.message((b"m" * 16).hex())
+    yield lambda: store.last_seq(CHAT)
+    yield lambda: store.apply(
+        [Received(CHAT, 3, BOB, DeviceId(b"b" * 16), MessageId(b"o" * 16), 1_004, 0, encode_text("hm"))]
+    )
+    yield lambda: store.printed(1)
+
+
+def _check_snapshot(store: Store) -> None:
+    """What the session starts from has the types that the session counts on."""
+    snapshot = store.snapshot()
+    assert isinstance(snapshot.account, str)
+    assert len(snapshot.epoch) in (0, 8)
+    for message in snapshot.pending:
+        assert isinstance(message.payload, bytes)
+        assert isinstance(message.conversation, str)
+        assert len(message.client_id) == 16
+        assert min(message.number, message.ttl_s, message.flags) >= 0
+    assert all(isinstance(number, int) for number in snapshot.next_numbers.values())
+    assert all(isinstance(seen, bytes) for seen in snapshot.seen)
+
+
+DATABASE_TARGETS = (
+    Target("account_database", account_database, "an account that can be read and written, or StoreError"),
+)

@@ -1,0 +1,19 @@
+"""All targets by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tests.fuzz.database_target import DATABASE_TARGETS
+from tests.fuzz.store_targets import STORE_TARGETS
+from tests.fuzz.text_targets import TEXT_TARGETS
+from tests.fuzz.wire_targets import WIRE_TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.fuzz.target import Target
+
+TARGETS: Final[Mapping[str, Target]] = {
+    target.name: target for target in (*WIRE_TARGETS, *TEXT_TARGETS, *STORE_TARGETS, *DATABASE_TARGETS)
+}
