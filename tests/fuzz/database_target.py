@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protocol import AccountId, ClientId, ConversationId, DeviceId, MessageId
-from roost.changes import Accepted, Change, MarksChanged, NoticeStored, Queued, ReceiptStored, Received
+from roost.changes import Accepted, Change, DevicesKnown, MarksChanged, NoticeStored, Queued, ReceiptStored, Received
 from roost.content import encode_text
+from roost.device_record import encode_devices
 from roost.errors import StoreError
+from roost.events import DeviceAdded
 from roost.store import Store
 from tests.fuzz.target import Target, check_sentence
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 CHAT = ConversationId("ann:bob")
 BOB = AccountId("bob")
+DEVICE = DeviceId(b"b" * 16)
 VALUES: tuple[Callable[[bytes], object], ...] = (
     bytes,
     lambda value: value.decode("utf-8", "replace"),
@@ -41,15 +44,16 @@ COLUMNS = (
     ),
     *(("notices", column, None) for column in ("account", "device", "reason")),
     ("seen", "message_id", None),
+    ("facts", "value", "devices"),
 )  # fmt: skip
 HISTORY: tuple[Change, ...] = (
     Queued(CHAT, ClientId(b"c" * 16), 1, encode_text("hi"), 0, 0, 1_000),
     Accepted(CHAT, ClientId(b"c" * 16), 1, MessageId(b"m" * 16), 1_001),
     Queued(CHAT, ClientId(b"d" * 16), 2, encode_text("again"), 0, 0, 1_002),
-    Received(CHAT, 2, BOB, DeviceId(b"b" * 16), MessageId(b"n" * 16), 1_003, 0, encode_text("ho")),
+    Received(CHAT, 2, BOB, DEVICE, MessageId(b"n" * 16), 1_003, 0, encode_text("ho")),
     ReceiptStored(CHAT, BOB, 1, 1),
     MarksChanged(CHAT, 2, 2, 2, 2),
-    NoticeStored(CHAT, 1, BOB, DeviceId(b"b" * 16), 1),
+    NoticeStored(CHAT, 1, BOB, DEVICE, 1),
 )
 
 
@@ -90,7 +94,13 @@ def _whole() -> bytes:
         path = Path(at, "account.db")
         store = Store(path)
         store.set_facts(
-            account=b"ann", server=b"127.0.0.1:7667", server_key=b"k" * 32, static_key=b"s" * 32, epoch=b"e" * 8
+            account=b"ann",
+            server=b"127.0.0.1:7667",
+            server_key=b"k" * 32,
+            static_key=b"s" * 32,
+            epoch=b"e" * 8,
+            printed_up_to=bytes(8),
+            devices=encode_devices(DevicesKnown(3, ((DEVICE, "phone"),), (DeviceAdded(DEVICE, "phone", 5),))),
         )
         store.apply(HISTORY)
         store._database.execute("PRAGMA journal_mode = DELETE")
@@ -122,9 +132,7 @@ def _uses(store: Store) -> Iterator[Callable[[], object]]:
     yield lambda: store.unprinted(10)
     yield lambda: store.message((b"m" * 16).hex())
     yield lambda: store.last_seq(CHAT)
-    yield lambda: store.apply(
-        [Received(CHAT, 3, BOB, DeviceId(b"b" * 16), MessageId(b"o" * 16), 1_004, 0, encode_text("hm"))]
-    )
+    yield lambda: store.apply([Received(CHAT, 3, BOB, DEVICE, MessageId(b"o" * 16), 1_004, 0, encode_text("hm"))])
     yield lambda: store.printed(1)
 
 

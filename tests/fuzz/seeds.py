@@ -31,7 +31,7 @@ SEALED, RAW = b"\x00", b"\x01"
 RECORDS: Final[tuple[Record, ...]] = (
     message(1, ("bob1", PHONE), ("ann2", PHONE)),
     entry_for(PHONE, 3, expires_ms=5),
-    Acked(PHONE, 2, "bob1", [("talk0", 1)]),
+    Acked(PHONE, 2, "bob1"),
     Marked("talk0", "bob1", 3, 2, 1),
     Removed(PHONE, "bob1", [1, 2], 1, [("ann2", "talk0", 1)], [("ann2", [PHONE])], [b"notice"]),
     Emptied(PHONE, "bob1"),

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.seeds import seeds
 from tests.fuzz.strategies import inputs
 from tests.fuzz.target import CORPUS
 from tests.fuzz.targets import TARGETS
@@ -44,7 +43,5 @@ def test_any_bytes_keep_the_promise(target: Target, data: st.DataObject) -> None
     target.check(data.draw(inputs(target)))
 
 
-def test_the_corpus_is_what_the_examples_give_and_no_folder_is_nobodys() -> None:
-    for target, name, data in seeds():
-        assert (CORPUS / target / name).read_bytes() == data
+def test_every_target_has_a_corpus_and_no_folder_of_it_is_nobodys() -> None:
     assert {path.name for path in CORPUS.iterdir()} == set(TARGETS)

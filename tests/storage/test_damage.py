@@ -113,7 +113,7 @@ def test_a_move_that_meets_damage_says_so_once_and_loses_nothing() -> None:
         desk.run()
     assert not desk.store.moving
     desk.store.move()
-    desk.append(1, Acked(PHONE, 0, "bob1", []))
+    desk.append(1, Acked(PHONE, 0, "bob1"))
     desk.run()
     assert desk.told[-1].error is None
     assert [key for key, _ in desk.engine.scan(Table.JOURNAL, b"", b"\xff" * 9, 10)] == [
