@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.router.api import Router
 from storage import Store
+from storage.group import Failed, raise_it
 
 if TYPE_CHECKING:
     from protocol import AccountId, ConversationId, DeviceId
@@ -118,22 +119,29 @@ class TrappedStore(Store):
         super().append(shard, epoch, record, token)
         self._trap.after()
 
-    def load_conversation(self, shard: int, conversation: str, completed: Any) -> None:
+    def load_conversation(self, shard: int, conversation: str, completed: Any, failed: Failed = raise_it) -> None:
         """Load a conversation."""
         self._trap.before()
-        super().load_conversation(shard, conversation, completed)
+        super().load_conversation(shard, conversation, completed, failed)
 
-    def load_queue(self, shard: int, device: bytes, completed: Any) -> None:
+    def load_queue(self, shard: int, device: bytes, completed: Any, failed: Failed = raise_it) -> None:
         """Load a queue."""
         self._trap.before()
-        super().load_queue(shard, device, completed)
+        super().load_queue(shard, device, completed, failed)
 
     def read_queue(
-        self, shard: int, device: bytes, after_position: int, limit: int, size_bytes_max: int, completed: Any
+        self,
+        shard: int,
+        device: bytes,
+        after_position: int,
+        limit: int,
+        size_bytes_max: int,
+        completed: Any,
+        failed: Failed = raise_it,
     ) -> None:
         """Read a page of a queue."""
         self._trap.before()
-        super().read_queue(shard, device, after_position, limit, size_bytes_max, completed)
+        super().read_queue(shard, device, after_position, limit, size_bytes_max, completed, failed)
 
 
 class TrappedRouter(Router):
