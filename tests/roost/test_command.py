@@ -179,6 +179,30 @@ async def test_a_new_device_is_told_once_by_the_listener_and_kept_from_who_does_
 
 
 @story
+async def test_a_person_at_any_command_is_told_once_of_a_new_device(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder, server, "alice")
+        assert (await run(folder, "devices")).code == 0
+        server.model.add("alice", b"l" * 16)
+        said = []
+        for _ in range(2):
+            leader, follower = pty.openpty()
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "roost", "devices", stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL, stderr=follower,
+                env={**os.environ, "ROOST_HOME": str(folder)}, cwd=ROOT,
+            )  # fmt: skip
+            assert await process.wait() == 0
+            os.write(follower, b"end")  # so that there is something to read, even if nothing was said
+            said.append(os.read(leader, 65_536).decode().removesuffix("end"))
+            os.close(leader)
+            os.close(follower)
+    assert "a device (6c6c6c6c), was registered" in said[0]
+    assert "roost devices --remove 6c6c6c6c" in said[0]
+    assert said[1] == ""
+
+
+@story
 async def test_without_a_server_the_message_is_kept_and_the_sentence_says_so(folder: Path) -> None:
     server = TcpServer()
     await server.start()

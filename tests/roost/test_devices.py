@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protocol import DeviceId
+from protocol import Code, DeviceId
 from protocol import messages as m
 from roost.device_record import decode_devices, encode_devices
 from roost.devices import ASK_AGAIN_S, NEWS_MAX
@@ -19,14 +19,40 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from roost.events import Event
+    from tests.roost.model_server import Link
 
 LAPTOP, TABLET = DeviceId(b"l" * 16), DeviceId(b"t" * 16)
 
 
+class Server(ModelServer):
+    """Remembers what it was asked, and may be too busy to list devices."""
+
+    def __init__(self, clock: HandClock) -> None:
+        super().__init__(clock.wall_ms)
+        self.asked: list[type] = []
+        self.busy = False
+
+    def receive(self, link: Link, frame: object) -> None:
+        self.asked.append(type(frame))
+        if self.busy and isinstance(frame, m.ListDevices):
+            link.out.append(m.Error(frame.request, Code.BUSY, "Later.", 1_000))
+        else:
+            super().receive(link, frame)
+
+
 @pytest.fixture
-def phone(tmp_path: Path) -> Iterator[Phone]:
-    clock = HandClock()
-    phone = Phone("alice", tmp_path, ModelServer(clock.wall_ms), clock)
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def server(clock: HandClock) -> Server:
+    return Server(clock)
+
+
+@pytest.fixture
+def phone(tmp_path: Path, server: Server, clock: HandClock) -> Iterator[Phone]:
+    phone = Phone("alice", tmp_path, server, clock)
     settle(phone)
     yield phone
     phone.store.close()
@@ -89,23 +115,19 @@ def test_news_survives_every_crash_until_a_person_was_told(phone: Phone) -> None
     assert phone.session.device_news == ()
 
 
-def test_an_unchanged_list_is_not_asked_for(phone: Phone) -> None:
+def test_an_unchanged_list_is_not_asked_for(phone: Phone, server: Server) -> None:
     phone.cut()
-    asked = []
-    receive = phone.server.receive
-    phone.server.receive = lambda link, frame: (asked.append(type(frame)), receive(link, frame))[1]  # type: ignore[func-returns-value, method-assign]
+    server.asked.clear()
     come_back(phone)
-    assert m.Login in asked
-    assert m.ListDevices not in asked
+    assert m.Login in server.asked
+    assert m.ListDevices not in server.asked
 
 
-def test_a_list_that_was_refused_is_asked_for_again(phone: Phone) -> None:
-    phone.server._on_listdevices = lambda link, frame: link.out.append(  # type: ignore[method-assign]
-        m.Error(frame.request, 301, "Later.", 1_000)
-    )
-    phone.server.add("alice", LAPTOP)
+def test_a_list_that_was_refused_is_asked_for_again(phone: Phone, server: Server) -> None:
+    server.busy = True
+    server.add("alice", LAPTOP)
     settle(phone)
-    del phone.server._on_listdevices
+    server.busy = False
     assert told(phone) == []
     phone.clock.s += ASK_AGAIN_S
     settle(phone)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol import DeviceId
 from roost.content import Text, UnknownContent, decode_content, encode_text
-from roost.plain import day_name, one_line, plain, shown
+from roost.events import DeviceAdded, DeviceRemoved
+from roost.plain import day_name, device_sentence, one_line, plain, shown
 
 DAY_MS = 86_400_000
 NOW_MS = 1_700_000_000_000
@@ -58,3 +60,11 @@ def test_days_are_named_as_people_do() -> None:
     assert day_name(NOW_MS - 3 * DAY_MS, NOW_MS).endswith("day")
     assert day_name(NOW_MS - 30 * DAY_MS, NOW_MS).endswith("2023")
     assert day_name(2**62, NOW_MS)
+
+
+def test_a_device_is_named_so_that_its_name_cannot_steer_the_terminal() -> None:
+    hostile = "lap\x1b[31m\u202etop\nwas removed"
+    for change in (DeviceAdded(DeviceId(b"l" * 16), hostile, 1), DeviceRemoved(DeviceId(b"l" * 16), hostile, 1)):
+        sentence = device_sentence(change)
+        assert not {"\x1b", "\u202e", "\n"} & set(sentence)
+        assert "6c6c6c6c" in sentence
