@@ -135,6 +135,12 @@ class Office:
             self.store.flush()
             busy = self.committer.step() | (self.scheduler.run_until_idle() > 0)
 
+    def step(self) -> None:
+        """One turn of somebody, and one commit."""
+        self.store.flush()
+        self.committer.step()
+        self.scheduler.step()
+
     def wait(self, duration_s: float) -> None:
         """Let time pass."""
         until_s = self.clock.now_s() + duration_s
@@ -174,6 +180,8 @@ class Office:
 
     def acknowledge(self, visitor: Visitor, name: str, device: str) -> None:
         """A device has everything that came."""
+        if not visitor.positions:
+            return
         self.runtime.cast(self.queue(name, device), Acknowledge(visitor.process.pid, max(visitor.positions)))
         self.settle()
 
@@ -181,15 +189,21 @@ class Office:
         self, visitor: Visitor, name: str, device: str, to: str, number: int, text: str, flags: int = 0, ttl_s: int = 0
     ) -> Sent | Refused | None:
         """A device sends; what it is answered, if it is at once."""
+        before = len(visitor.heard)
+        self.submit(visitor, name, device, to, number, text, flags, ttl_s)
+        self.settle()
+        answers = [frame for frame in visitor.heard[before:] if isinstance(frame, Sent | Refused)]
+        return answers[-1] if answers else None
+
+    def submit(
+        self, visitor: Visitor, name: str, device: str, to: str, number: int, text: str, flags: int = 0, ttl_s: int = 0
+    ) -> None:
+        """A device sends, and nobody has reacted yet."""
         conversation = ConversationId(":".join(sorted((name, to))))
         sender = Sender(visitor.process.pid, AccountId(name), device_of(device)[0], Epoch(b"epoch--1"))
         client_id = ClientId(next(self._client_ids).to_bytes(16, "big"))
         send = Send(conversation, number, client_id, text.encode(), ttl_s, flags)
-        before = len(visitor.heard)
         self.runtime.cast(self.router.conversation(conversation), Submit(sender, send))
-        self.settle()
-        answers = [frame for frame in visitor.heard[before:] if isinstance(frame, Sent | Refused)]
-        return answers[-1] if answers else None
 
     def receipts(self, visitor: Visitor) -> list[Receipt]:
         """The receipts that came."""

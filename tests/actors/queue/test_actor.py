@@ -1,0 +1,143 @@
+"""What a queue and its neighbours do when one of them is full, was revoked, or cannot be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.accounts.api import Ask
+from actors.queue.api import Flow, QueueLimits
+from protocol import AccountId, Code, ConversationId
+from protocol.messages import NOTICE_OVER_QUOTA, NOTICE_REVOKED, Done, Refused, RemoveDevice, Sent
+from runtime import KILLED, Pid
+from storage import StoreCorruptError
+from storage.directory import snapshot_key
+from storage.engine import Batch
+from tests.actors.office import Office, Visitor, device_of
+
+SMALL = QueueLimits(entries_max=8, size_bytes_max=1 << 20, window_bytes=1 << 16, attempts_max=5, resume_window_s=60.0)
+STEPS_MAX = 2_000
+ANN, BOB = "ann's phone", "bob's phone"
+
+
+def two(seed: int, limits: QueueLimits | None = None) -> tuple[Office, Visitor]:
+    office = Office(seed, limits)
+    office.employ("ann", ANN)
+    office.employ("bob", BOB)
+    return office, office.attach("ann", ANN)
+
+
+def swamp(office: Office, pid: Pid, message: object) -> None:
+    """Everybody goes on, but there is never room in the mailbox of one, until it is no more."""
+    for _ in range(STEPS_MAX):
+        if not office.runtime.is_alive(pid):
+            return
+        fill(office, pid, message)
+        office.step()
+    pytest.fail("it lives on, and has missed something")
+
+
+def fill(office: Office, pid: Pid, message: object) -> None:
+    while office.runtime.cast(pid, message):
+        pass
+
+
+def test_a_queue_whose_mailbox_is_full_ends_and_its_next_one_reads_everything_from_the_disk(seed: int) -> None:
+    office, ann = two(seed)
+    bob = office.attach("bob", BOB)
+    office.say(ann, "ann", ANN, "bob", 1, "one")
+    queue = office.queue("bob", BOB)
+    office.submit(ann, "ann", ANN, "bob", 2, "two")
+    swamp(office, queue, Flow(ann.process.pid, open=True))
+    office.settle()
+    assert bob.faults == [Code.BUSY], "its connection is told to come back"
+    assert bob.texts == ["one"]
+    again = office.attach("bob", BOB)
+    assert again.texts == ["one", "two"]
+    assert not office.crashes
+
+
+def test_a_connection_whose_mailbox_is_full_ends_before_an_ack_can_forget_what_it_missed(seed: int) -> None:
+    office, ann = two(seed)
+    bob = office.attach("bob", BOB)
+    office.submit(ann, "ann", ANN, "bob", 1, "one")
+    swamp(office, bob.process.pid, "anything")
+    office.settle()
+    assert office.waiting("bob", BOB) == 1
+    assert office.attach("bob", BOB).texts == ["one"]
+
+
+def test_a_send_to_a_full_queue_is_refused_until_it_has_room_and_uses_up_no_number(seed: int) -> None:
+    office, ann = two(seed, SMALL)
+    for number in range(1, 10):
+        assert isinstance(office.say(ann, "ann", ANN, "bob", number, f"{number}"), Sent)
+    assert office.notices(ann) == [(9, NOTICE_OVER_QUOTA)]
+    refused = office.say(ann, "ann", ANN, "bob", 10, "10")
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.retry_after_ms) == (Code.OVER_QUOTA, 60_000)
+    assert isinstance(office.say(ann, "ann", ANN, "ann", 1, "a note to myself"), Sent)
+    office.wait(60.0)
+    refused = office.say(ann, "ann", ANN, "bob", 10, "10")
+    assert isinstance(refused, Refused)
+    assert refused.retry_after_ms == 1_000, "the queue is being asked"
+    refused = office.say(ann, "ann", ANN, "bob", 10, "10")
+    assert isinstance(refused, Refused)
+    assert refused.retry_after_ms == 60_000, "and has said that it is still full"
+    bob = office.attach("bob", BOB)
+    office.acknowledge(bob, "bob", BOB)
+    office.wait(60.0)
+    office.say(ann, "ann", ANN, "bob", 10, "10")
+    assert isinstance(office.say(ann, "ann", ANN, "bob", 10, "10"), Sent)
+    assert bob.texts == [f"{number}" for number in range(1, 9)] + ["10"]
+    assert office.notices(ann) == [(9, NOTICE_OVER_QUOTA)]
+
+
+def test_notices_are_bounded_by_a_second_quota(seed: int) -> None:
+    office = Office(seed, SMALL)
+    office.employ("ann", ANN, "ann's tablet")
+    office.employ("bob", BOB, "bob's laptop")
+    ann, bob = office.attach("ann", ANN), office.attach("bob", BOB)
+    for number in range(1, 40):  # bob's laptop is full, and ann's tablet neither takes the messages nor the notices
+        assert isinstance(office.say(ann, "ann", ANN, "bob", number, f"{number}"), Sent)
+        office.acknowledge(bob, "bob", BOB)
+        office.acknowledge(ann, "ann", ANN)
+    assert office.waiting("bob", "bob's laptop") == SMALL.entries_max
+    assert office.waiting("ann", "ann's tablet") == 2 * SMALL.entries_max
+    laptop_missed = [seq for seq, reason in office.notices(ann) if reason == NOTICE_OVER_QUOTA]
+    assert set(range(9, 40)) <= set(laptop_missed), "the device that listens is told of every one"
+
+
+def test_a_revocation_that_a_queue_missed_or_died_over_is_made_up_for_when_something_expires(seed: int) -> None:
+    office = Office(seed)
+    office.employ("ann", ANN)
+    office.employ("bob", BOB, "bob's laptop")
+    ann, laptop = office.attach("ann", ANN), office.attach("bob", "bob's laptop")
+    for number in range(1, 4):
+        office.say(ann, "ann", ANN, "bob", number, f"{number}", ttl_s=60)
+    office.acknowledge(laptop, "bob", "bob's laptop")
+    remove = Ask(laptop.process.pid, *device_of("bob's laptop"), RemoveDevice(1, device_of(BOB)[0]))
+    office.runtime.cast(office.router.account(AccountId("bob")), remove)
+    queue = office.queue("bob", BOB)
+    while not laptop.all(Done):
+        fill(office, queue, Flow(ann.process.pid, open=True))
+        office.step()
+    office.runtime.exit(queue, KILLED)
+    office.settle()
+    assert office.waiting("bob", BOB) == 3
+    office.wait(65.0)
+    assert office.waiting("bob", BOB) == 0
+    assert sorted(office.notices(ann)) == [(seq, NOTICE_REVOKED) for seq in (1, 2, 3)]
+
+
+def test_a_conversation_whose_snapshot_is_corrupt_ends_and_says_so(seed: int) -> None:
+    office, ann = two(seed)
+    chat = ConversationId("ann:bob")
+    batch = Batch()
+    batch.directory[snapshot_key(chat)] = b"\x00 no snapshot"
+    batch.seal()
+    office.engine.apply(batch)
+    office.store.directory.put(b"something", b"on its way", lambda _: None)  # so that the load waits for a commit
+    pid = office.router.conversation(chat)
+    office.settle()
+    assert not office.runtime.is_alive(pid)
+    assert {type(error) for _, error in office.crashes} == {StoreCorruptError}
+    assert isinstance(office.say(ann, "ann", ANN, "ann", 1, "other chats go on"), Sent)
