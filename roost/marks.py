@@ -60,8 +60,9 @@ class Marks:
         self._watermarks = {
             conversation: _watermarks(stored) for conversation, stored in reversed(snapshot.marks.items())
         }
-        self._changed: set[ConversationId] = set()
-        self._to_tell: set[ConversationId] = set()
+        # In the order in which it happened: sets of strings have another order in each process.
+        self._changed: dict[ConversationId, None] = {}
+        self._to_tell: dict[ConversationId, None] = {}
 
     def _of(self, conversation: ConversationId) -> _Watermarks:
         """Return a conversation's watermarks and count it as the latest one."""
@@ -76,7 +77,7 @@ class Marks:
             marks.written = max(marks.written, seq)
         if seq > marks.delivered:
             marks.delivered = seq
-            self._changed.add(conversation)
+            self._changed[conversation] = None
 
     def written(self, conversation: ConversationId, seq: int) -> None:
         """Count a message of this device as accepted under `seq`."""
@@ -90,8 +91,8 @@ class Marks:
             return
         marks.read = seq
         marks.delivered = max(marks.delivered, seq)
-        self._changed.add(conversation)
-        self._to_tell.add(conversation)
+        self._changed[conversation] = None
+        self._to_tell[conversation] = None
         step.events.append(ReceiptChanged(conversation, self._account, marks.delivered, marks.read))
 
     def receipt(self, receipt: Receipt, step: Step) -> None:
@@ -111,9 +112,9 @@ class Marks:
             marks.read = receipt.read
             marks.delivered = max(marks.delivered, receipt.read)
             step.events.append(ReceiptChanged(receipt.conversation, self._account, marks.delivered, marks.read))
-        self._changed.add(receipt.conversation)
+        self._changed[receipt.conversation] = None
         if marks.untold:
-            self._to_tell.add(receipt.conversation)
+            self._to_tell[receipt.conversation] = None
 
     def ready(self, step: Step) -> None:
         """Ask after a login for what may have been missed, the latest conversations first."""
@@ -121,7 +122,7 @@ class Marks:
         for conversation in reversed(self._watermarks):
             marks = self._watermarks[conversation]
             if marks.server_is_behind:
-                self._to_tell.add(conversation)
+                self._to_tell[conversation] = None
             if marks.server_is_behind or marks.written > marks.read_by_others:
                 wanted.append(conversation)
             if len(wanted) == FETCHED_MAX:

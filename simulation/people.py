@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from simulation.device import SimulatedDevice
     from simulation.world import World
 
-__all__ = ["CHATTY", "FLAPPING", "HABITS", "IDLE", "MOSTLY_OFFLINE", "PRIVATE", "TIDY", "Habit", "Person"]
+__all__ = ["CHATTY", "FLAPPING", "HABITS", "IDLE", "MOSTLY_OFFLINE", "PRIVATE", "STRANGER", "TIDY", "Habit", "Person"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ PRIVATE: Final = Habit(
 )
 TIDY: Final = Habit("tidy", devices=3, write_every_s=3.0, act_every_s=12.0, acts={"open": 2, "remove a device": 1})
 IDLE: Final = Habit("idle", write_every_s=3_600.0, burst=1, read_every_s=1_800.0, act_every_s=3_600.0)
+STRANGER: Final = AccountId("stranger")
+"""Somebody whom everybody may block: nobody of that name lives here, though every node could tell."""
+
 HABITS: Final = (CHATTY, MOSTLY_OFFLINE, FLAPPING, PRIVATE, TIDY)
 
 
@@ -200,7 +203,7 @@ class Person:
         """Block somebody who does not write to them anyway, or forgive."""
         self.secretive = True
         relation = self.chance.choice(("blocked", "none", "contact"))
-        device.act(lambda session: session.request(lambda number: SetRelation(number, AccountId("stranger"), relation)))
+        device.act(lambda session: session.request(lambda number: SetRelation(number, STRANGER, relation)))
 
     def remove_device(self, device: SimulatedDevice) -> None:
         """Throw a device out of the account; one always stays."""

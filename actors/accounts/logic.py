@@ -129,7 +129,7 @@ _decode = msgspec.msgpack.Decoder(Account).decode
 
 def encode_account(account: Account) -> bytes:
     """The account's directory value: a schema byte, then MessagePack."""
-    return bytes((SCHEMA,)) + msgspec.msgpack.encode(account)
+    return bytes((SCHEMA,)) + msgspec.msgpack.encode(account, order="deterministic")
 
 
 def decode_account(value: bytes) -> Account:

@@ -248,7 +248,7 @@ def _open(session: Session, frame: Open) -> None:
     elif frame.conversation not in session.open and len(session.open) >= session.limits.open_conversations_max:
         session.fail(0, Code.TOO_MANY_OPEN)
     else:
-        others = tuple({member for member in members if member != session.sender.account})
+        others = tuple(dict.fromkeys(member for member in members if member != session.sender.account))
         session.open[frame.conversation] = others
         if session.limits.load.shedding:
             session.fail(0, Code.NOT_AVAILABLE, sentence=SHED)

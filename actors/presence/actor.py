@@ -165,7 +165,7 @@ class PresenceActor(LoadingActor):
         if state is None or view is None or now_s - self._checked_s < CROSS_CHECK_S:
             return
         self._checked_s = now_s
-        for device in {*view.devices, *state.devices}:
+        for device in dict.fromkeys((*view.devices, *state.devices)):
             queue = self._router.live_queue(device) if device in view.devices else None
             if queue is not None:
                 self.process.cast(queue, Report(self.process.pid))

@@ -49,9 +49,9 @@ class PresenceState(Generic[Handle]):
         return any(self._devices.values())
 
     @property
-    def devices(self) -> frozenset[DeviceId]:
+    def devices(self) -> tuple[DeviceId, ...]:
         """The devices that are here, looked at or not."""
-        return frozenset(self._devices)
+        return tuple(self._devices)
 
     def appear(self, device: DeviceId, foreground: bool, now_ms: int) -> None:
         """A device is here, or went to or from the foreground."""

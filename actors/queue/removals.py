@@ -113,7 +113,7 @@ class Removals:
     def ask_again(self) -> None:
         """An answer was lost, or the sender's shard was away."""
         if self._asked:
-            for sender in {entry.sender for entry, _ in self._asked.values()}:
+            for sender in dict.fromkeys(entry.sender for entry, _ in self._asked.values()):
                 self._ask(sender)
             self._process.send_after(RETRY_S, RetryRemovals())
 
