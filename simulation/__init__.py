@@ -5,23 +5,29 @@ A world runs some three hundred times faster than life, and a seed and a commit 
 Read in this order: `agenda` (time, and what happens next), `network` (TCP over bad segments), `disk` (commits that
 take, fail and tear), `trap` (crashes in the middle of a callback), `node` (all that node.py starts), `device` (all that
 a client runs), `people` (who does what), `faults` (what goes wrong, as a typed plan), `witness` (who sees it all),
-`checkers/` (what must hold), `coverage` (what was reached), `world` (one run, from registration to the bill).
+`checkers/` (what must hold), `coverage` (what was reached), `world` (one run, from registration to the bill),
+`plan` (what a run does differently, as a line of text), `storm` (many seeds), `shrink` (the shortest plan that fails).
 
 Invariants: nothing here reads a clock, a thread, an unseeded generator or the order of a hash, so a seed and a commit
 name a run exactly, in any process on any machine; each part of a world draws from a generator of its own name, so that
 leaving a fault out moves no other; no actor, store or client knows that it is simulated.
 """
 
+from simulation.checkers import CHECKERS
 from simulation.coverage import SOMETIMES, Coverage
 from simulation.faults import FAULTS, Fault, Faults
 from simulation.node import Sizes
 from simulation.people import CHATTY, FLAPPING, HABITS, IDLE, MOSTLY_OFFLINE, PRIVATE, TIDY, Habit
+from simulation.plan import Plan, PlanError
+from simulation.shrink import Shrunk, shrink
+from simulation.storm import Outcome, Summary, Violation, attempt, storm
 from simulation.witness import InvariantError
 from simulation.world import CALM_S_MAX, Report, Scenario, World, run
 
 __all__ = [
     "CALM_S_MAX",
     "CHATTY",
+    "CHECKERS",
     "FAULTS",
     "FLAPPING",
     "HABITS",
@@ -35,9 +41,18 @@ __all__ = [
     "Faults",
     "Habit",
     "InvariantError",
+    "Outcome",
+    "Plan",
+    "PlanError",
     "Report",
     "Scenario",
+    "Shrunk",
     "Sizes",
+    "Summary",
+    "Violation",
     "World",
+    "attempt",
     "run",
+    "shrink",
+    "storm",
 ]

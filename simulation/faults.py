@@ -84,7 +84,8 @@ class Faults:
             if kind == "node dies":
                 count = max(count, self.deaths_min)
             plan += [
-                Fault(chance.uniform(0.02, 1.0) * self.storm_s, kind, chance.getrandbits(32)) for _ in range(count)
+                Fault(round(chance.uniform(0.02, 1.0) * self.storm_s, 3), kind, chance.getrandbits(32))
+                for _ in range(count)
             ]
         return sorted(plan, key=lambda fault: (fault.time_s, fault.kind, fault.luck))
 

@@ -52,6 +52,7 @@ class Scenario:
         sizes: The limits of the nodes; None lets the seed choose.
         faults: How bad the weather is.
         parts: The classes of the actors.
+        silent: Accounts of people who do nothing.
     """
 
     people: tuple[Habit, ...] | None = None
@@ -59,6 +60,7 @@ class Scenario:
     sizes: Sizes | None = None
     faults: Faults = field(default_factory=Faults)
     parts: Parts = field(default_factory=Parts)
+    silent: tuple[str, ...] = ()
 
 
 @dataclass
@@ -188,7 +190,8 @@ class World:
         for fault in self.plan:
             self.agenda.at(begun_s + fault.time_s, lambda fault=fault: strike(self, fault))  # type: ignore[misc]
         for person in self.people:
-            person.live()
+            if person.account not in self.scenario.silent:
+                person.live()
         self._pass(self.scenario.faults.storm_s)
 
     def _calm(self) -> float:

@@ -1,0 +1,201 @@
+"""Many seeds over all processors: runs them in processes of their own, and folds what they report into one summary.
+
+A run that breaks an invariant ends with a `Violation`, and the others go on. What is kept does not grow with the number
+of seeds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from simulation.coverage import Coverage
+from simulation.witness import InvariantError
+from simulation.world import Report, Scenario, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import FrameType
+
+    from simulation.plan import Plan
+
+__all__ = ["Outcome", "Summary", "Violation", "attempt", "storm"]
+
+RUN_S_MAX: Final = 300.0
+"""Real seconds that no run takes, on the slowest machine: beyond them something turns in circles."""
+
+VIOLATIONS_KEPT_MAX: Final = 20
+RUNS_PER_PROCESS_MAX: Final = 500
+"""After so many runs a process makes room for a fresh one, so that what libraries cache cannot pile up."""
+
+COUNTED: Final = {
+    "promise 1": "lost",
+    "promise 2": "lost",
+    "promise 5": "lost",
+    "promise 3": "twice",
+    "promise 4": "order",
+}
+"""By the number of the promise that an invariant keeps: as what a violation of it counts in the last line."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A run that broke an invariant.
+
+    Attributes:
+        seed: Its seed.
+        invariant: Which one; of an exception from within, its kind.
+        story: How it was seen.
+        time_s: When, in simulated seconds; 0 if that is not known.
+    """
+
+    seed: int
+    invariant: str
+    story: str
+    time_s: float = 0.0
+
+    @classmethod
+    def of(cls, seed: int, error: Exception) -> Violation:
+        """What an error says that ended a run."""
+        if isinstance(error, InvariantError):
+            return cls(seed, error.invariant, error.story, error.time_s)
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(where.filename)}, line {where.lineno}, in {where.name}"
+        return cls(seed, f"nothing raises {type(error).__name__} by itself", f"{error} ({place})")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its report, or its violation."""
+
+    seed: int
+    report: Report | None
+    violation: Violation | None
+
+
+@dataclass
+class Summary:
+    """What many runs came to.
+
+    Attributes:
+        seeds: How many ran.
+        simulated_s: How long their worlds lived, together.
+        faults: How often anything went wrong.
+        accepted: Messages accepted.
+        delivered: Entries that devices took home.
+        broken: By what was broken ("lost", "twice", "order" or "else"): in how many runs.
+        coverage: What struck, and what was reached.
+        violations: The first ones.
+    """
+
+    seeds: int = 0
+    simulated_s: float = 0.0
+    faults: int = 0
+    accepted: int = 0
+    delivered: int = 0
+    broken: Counter[str] = field(default_factory=Counter)
+    coverage: Coverage = field(default_factory=Coverage)
+    violations: list[Violation] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count another run."""
+        self.seeds += 1
+        report, violation = outcome.report, outcome.violation
+        if report is not None:
+            self.simulated_s += report.simulated_s
+            self.faults += report.faults
+            self.accepted += report.accepted
+            self.delivered += report.delivered
+            self.coverage.add(report.coverage)
+        if violation is not None:
+            self.simulated_s += violation.time_s
+            self.broken[COUNTED.get(violation.invariant.partition(":")[0], "else")] += 1
+            if len(self.violations) < VIOLATIONS_KEPT_MAX:
+                self.violations.append(violation)
+
+    @property
+    def all_is_well(self) -> bool:
+        """Whether every invariant held in every run."""
+        return not self.broken
+
+    def __str__(self) -> str:
+        broken = self.broken
+        line = (
+            f"seeds {self.seeds}, simulated hours {self.simulated_s / 3600:.1f}, faults {self.faults}, "
+            f"accepted {self.accepted}, delivered {self.delivered}, "
+            f"lost {broken['lost']}, shown twice {broken['twice']}, out of order {broken['order']}"
+        )
+        return line + (f", broken otherwise {broken['else']}" if broken["else"] else "")
+
+
+def attempt(seed: int, scenario: Scenario, plan: Plan | None = None) -> Outcome:
+    """Run a seed to its report or its violation.
+
+    Args:
+        seed: Which one.
+        scenario: What the world is made of.
+        plan: What goes wrong; None for what the seed draws.
+    """
+    try:
+        if plan is None:
+            return Outcome(seed, run(seed, scenario), None)
+        return Outcome(seed, run(seed, plan.scenario(scenario), plan.faults), None)
+    except Exception as error:  # whatever it is, it ends this run only
+        return Outcome(seed, None, Violation.of(seed, error))
+
+
+def storm(
+    seeds: Iterable[int],
+    scenario: Scenario = Scenario(),  # noqa: B008  # immutable
+    jobs: int = 0,
+) -> Iterator[Outcome]:
+    """Run many seeds, and yield how each ended, the first to end first.
+
+    Leaving the loop, by an exception or Ctrl-C too, ends the processes.
+
+    Args:
+        seeds: Which ones; may have no end.
+        scenario: What their worlds are made of.
+        jobs: How many at once; 0 for one a processor.
+    """
+    jobs = jobs or len(os.sched_getaffinity(0))
+    left = iter(seeds)
+    pool = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), initializer=_begin, max_tasks_per_child=RUNS_PER_PROCESS_MAX
+    )
+    running: set[Future[Outcome]] = set()
+    try:
+        while True:
+            for seed in islice(left, 2 * jobs - len(running)):
+                running.add(pool.submit(_guarded, seed, scenario))
+            if not running:
+                return
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from sorted((future.result() for future in ended), key=lambda outcome: outcome.seed)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin() -> None:
+    """In a new process: Ctrl-C is its parent's affair, and a run that never ends is stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, _too_long)
+
+
+def _too_long(number: int, frame: FrameType | None) -> None:
+    raise InvariantError("a run ends", f"this one did not within {RUN_S_MAX:g} real seconds", 0.0)
+
+
+def _guarded(seed: int, scenario: Scenario) -> Outcome:
+    signal.setitimer(signal.ITIMER_REAL, RUN_S_MAX)
+    try:
+        return attempt(seed, scenario)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,0 +1,86 @@
+"""Many seeds over processes: each is counted once, what fails is kept, and leaving ends the processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from itertools import count
+
+import pytest
+
+from simulation import CHECKERS, Coverage, Faults, Outcome, Report, Scenario, Summary, Violation, attempt, storm
+from simulation.storm import COUNTED, VIOLATIONS_KEPT_MAX
+from tests.simulation.hasty import HASTY, PROMISE
+
+SHORT = Scenario(faults=Faults(storm_s=5.0))
+
+
+def ending(outcome: Outcome) -> tuple[str | None, Violation | None]:
+    return outcome.report.digest if outcome.report is not None else None, outcome.violation
+
+
+def broken(seed: int, invariant: str) -> Outcome:
+    return Outcome(seed, None, Violation(seed, invariant, "a story", 3_600.0))
+
+
+@pytest.mark.slow
+def test_every_seed_is_run_once_and_gives_what_it_gives_alone() -> None:
+    outcomes = {outcome.seed: outcome for outcome in storm(range(10, 16), SHORT, jobs=2)}
+    assert sorted(outcomes) == list(range(10, 16))
+    assert ending(outcomes[12]) == ending(attempt(12, SHORT))
+
+
+@pytest.mark.slow
+def test_a_violation_keeps_its_seed_and_story_and_the_others_go_on() -> None:
+    outcomes = list(storm(range(3), HASTY, jobs=2))
+    violations = [outcome.violation for outcome in outcomes]
+    assert sorted(it.seed for it in violations if it is not None) == [0, 1, 2]
+    assert all(it is not None and it.invariant == PROMISE and "was told that number" in it.story for it in violations)
+
+
+@pytest.mark.slow
+def test_who_leaves_an_endless_storm_leaves_no_process_behind() -> None:
+    for _ in storm(count(), SHORT, jobs=2):
+        break
+    assert multiprocessing.active_children() == []
+
+
+def test_the_last_line_counts() -> None:
+    summary = Summary()
+    coverage = Coverage()
+    coverage.struck("node dies")
+    summary.add(
+        Outcome(1, Report(1, accepted=500, delivered=900, simulated_s=5_400.0, faults=20, coverage=coverage), None)
+    )
+    assert summary.all_is_well
+    assert str(summary) == (
+        "seeds 1, simulated hours 1.5, faults 20, accepted 500, delivered 900, lost 0, shown twice 0, out of order 0"
+    )
+    for seed, invariant in enumerate(("promise 2: x", "promise 1: x", "promise 3: x", "promise 4: x", "receipts"), 2):
+        summary.add(broken(seed, invariant))
+    assert not summary.all_is_well
+    assert str(summary).endswith("lost 2, shown twice 1, out of order 1, broken otherwise 1")
+    assert summary.coverage.faults["node dies"] == 1
+
+
+def test_what_is_kept_of_violations_is_bounded() -> None:
+    summary = Summary()
+    for seed in range(10 * VIOLATIONS_KEPT_MAX):
+        summary.add(broken(seed, "promise 2: x"))
+    assert len(summary.violations) == VIOLATIONS_KEPT_MAX
+    assert summary.seeds == summary.broken["lost"] == 10 * VIOLATIONS_KEPT_MAX
+
+
+def test_every_promise_that_the_last_line_counts_has_a_checker() -> None:
+    promises = {checker.name.partition(":")[0] for checker in CHECKERS}
+    assert set(COUNTED) <= promises
+    assert {name for name in promises if name.startswith("promise")} == set(COUNTED)
+
+
+def test_an_exception_from_within_is_a_violation_that_says_where() -> None:
+    try:
+        [][1]
+    except IndexError as error:
+        violation = Violation.of(7, error)
+    assert violation.seed == 7
+    assert violation.invariant == "nothing raises IndexError by itself"
+    assert "test_storm.py" in violation.story
