@@ -4,11 +4,11 @@ The server accepts exactly the next number of (device, epoch, conversation) and 
 refused send consumes no number and everything behind it is numbered anew. This is Kafka's idempotent
 producer with a window of 32.
 
-The server remembers the last 32 sends of a producer with their client ids, and no more than 32 of ours are
-ever unanswered, so it recognises every true retry. If it knows a number but not the message ("number reused",
-"already accepted"), another life of this database used the number: it was restored from a copy. Then nothing
-of ours is taken for sent; it is sent again under a new epoch, because a message twice is better than a tick
-that lies.
+The server remembers the last 32 sends of a producer with their client ids, and what goes out is never 32
+or more above what has no answer, so it recognises every true retry. If it knows a number but not the
+message ("number reused", "already accepted"), another life of this database used the number: it was restored
+from a copy. Then nothing of ours is taken for sent; it is sent again under a new epoch, because a message
+twice is better than a tick that lies.
 
 Two facts about a message decide what an answer proves:
 
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import islice
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Final
 
 from protocol import Code
@@ -140,7 +140,13 @@ class Outbox:
         entries: Iterable[Entry] = self._entries.values()
         if only_uncertain:
             entries = (entry for entry in entries if entry.uncertain or entry.unanswered)
-        return islice(entries, self._window)
+        remaining = iter(entries)
+        first = next(remaining, None)
+        if first is None:
+            return iter(())
+        # By number, not by count: however many were answered behind the first, the server has to know it still.
+        beyond = first.number + self._window
+        return chain((first,), takewhile(lambda entry: entry.number < beyond, remaining))
 
     def _transmit(self, entry: Entry, now_s: float, *, overdue: bool) -> None:
         if overdue:

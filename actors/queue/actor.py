@@ -38,7 +38,7 @@ from protocol.messages import (
     Drained,
     Receipt,
 )
-from runtime import MAILBOX_FULL, NORMAL, Down, Pid, Reason, Ref
+from runtime import NORMAL, Down, Pid, Reason, Ref
 from storage import Entry, QueueView
 from storage.records import MESSAGE, Acked
 
@@ -318,7 +318,7 @@ class QueueActor(LoadingActor):
                 state.send(entry)
                 batch.append((entry.position, entry.kind, entry.body))
         if batch and self._connection is not None:
-            self._send(self._connection, batch)
+            self.insist(self._connection, Batch(batch))
         if not state.live:
             self._pump()  # what was left out may have been all that there was: no ack will come to go on after
 
@@ -365,15 +365,10 @@ class QueueActor(LoadingActor):
                 state.send(entry)
                 batch.append((entry.position, entry.kind, entry.body))
         if batch:
-            self._send(self._connection, batch)
+            self.insist(self._connection, Batch(batch))
         elif not page.entries:
             state.all_read()
         self._pump()
-
-    def _send(self, connection: Pid, batch: list[tuple[int, int, bytes]]) -> None:
-        """A connection that cannot take it ends: the ack of what comes after would forget what it missed."""
-        if not self.process.cast(connection, Batch(batch)):
-            self.process.exit(connection, MAILBOX_FULL)
 
     def _acknowledge(self, ack: Acknowledge) -> None:
         if ack.connection != self._connection:

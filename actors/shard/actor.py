@@ -23,7 +23,7 @@ from actors.shard.api import (
 from actors.shard.logic import Inbound, Job, Outbound
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused
-from runtime import MAILBOX_FULL, Pid, Reason
+from runtime import Pid, Reason
 from storage import Entry, ShardView
 from storage.group import Committed
 from storage.records import MESSAGE, NOTICE, Accepted, Entries, Marked, Removed, Target
@@ -210,11 +210,11 @@ class ShardActor(LoadingActor):
                         arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
             elif isinstance(record, Marked):
                 if isinstance(commit.token, Pid):
-                    self._tell(commit.token, MarksDurable(AccountId(record.account)))
+                    self.insist(commit.token, MarksDurable(AccountId(record.account)))
             elif isinstance(record, Removed):
                 self._route(commit.position, record, spreads, arrivals)
                 if isinstance(commit.token, Pid):
-                    self._tell(commit.token, RemovalDurable(record.positions))
+                    self.insist(commit.token, RemovalDurable(record.positions))
         for (device, account), entries in arrivals.items():
             self._cast_queue(device, account, Enqueue(entries))
         for target, jobs in spreads.items():
@@ -224,9 +224,8 @@ class ShardActor(LoadingActor):
         """The message is durable: ✓ for everyone who waits for it."""
         ticket.done = True
         self._disk.tally.accepted += 1
-        cast, sent = self.process.cast, ticket.sent
         for waiter in ticket.waiters:
-            cast(waiter, sent)
+            self.insist(waiter, ticket.sent)
 
     def _route(
         self,
@@ -263,7 +262,7 @@ class ShardActor(LoadingActor):
                 0,
             )
             for waiter in token.waiters:
-                self.process.cast(waiter, refusal)
+                self.insist(waiter, refusal)
             self.process.exit(token.conversation, WRITE_FAILED)
         elif isinstance(token, Pid):
             self.process.exit(token, WRITE_FAILED)
@@ -317,17 +316,9 @@ class ShardActor(LoadingActor):
     def _cast_queue(self, device: DeviceId, account: AccountId, message: object) -> None:
         """To a queue; one that cannot start now reads its entries from the store when it does."""
         try:
-            self._tell(self._router.queue(device, account), message)
+            self.insist(self._router.queue(device, account), message)
         except UnreachableError:
             return
-
-    def _tell(self, pid: Pid, message: object) -> None:
-        """To a process that may not miss it: one whose mailbox is full ends, and starts anew from what is on disk.
-
-        A queue that missed one entry would send the next, and the ack of that one would forget both.
-        """
-        if not self.process.cast(pid, message):
-            self.process.exit(pid, MAILBOX_FULL)
 
     _routes: Final[dict[type, Any]] = {Commits: _commits, Spread: _spread, Resync: _resync, Taken: _taken}
 

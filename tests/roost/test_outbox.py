@@ -42,6 +42,17 @@ def test_a_window_is_sent_and_each_tick_makes_room_for_one() -> None:
     assert numbers(outbox.due(0.0)) == [33]
 
 
+def test_nothing_goes_out_that_would_make_the_server_forget_an_unanswered_send() -> None:
+    outbox = outbox_with(80)
+    outbox.due(0.0)
+    for number in range(2, WINDOW_DEFAULT + 1):
+        outbox.sent(number)
+    assert outbox.due(0.0) == [], "the answer to the first is missing, and the server knows the last 32 only"
+    assert numbers(outbox.due(ANSWER_WAIT_S)) == [1]
+    outbox.sent(1)
+    assert numbers(outbox.due(ANSWER_WAIT_S)) == list(range(WINDOW_DEFAULT + 1, 2 * WINDOW_DEFAULT + 1))
+
+
 def test_a_refused_message_uses_no_number_and_those_behind_it_move_up() -> None:
     outbox = outbox_with(3)
     outbox.due(0.0)

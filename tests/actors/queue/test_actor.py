@@ -66,6 +66,14 @@ def test_a_connection_whose_mailbox_is_full_ends_before_an_ack_can_forget_what_i
     assert office.attach("bob", BOB).texts == ["one"]
 
 
+def test_a_connection_whose_mailbox_is_full_ends_rather_than_miss_the_answer_to_a_send(seed: int) -> None:
+    office, ann = two(seed)
+    office.submit(ann, "ann", ANN, "bob", 1, "one")
+    swamp(office, ann.process.pid, "anything")
+    office.settle()
+    assert office.waiting("bob", BOB) == 1, "the message is there; what was to tell her is not"
+
+
 def test_a_send_to_a_full_queue_is_refused_until_it_has_room_and_uses_up_no_number(seed: int) -> None:
     office, ann = two(seed, SMALL)
     for number in range(1, 10):
