@@ -12,7 +12,7 @@ from protocol.messages import Alert, Closing, CodeSent, Error, Hello, Register, 
 from roost.changes import EpochRenewed, MarksChanged, NoticeStored, ReceiptStored, Received
 from roost.errors import OutboxFullError
 from roost.events import MessageReceived, PresenceChanged
-from roost.session import SOFTWARE, VERSIONS, Phase, Session
+from roost.session import SOFTWARE, VERSIONS, Phase
 from roost.store import Store
 from runtime import SeededRandomness
 from simulation.agenda import HostClock, chance_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from roost.session import Session
     from roost.steps import Step
     from simulation.network import Socket
     from simulation.node import SimulatedNode
@@ -123,7 +124,9 @@ class SimulatedDevice:
         self._connect_soon(0.0)
 
     def _open_session(self, foreground: bool) -> None:
-        self.session = Session(self._store.snapshot(), self.clock, self._randomness, foreground=foreground)
+        self.session = self.world.scenario.session(
+            self._store.snapshot(), self.clock, self._randomness, foreground=foreground
+        )
 
     def crash(self, told: bool) -> None:
         """The program dies: what was not committed never was.

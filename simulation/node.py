@@ -20,10 +20,10 @@ from actors.queue.api import QueueLimits
 from actors.tree import MessengerLimits, Parts, connection_maker, messenger_children
 from protocol import ServerWire, StaticKey, Ulid, device_id_of, shard_of
 from protocol.messages import Closing, Deliver, Message
-from runtime import Actor, Hooks, InlineTasks, Pid, Reason, Runtime, SeededRandomness, SeededScheduler, StartError
+from runtime import Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, SeededScheduler, StartError
 from simulation.agenda import HostClock, chance_of
 from simulation.disk import DiskCommitter, SimulatedDisk
-from simulation.trap import InjectedError, Trap, TrappedRouter, TrappedStore
+from simulation.trap import InjectedError, Trap, TrappedRouter
 from storage import EngineStatistics, StorageError, StoreLimits, Table
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorError, SupervisorFlags
 
@@ -70,6 +70,7 @@ class Sizes:
         hot_window_s: Age of the hot journal.
         move_operations: Steps of one move.
         sweep_interval_s: How often what has expired is looked for.
+        mailbox_limit: How many messages may wait for one connection.
     """
 
     entries_max: int = 10_000
@@ -80,6 +81,7 @@ class Sizes:
     hot_window_s: float = 3.0
     move_operations: int = 64
     sweep_interval_s: float = 2.0
+    mailbox_limit: int = 10_000
 
 
 class NodeScheduler(SeededScheduler):
@@ -262,16 +264,17 @@ class SimulatedNode:
         sizes, chance = self.sizes, self.chance
         self._alarm_s = float("inf")
         self.scheduler = NodeScheduler(chance.getrandbits(32), self)
-        self.runtime = Runtime(
+        self.runtime = self.world.scenario.runtime(
             clock=self.clock,
             randomness=SeededRandomness(chance.getrandbits(32)),
             scheduler=self.scheduler,
             tasks=InlineTasks(),
             hooks=Hooks(crashed=self._crashed, ended=self._ended, started=self._started),
+            mailbox_limit=sizes.mailbox_limit,
         )
         self.disk.free_space_bytes = self.free_space_bytes
         self.committer = DiskCommitter(self.disk, self.world.agenda, chance, self.world.coverage, self._settled)
-        self.store = TrappedStore.open(
+        self.store = self.world.scenario.store.open(
             self.disk,
             self.committer,
             self.runtime.schedule,

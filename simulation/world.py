@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from actors.router.api import shard_number
 from actors.tree import Parts
 from protocol import AccountId, direct_conversation
-from roost.session import Phase
+from roost.session import Phase, Session
+from runtime import Runtime
 from simulation.agenda import Agenda, chance_of
 from simulation.checkers import all_checkers
 from simulation.coverage import Coverage
@@ -26,6 +27,7 @@ from simulation.faults import Fault, Faults, strike
 from simulation.network import Network
 from simulation.node import SimulatedNode, Sizes
 from simulation.people import HABITS, STRANGER, Habit, Person
+from simulation.trap import TrappedStore
 from simulation.witness import InvariantError, Witness
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ class Scenario:
         faults: How bad the weather is.
         parts: The classes of the actors.
         silent: Accounts of people who do nothing.
+        runtime: The class of the nodes' runtimes.
+        store: The class of the nodes' stores.
+        session: The class of the devices' sessions.
     """
 
     people: tuple[Habit, ...] | None = None
@@ -61,6 +66,9 @@ class Scenario:
     faults: Faults = field(default_factory=Faults)
     parts: Parts = field(default_factory=Parts)
     silent: tuple[str, ...] = ()
+    runtime: type[Runtime] = Runtime
+    store: type[TrappedStore] = TrappedStore
+    session: type[Session] = Session
 
 
 @dataclass
