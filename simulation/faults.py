@@ -48,9 +48,10 @@ class Faults:
         storm_s: How long things go wrong, and people do things.
         mean: By kind: how many of them are to be expected in that time; each kind's count varies with the seed.
         deaths_min: So many deaths of a node there are at least.
+        count_min: So many faults there are at least; some of them will find nothing to strike.
     """
 
-    storm_s: float = 90.0
+    storm_s: float = 100.0
     mean: dict[str, float] = field(
         default_factory=lambda: {
             "node dies": 2.0,
@@ -73,21 +74,24 @@ class Faults:
         }
     )
     deaths_min: int = 2
+    count_min: int = 32
 
     def plan(self, seed: int) -> list[Fault]:
         """Draw the plan of a seed, in order of time."""
         chance = chance_of(seed, "faults")
-        roughness = chance.choice((0.4, 1.0, 1.0, 2.5))
+        roughness = chance.choice((0.5, 1.0, 1.0, 2.5))
         plan: list[Fault] = []
         for kind, mean in self.mean.items():
             count = _poisson(chance, mean * roughness)
             if kind == "node dies":
                 count = max(count, self.deaths_min)
-            plan += [
-                Fault(round(chance.uniform(0.02, 1.0) * self.storm_s, 3), kind, chance.getrandbits(32))
-                for _ in range(count)
-            ]
+            plan += [self._draw(kind, chance) for _ in range(count)]
+        while len(plan) < self.count_min:
+            plan.append(self._draw(chance.choices(list(self.mean), list(self.mean.values()))[0], chance))
         return sorted(plan, key=lambda fault: (fault.time_s, fault.kind, fault.luck))
+
+    def _draw(self, kind: str, chance: random.Random) -> Fault:
+        return Fault(round(chance.uniform(0.02, 1.0) * self.storm_s, 3), kind, chance.getrandbits(32))
 
 
 def _poisson(chance: random.Random, mean: float) -> int:

@@ -68,6 +68,10 @@ STRANGER: Final = AccountId("stranger")
 HABITS: Final = (CHATTY, MOSTLY_OFFLINE, FLAPPING, PRIVATE, TIDY)
 
 
+STRANGER: Final = AccountId("stranger")
+"""Somebody who is blocked now and then, and has no account."""
+
+
 class Person:
     """Somebody with an account and some devices.
 

@@ -40,6 +40,7 @@ CALM_S_MAX: Final = 180.0
 """When nothing goes wrong any more, everything has come to rest within so many simulated seconds: a heartbeat that is
 missed twice, a back-off of a minute, and what they held up."""
 
+TALK_S_MAX: Final = 600.0
 SETTLED: Final = "everything comes to rest when the faults stop"
 LOOK_S: Final = 0.5
 
@@ -52,6 +53,7 @@ class Scenario:
         people: Who lives in it: habits of the people at each node. None lets the seed choose.
         nodes: How many nodes; 0 lets the seed choose.
         sizes: The limits of the nodes; None lets the seed choose.
+        accepted_min: People go on talking behind the storm until so many messages were accepted.
         faults: How bad the weather is.
         parts: The classes of the actors.
         silent: Accounts of people who do nothing.
@@ -63,6 +65,7 @@ class Scenario:
     people: tuple[Habit, ...] | None = None
     nodes: int = 0
     sizes: Sizes | None = None
+    accepted_min: int = 500
     faults: Faults = field(default_factory=Faults)
     parts: Parts = field(default_factory=Parts)
     silent: tuple[str, ...] = ()
@@ -201,6 +204,9 @@ class World:
             if person.account not in self.scenario.silent:
                 person.live()
         self._pass(self.scenario.faults.storm_s)
+        until_s = self.agenda.now_s + TALK_S_MAX
+        while len(self.witness.accepted) < self.scenario.accepted_min and self.agenda.now_s < until_s:
+            self._next()
 
     def _calm(self) -> float:
         """Nothing goes wrong any more; return how long it took to come to rest."""
