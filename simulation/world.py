@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CALM_S_MAX", "Report", "Scenario", "World", "run"]
 
-CALM_S_MAX: Final = 180.0
+CALM_S_MAX: Final = 300.0
 """When nothing goes wrong any more, everything has come to rest within so many simulated seconds: a heartbeat that is
-missed twice, a back-off of a minute, and what they held up."""
+missed twice, a back-off of a minute, and a minute more for each quota of a full reader that its senders held back."""
 
 TALK_S_MAX: Final = 600.0
 SETTLED: Final = "everything comes to rest when the faults stop"
@@ -313,7 +313,7 @@ def _pairs(accounts: list[AccountId]) -> list[tuple[AccountId, AccountId]]:
 def _sizes(seed: int) -> Sizes:
     chance = chance_of(seed, "sizes")
     return Sizes(
-        entries_max=chance.choice((10_000, 10_000, 10_000, 25)),
+        entries_max=chance.choice((10_000, 10_000, 10_000, 40)),
         window_bytes=chance.choice((64 * 1024, 2_000, 600)),
         attempts_max=chance.choice((100, 100, 3)),
         resume_window_s=chance.choice((60.0, 60.0, 1.0)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from protocol import encode_message
-from protocol.messages import Deliver, Notice, Sent
+from protocol.messages import NOTICE_OVER_QUOTA, Deliver, Notice, Sent
 from roost.changes import Accepted as Ticked
 from roost.changes import Failed, Queued, Received
 from roost.events import MessageReceived
@@ -53,6 +53,7 @@ class NothingIsLost(Checker):
         super().__init__(witness)
         self._written: dict[bytes, tuple[SimulatedDevice, str]] = {}
         self._ended: set[bytes] = set()
+        self._unheard: set[tuple[bytes, EntryKey]] = set()
 
     def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
         """It is meant for every device that its account has confirmed, and for nobody else's."""
@@ -70,6 +71,11 @@ class NothingIsLost(Checker):
             self._written[change.client_id] = (device, change.conversation)
         elif isinstance(change, Ticked | Failed):
             self._ended.add(change.client_id)
+
+    def removed(self, device: bytes, key: EntryKey, record: Removed) -> None:
+        """A device that lets twice its quota wait is told no more (docs/decisions, 18)."""
+        if key[0] != MESSAGE and record.reason == NOTICE_OVER_QUOTA:
+            self._unheard.add((device, key))
 
     def calm(self, world: World) -> None:
         """Ask of each message where it has come to."""
@@ -93,7 +99,8 @@ class NothingIsLost(Checker):
         for _, devices in removed.targets:
             for target in devices:
                 sender = self.witness.devices[target]
-                if notice not in sender.notices and not sender.doomed:
+                unheard = sender.doomed or (sender.id, notice) in self._unheard
+                if notice not in sender.notices and not unheard:
                     self.breaks(f"{sender} was never told that {conversation} {seq} did not come to {device}")
 
 

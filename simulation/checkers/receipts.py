@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from protocol.messages import Receipt
@@ -9,8 +10,10 @@ from simulation.witness import Checker
 
 if TYPE_CHECKING:
     from simulation.device import SimulatedDevice
+    from simulation.node import SimulatedNode
+    from simulation.witness import Witness
     from simulation.world import World
-    from storage.records import Marked
+    from storage.records import Accepted, Marked
 
 __all__ = ["ReceiptsAreTrue"]
 
@@ -20,11 +23,19 @@ class ReceiptsAreTrue(Checker):
 
     name = "receipts only move forward, and end up true"
 
+    def __init__(self, witness: Witness) -> None:
+        super().__init__(witness)
+        self._written: dict[tuple[str, str], list[int]] = {}
+
     def marked(self, record: Marked, before: tuple[int, int, int]) -> None:
         """A watermark grows."""
         after = (record.delivered, record.read, record.read_shown)
         if any(new < old for old, new in zip(before, after, strict=True)):
             self.breaks(f"{record.account} in {record.conversation} went from {before} to {after}")
+
+    def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
+        """Remember what everybody has written: a mark means something for these only."""
+        self._written.setdefault((record.conversation, record.sender), []).append(record.seq)
 
     def told(self, device: SimulatedDevice, frame: Any) -> None:
         """A receipt tells what is durable, and what is so."""
@@ -61,9 +72,15 @@ class ReceiptsAreTrue(Checker):
             if other.account == account or chat not in other.chats or secretive or other.secretive:
                 continue
             for device in other.devices:
-                if not device.doomed and device.receipts.get((chat, account), (0, 0)) != (delivered, read):
-                    seen = device.receipts.get((chat, account))
+                seen = device.receipts.get((chat, account), (0, 0))
+                mine = self._written.get((chat, other.account), [])
+                if not device.doomed and _on_own(mine, seen) != _on_own(mine, (delivered, read)):
                     self.breaks(f"{device} sees {account} in {chat} at {seen}, not {(delivered, read)}")
+
+
+def _on_own(written: list[int], marks: tuple[int, int]) -> list[int]:
+    """How many of somebody's own messages were delivered, and read."""
+    return [bisect_right(written, mark) for mark in marks]
 
 
 def _delivered(device: SimulatedDevice, chat: str) -> int:
