@@ -71,6 +71,7 @@ class Sizes:
         move_operations: Steps of one move.
         sweep_interval_s: How often what has expired is looked for.
         mailbox_limit: How many messages may wait for one connection.
+        background_delay_s: How long what is not urgent waits for a device at which nobody looks.
     """
 
     entries_max: int = 10_000
@@ -82,6 +83,7 @@ class Sizes:
     move_operations: int = 64
     sweep_interval_s: float = 2.0
     mailbox_limit: int = 10_000
+    background_delay_s: float = 0.0
 
 
 class NodeScheduler(SeededScheduler):
@@ -452,7 +454,14 @@ def _store_limits(sizes: Sizes) -> StoreLimits:
 def _messenger_limits(sizes: Sizes) -> MessengerLimits:
     return MessengerLimits(
         ConversationLimits(2_000, 86_400, 86_400),
-        QueueLimits(sizes.entries_max, 1 << 20, sizes.window_bytes, sizes.attempts_max, sizes.resume_window_s),
+        QueueLimits(
+            sizes.entries_max,
+            1 << 20,
+            sizes.window_bytes,
+            sizes.attempts_max,
+            sizes.resume_window_s,
+            sizes.background_delay_s,
+        ),
         AccountLimits(5, 100, True, 600, 5),
         PresenceLimits(5.0, 2.0),
         sizes.sweep_interval_s,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from protocol import AccountId, ConversationId
-from protocol.messages import RemoveDevice, SetRelation, SetSettings
+from protocol.messages import URGENT, RemoveDevice, SetRelation, SetSettings
 from roost.content import encode_text
 from simulation.agenda import chance_of
 
@@ -66,10 +66,6 @@ STRANGER: Final = AccountId("stranger")
 """Somebody whom everybody may block: nobody of that name lives here, though every node could tell."""
 
 HABITS: Final = (CHATTY, MOSTLY_OFFLINE, FLAPPING, PRIVATE, TIDY)
-
-
-STRANGER: Final = AccountId("stranger")
-"""Somebody who is blocked now and then, and has no account."""
 
 
 class Person:
@@ -148,7 +144,11 @@ class Person:
             self._written += 1
             text = f"{self.account} {self._written} " + "." * self.chance.randrange(200)
             ttl_s = self.chance.choice(self.habit.ttls_s)
-            device.act(lambda session, text=text, ttl_s=ttl_s: session.send(chat, encode_text(text), ttl_s=ttl_s))  # type: ignore[misc]
+            flags = URGENT if self.chance.random() < 0.8 else 0
+            self._send(device, chat, encode_text(text), ttl_s, flags)
+
+    def _send(self, device: SimulatedDevice, chat: ConversationId, payload: bytes, ttl_s: int, flags: int) -> None:
+        device.act(lambda session: session.send(chat, payload, ttl_s=ttl_s, flags=flags))
 
     def _read(self) -> None:
         device = self._device()

@@ -18,7 +18,7 @@ from actors.router.api import shard_number
 from protocol import Code
 from protocol.messages import NOTICE_EXPIRED, NOTICE_OVER_QUOTA, NOTICE_POISON, NOTICE_REVOKED, Closing, Notice, Ready
 from storage import MESSAGE, Table
-from storage.records import Accepted, Acked, Emptied, Entries, Marked, Record, Removed
+from storage.records import Accepted, Acked, Entries, Marked, Record, Removed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,9 +83,6 @@ class Checker:
     def removed(self, device: bytes, key: EntryKey, record: Removed) -> None:
         """An entry was removed for a reason of the server's, durably."""
 
-    def emptied(self, device: bytes, keys: list[EntryKey]) -> None:
-        """A device is gone, and with it what waited for it."""
-
     def marked(self, record: Marked, before: tuple[int, int, int]) -> None:
         """A member's watermarks moved, durably."""
 
@@ -113,7 +110,6 @@ HEARD = (
     "entered",
     "acked",
     "removed",
-    "emptied",
     "marked",
     "told",
     "committed",
@@ -202,10 +198,6 @@ class Witness:
             self.marks[key] = (record.delivered, record.read, record.read_shown)
             for hear in self._hear["marked"]:
                 hear(record, before)
-        elif isinstance(record, Emptied):
-            gone = self.waiting.pop(record.device, {})
-            for hear in self._hear["emptied"]:
-                hear(record.device, list(gone.values()))
 
     def _accepted(self, node: SimulatedNode, position: int, shard: int, record: Accepted) -> None:
         for hear in self._hear["accepted"]:

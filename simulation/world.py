@@ -320,6 +320,7 @@ def _sizes(seed: int) -> Sizes:
         hot_window_bytes=chance.choice((1 << 20, 16_384, 4_096)),
         hot_window_s=chance.choice((30.0, 3.0, 0.5)),
         move_operations=chance.choice((512, 32, 8)),
+        background_delay_s=chance.choice((0.0, 2.0)),
     )
 
 

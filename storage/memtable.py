@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from storage.records import (
     Accepted,
     Acked,
-    Emptied,
     Entries,
     Entry,
     Marked,
@@ -170,7 +169,6 @@ class Memtable:
             Acked: self._acked,  # type: ignore[dict-item]
             Marked: self._marked,  # type: ignore[dict-item]
             Removed: self._removed,  # type: ignore[dict-item]
-            Emptied: self._emptied,  # type: ignore[dict-item]
             Owned: self._owned,  # type: ignore[dict-item]
         }
 
@@ -285,9 +283,6 @@ class Memtable:
                 remaining |= 1 << target
         if remaining and position > self.parked:
             self.outbox[position] = OutboxJob(shard, record, remaining)
-
-    def _emptied(self, position: int, shard: int, record: Emptied) -> None:
-        self.device(shard, record.device).forget_up_to(position)
 
     def _owned(self, position: int, shard: int, record: Owned) -> None:
         if record.epoch > self.epochs.get(shard, 0):

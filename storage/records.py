@@ -150,18 +150,6 @@ class Removed(msgspec.Struct, array_like=True, tag=5, gc=False, frozen=True):
     bodies: list[bytes]
 
 
-class Emptied(msgspec.Struct, array_like=True, tag=6, gc=False, frozen=True):
-    """A device is gone: all that waits for it goes.
-
-    Attributes:
-        device: The device.
-        account: Its account.
-    """
-
-    device: Device
-    account: str
-
-
 class Owned(msgspec.Struct, array_like=True, tag=7, gc=False, frozen=True):
     """A node took a shard; appends of earlier epochs are refused from here on.
 
@@ -174,7 +162,7 @@ class Owned(msgspec.Struct, array_like=True, tag=7, gc=False, frozen=True):
     epoch: Number
 
 
-Record: TypeAlias = Accepted | Entries | Acked | Marked | Removed | Emptied | Owned
+Record: TypeAlias = Accepted | Entries | Acked | Marked | Removed | Owned
 
 
 class Entry(msgspec.Struct, array_like=True, gc=False, frozen=True):

@@ -178,7 +178,9 @@ class QueueActor(LoadingActor):
     def _attach(self, attach: Attach) -> None:
         process, state = self.process, self._state
         if self._removals is not None and self._removals.revoked:
-            process.cast(attach.connection, Fault(Code.DEVICE_REVOKED))
+            process.cast(attach.connection, Fault(Code.BUSY))  # the next login tells: it is revoked, or here again
+            if not self._removals.busy:
+                process.stop()
             return
         if self._connection is not None:
             process.cast(self._connection, Fault(Code.REPLACED))

@@ -12,7 +12,7 @@ from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, answers
 from protocol import AccountId, DeviceId
 from protocol.messages import NOTICE_EXPIRED, NOTICE_REVOKED
-from storage.records import MESSAGE, Emptied, Entry, Removed
+from storage.records import MESSAGE, Entry, Removed
 
 if TYPE_CHECKING:
     from actors.queue.logic import QueueState
@@ -160,18 +160,11 @@ class Removals:
             self._sweep_from(entries[-1].position)
         else:
             self._sweeping = False
-            self._finish_revocation()
 
     def durable(self, positions: list[int]) -> None:
         """These are off the disk, and their notices are on it."""
         for position in positions:
             self.leaving.pop(position, None)
-        self._finish_revocation()
-
-    def _finish_revocation(self) -> None:
-        if self.revoked and not self.busy:
-            self._disk.append(Emptied(self._device, self._account))
-            self._process.stop()
 
     def _write(self, entry: Entry, reason: int, sender: AccountView | None) -> None:
         device, account = self._device, self._account

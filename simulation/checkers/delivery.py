@@ -169,11 +169,6 @@ class DeletedOnAck(Checker):
         if not owed <= told <= allowed:
             self.breaks(f"{key[1]} {key[2]} was removed with {len(told)} notices, not {len(owed)}")
 
-    def emptied(self, device: bytes, keys: list[EntryKey]) -> None:
-        """A revoked device's entries have gone with their notices before."""
-        if any(key[0] == MESSAGE for key in keys):
-            self.breaks(f"{self.witness.devices[device]} was emptied of {len(keys)} entries without a notice")
-
     def told(self, device: SimulatedDevice, frame: Any) -> None:
         """A notice speaks of a removal that was one."""
         if isinstance(frame, Notice) and (frame.device, frame.conversation, frame.seq) not in self.witness.let_go:

@@ -18,7 +18,7 @@ from actors.router.api import shard_number
 from protocol import encode_message
 from protocol.messages import Deliver, Notice, Receipt, Sent
 from storage import MESSAGE, Batch, MemoryEngine, Table
-from storage.records import Accepted, Acked, Emptied, Entries, Marked, Record, Removed, decode_record, key_position
+from storage.records import Accepted, Acked, Entries, Marked, Record, Removed, decode_record, key_position
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -104,8 +104,6 @@ class Witness:
             self._removed(position, shard, record)
         elif isinstance(record, Marked):
             self._marked(record)
-        elif isinstance(record, Emptied) and self.waiting.get(record.device):
-            self.breaks(DELETED_ON_ACK, f"a device was emptied of {len(self.waiting[record.device])} entries")
 
     def _accepted(self, position: int, shard: int, record: Accepted) -> None:
         conversation, seq = record.conversation, record.seq

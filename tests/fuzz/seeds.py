@@ -12,7 +12,7 @@ from protocol import AccountId
 from protocol.codec import encode_frame
 from protocol.messages import CLIENT_FRAMES, SERVER_FRAMES
 from roost.content import encode_text
-from storage import Acked, ConversationView, Emptied, Entry, Marked, Owned, Record, Removed
+from storage import Acked, ConversationView, Entry, Marked, Owned, Record, Removed
 from storage.inbox import Summary
 from storage.outbox import MASK_SIZE_BYTES
 from storage.records import encode_entry, encode_record
@@ -34,7 +34,6 @@ RECORDS: Final[tuple[Record, ...]] = (
     Acked(PHONE, 2, "bob1"),
     Marked("talk0", "bob1", 3, 2, 1),
     Removed(PHONE, "bob1", [1, 2], 1, [("ann2", "talk0", 1)], [("ann2", [PHONE])], [b"notice"]),
-    Emptied(PHONE, "bob1"),
     Owned("node", 2),
 )
 

@@ -13,7 +13,6 @@ from storage import (
     Accepted,
     Acked,
     ConversationView,
-    Emptied,
     EngineError,
     Entries,
     Entry,
@@ -81,10 +80,6 @@ class StoreModel(Twin):
         record = Removed(device, account, positions, 1, notices, targets, [b"notice"] if sender else [])
         self.append(shard_of(account), record)
 
-    @rule(device=st.sampled_from(sorted(DEVICES)))
-    def empty(self, device: bytes) -> None:
-        self.append(shard_of(DEVICES[device]), Emptied(device, DEVICES[device]))
-
     @rule(conversation=st.sampled_from(CONVERSATIONS), account=st.sampled_from(ACCOUNTS), up_to=st.integers(0, 9))
     def mark(self, conversation: str, account: str, up_to: int) -> None:
         self.append(shard_of(conversation), Marked(conversation, account, up_to, up_to // 2, up_to // 3))
@@ -94,7 +89,7 @@ class StoreModel(Twin):
         """A new owner fences every earlier epoch."""
         self.take(shard)
         if back:
-            self.store.append(shard, self.epochs[shard] - back, Emptied(b"?", "a0"), self.call("stale"))
+            self.store.append(shard, self.epochs[shard] - back, Acked(b"?", 0, "a0"), self.call("stale"))
 
     @rule(shard=st.integers(0, 2), data=st.data())
     def taken(self, shard: int, data: st.DataObject) -> None:

@@ -10,7 +10,6 @@ from storage import (
     Accepted,
     Acked,
     ConversationView,
-    Emptied,
     Entries,
     Entry,
     Marked,
@@ -66,8 +65,6 @@ class Plain:
                 entries = {at: entry for at, entry in entries.items() if at not in record.positions}
             elif isinstance(record, Acked) and record.device == device:
                 entries = {at: entry for at, entry in entries.items() if at > record.up_to}
-            elif isinstance(record, Emptied) and record.device == device:
-                entries.clear()
         return list(entries.values())
 
     def queue_view(self, device: bytes) -> QueueView:

@@ -14,7 +14,6 @@ from storage import (
     Accepted,
     Acked,
     ConversationView,
-    Emptied,
     Entries,
     Marked,
     Owned,
@@ -39,7 +38,6 @@ records = st.one_of(
     st.builds(Acked, blobs, numbers, texts),
     st.builds(Marked, texts, texts, numbers, numbers, numbers),
     st.builds(Removed, blobs, texts, st.lists(numbers), numbers, st.just([]), targets, st.just([])),
-    st.builds(Emptied, blobs, texts),
     st.builds(Owned, texts, numbers),
 )
 
@@ -54,7 +52,7 @@ def test_junk_in_the_journal_is_never_taken_for_a_record(junk: bytes) -> None:
     with contextlib.suppress(StoreCorruptError):
         shard, record = decode_record(bytes((SCHEMA_VERSION, 3)) + junk)
         assert shard == 3
-        assert isinstance(record, Accepted | Entries | Acked | Marked | Removed | Emptied | Owned)
+        assert isinstance(record, Accepted | Entries | Acked | Marked | Removed | Owned)
 
 
 def test_a_record_of_a_newer_version_says_so() -> None:

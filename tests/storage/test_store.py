@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from storage import Acked, Committed, Emptied, MemoryEngine, Removed, StoreLimits, Table
+from storage import Acked, Committed, MemoryEngine, Removed, StoreLimits, Table
 from tests.storage.desk import PHONE, TABLET, Desk, entry_for, message
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_an_ack_in_the_middle_of_the_inbox_is_counted_before_and_after_its_move(
             assert desk.read() == entries[acked:]
             desk.store.move()
             desk.run()
-    desk.append(1, Emptied(PHONE, "bob1"))
+    desk.append(1, Acked(PHONE, entries[-1].position, "bob1"))
     desk.run()
     assert desk.view().count == 0
     desk.store.move()
