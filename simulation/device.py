@@ -8,7 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from protocol import AccountId, ClientWire, ConversationId, DeviceId, RemoteProtocolError, State, device_id_of
-from protocol.messages import Alert, Closing, CodeSent, Error, Hello, Register, Registered, RequestCode, Welcome
+from protocol.messages import (
+    Alert,
+    Closing,
+    CodeSent,
+    Deliver,
+    Error,
+    Hello,
+    Register,
+    Registered,
+    RequestCode,
+    Welcome,
+)
 from roost.changes import EpochRenewed, MarksChanged, NoticeStored, ReceiptStored, Received
 from roost.errors import OutboxFullError
 from roost.events import MessageReceived, PresenceChanged
@@ -34,6 +45,7 @@ COMMIT_S: Final = (0.0005, 0.01)
 MOMENT_S: Final = 0.0001
 HANDSHAKE_WAIT_S: Final = 10.0
 ENROLMENT_RETRY_S: Final = 0.5
+AWAY_S: Final = 1.0
 
 
 class SimulatedDevice:
@@ -63,6 +75,8 @@ class SimulatedDevice:
         receipts: By conversation and account: delivered and read, as stored.
         seen: By account: the last presence that was shown.
         unread: By conversation: the latest seq that was shown and not yet read.
+        dies_after_commit: Whether its program dies at its next commit, before anybody hears of that.
+        messages_too_many: How many of the next deliveries kill its program.
         draining: Whether it is connected and its queue has not yet said that it is empty.
     """
 
@@ -99,7 +113,8 @@ class SimulatedDevice:
         self._wire: ClientWire | None = None
         self._greeted = False
         self._pumping = False
-        self._unspoken = False
+        self.dies_after_commit = False
+        self.messages_too_many = 0
         self._connecting = False
         self._alarm_s = float("inf")
         world.witness.devices[self.id] = self
@@ -115,7 +130,7 @@ class SimulatedDevice:
             return
         self.life += 1
         self.running = True
-        self._pumping = self._connecting = self._unspoken = False
+        self._pumping = self._connecting = False
         self._alarm_s = float("inf")
         if self.life > 1:
             self._store = Store(self.path, durable=False)
@@ -136,14 +151,17 @@ class SimulatedDevice:
         """
         if not self.running:
             return
-        if self._unspoken:
-            self.world.coverage.reached("a client dies between commit and ack")
         self.life += 1
         self.running = False
         self.session = None
         self.seen.clear()
         self._hang_up(told)
         self._store.close()
+
+    def _die_for(self, away_s: float) -> None:
+        """Crash, and come back after a while."""
+        self.crash(told=True)
+        self._later(away_s, self.start)
 
     def close(self) -> None:
         """The simulation is over."""
@@ -170,6 +188,13 @@ class SimulatedDevice:
             except OutboxFullError:
                 self.world.coverage.reached("an outbox is full")
             self._wake()
+
+    def calm_down(self) -> None:
+        """Nothing goes wrong any more."""
+        self.dies_after_commit = False
+        self.messages_too_many = 0
+        self.set_radio(True)
+        self.start()
 
     def reconnect(self) -> None:
         """Leave, and come back at once."""
@@ -211,11 +236,14 @@ class SimulatedDevice:
         for change in step.changes:
             self._remember(change)
             self.world.witness.committed(self, change)
-        self._unspoken = True
+        if self.dies_after_commit:
+            self.dies_after_commit = False
+            self.world.coverage.reached("a client dies between commit and ack")
+            self._die_for(AWAY_S)
+            return
         self._later(MOMENT_S, lambda: self._speak(step))
 
     def _speak(self, step: Step) -> None:
-        self._unspoken = False
         session, wire = self.session, self._wire
         assert session is not None, "a pump runs within one life"
         if wire is not None and self._greeted and step.connection == session.connection:
@@ -225,6 +253,7 @@ class SimulatedDevice:
             self._flush()
             if step.disconnect:
                 self._hang_up(told=True)
+                session.disconnected("The connection was closed.")
         for event in step.events:
             self._show(event)
             self.world.witness.published(self, event)
@@ -337,6 +366,10 @@ class SimulatedDevice:
                 return
             if self.session is None:
                 self._enrol(event)
+            elif self.messages_too_many and isinstance(event, Deliver):
+                self.messages_too_many -= 1
+                self._die_for(AWAY_S)
+                return
             else:
                 self.draining = self.draining or type(event).__name__ == "Ready"
                 if type(event).__name__ == "Drained":

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FAULTS", "Fault", "Faults", "strike"]
 
+RETRY_S: Final = 2.0
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -65,6 +67,7 @@ class Faults:
             "supervisor is killed": 1.0,
             "shard is taken over": 0.3,
             "client crashes": 3.0,
+            "client cannot bear a message": 0.7,
             "connection breaks": 5.0,
             "link is cut": 2.0,
             "links are clogged and unclogged": 0.7,
@@ -104,11 +107,12 @@ def _poisson(chance: random.Random, mean: float) -> int:
 
 
 def strike(world: World, fault: Fault) -> None:
-    """Let a fault happen now."""
-    chance = random.Random(fault.luck)
-    if FAULTS[fault.kind](world, chance):
+    """Let a fault happen now; a death finds its node, if need be later."""
+    if FAULTS[fault.kind](world, random.Random(fault.luck)):
         world.coverage.struck(fault.kind)
         world.log(f"FAULT {fault.kind}")
+    elif fault.kind == "node dies" and not world.is_calm:
+        world.agenda.after(RETRY_S, lambda: strike(world, fault))
 
 
 def _node(world: World, chance: random.Random) -> SimulatedNode | None:
@@ -258,11 +262,22 @@ def _client_crashes(world: World, chance: random.Random) -> bool:
     device = _device(world, chance)
     if device is None or not device.registered:
         return False
+    if chance.random() < 0.4:
+        device.dies_after_commit = True
+        return True
     device.crash(told=chance.random() < 0.5)
     life = device.life
     world.agenda.after(
         chance.uniform(0.1, 10.0), lambda: device.start(chance.random() < 0.5) if device.life == life else None
     )
+    return True
+
+
+def _client_cannot_bear_a_message(world: World, chance: random.Random) -> bool:
+    device = _device(world, chance)
+    if device is None or not device.registered:
+        return False
+    device.messages_too_many = chance.randint(2, 6)
     return True
 
 
@@ -334,6 +349,7 @@ FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "supervisor is killed": _supervisor_is_killed,
     "shard is taken over": _shard_is_taken_over,
     "client crashes": _client_crashes,
+    "client cannot bear a message": _client_cannot_bear_a_message,
     "connection breaks": _connection_breaks,
     "link is cut": _link_is_cut,
     "links are clogged and unclogged": _links_are_clogged,

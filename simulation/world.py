@@ -43,6 +43,8 @@ missed twice, a back-off of a minute, and a minute more for each quota of a full
 TALK_S_MAX: Final = 600.0
 SETTLED: Final = "everything comes to rest when the faults stop"
 LOOK_S: Final = 0.5
+SECOND_LOOK_S: Final = 15.0
+"""How long what is told without being kept (receipts, presence) may take after everybody has logged in anew."""
 
 
 @dataclass(frozen=True)
@@ -216,15 +218,14 @@ class World:
         for node in self.nodes:
             node.calm_down()
         for device in self.devices:
-            device.set_radio(True)
-            device.start()
+            device.calm_down()
         begun_s = self.agenda.now_s
         self._go_on(self._rests, CALM_S_MAX, SETTLED)
         for person in self.people:
             person.look_at_everything()
         for device in self.devices:  # a receipt that was lost is healed at the next login
             device.reconnect()
-        self._pass(LOOK_S)
+        self._pass(SECOND_LOOK_S)
         self._go_on(self._rests, CALM_S_MAX, SETTLED)
         return self.agenda.now_s - begun_s
 
