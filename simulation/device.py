@@ -109,6 +109,7 @@ class SimulatedDevice:
         self.seen: dict[str, bool | None] = {}
         self.unread: dict[ConversationId, int] = {}
         self.draining = False
+        self._attempt: _Attempt | None = None
         self._socket: Socket | None = None
         self._wire: ClientWire | None = None
         self._greeted = False
@@ -324,14 +325,12 @@ class SimulatedDevice:
             self._wake()
         self._connecting = True
         self._greeted = False
-        life = self.life
-        attempt = _Attempt(self, life)
+        attempt = self._attempt = _Attempt(self)
         self.world.network.connect(self.link, attempt, self.node.listen)
         self._later(HANDSHAKE_WAIT_S + 2.0, lambda: self._too_slow(attempt))
 
     def _too_slow(self, attempt: _Attempt) -> None:
-        if attempt.socket is None or (attempt.socket is self._socket and not self._greeted):
-            attempt.forsaken = True
+        if attempt is self._attempt and not self._greeted:
             self._lost("The handshake took too long.")
 
     def connected(self, socket: Socket) -> None:
@@ -409,7 +408,7 @@ class SimulatedDevice:
         self._flush()
 
     def _hang_up(self, told: bool) -> None:
-        socket, self._socket, self._wire = self._socket, None, None
+        socket, self._socket, self._wire, self._attempt = self._socket, None, None, None
         self._connecting = False
         self.draining = False
         if socket is not None:
@@ -429,23 +428,19 @@ class SimulatedDevice:
 
 
 class _Attempt:
-    """The device's end of one socket; what belongs to a socket that was given up is not heard."""
+    """The device's end of one socket; only the latest one is heard."""
 
-    __slots__ = ("_device", "_life", "forsaken", "socket")
+    __slots__ = ("_device",)
 
-    def __init__(self, device: SimulatedDevice, life: int) -> None:
+    def __init__(self, device: SimulatedDevice) -> None:
         self._device = device
-        self._life = life
-        self.socket: Socket | None = None
-        self.forsaken = False
 
     @property
     def _current(self) -> bool:
-        return self._device.life == self._life and not self.forsaken
+        return self._device._attempt is self
 
     def connected(self, socket: Socket) -> None:
         """The connection stands."""
-        self.socket = socket
         if self._current:
             self._device.connected(socket)
         else:
@@ -453,13 +448,12 @@ class _Attempt:
 
     def received(self, socket: Socket, data: bytes) -> None:
         """Bytes came."""
-        if self._current and self._device._socket is socket:
+        if self._current:
             self._device.received_data(data)
 
     def lost(self, socket: Socket) -> None:
         """The connection has ended, or could not be made."""
-        if self._current and self._device._socket in (socket, None):
-            self.forsaken = True
+        if self._current:
             self._device.lost()
 
     def pressed(self, socket: Socket, full: bool) -> None:

@@ -70,6 +70,7 @@ class Faults:
             "client cannot bear a message": 0.7,
             "connection breaks": 5.0,
             "link is cut": 2.0,
+            "network is partitioned": 0.7,
             "links are clogged and unclogged": 0.7,
             "network is bad": 1.0,
             "reader is slow": 2.0,
@@ -298,6 +299,18 @@ def _link_is_cut(world: World, chance: random.Random) -> bool:
     return True
 
 
+def _partition(world: World, chance: random.Random) -> bool:
+    """Some of the devices and their node lose sight of each other, all at once."""
+    able = [device for device in world.devices if device.running and device.radio]
+    if not able:
+        return False
+    duration_s = chance.choice((2.0, 15.0, 60.0))
+    for device in chance.sample(able, chance.randint(1, len(able))):
+        device.set_radio(False)
+        world.agenda.after(duration_s, lambda device=device: device.set_radio(True))  # type: ignore[misc]
+    return True
+
+
 def _links_are_clogged(world: World, chance: random.Random) -> bool:
     """Swizzle-clogging, as FoundationDB does: clog some one by one, then unclog them in another order."""
     links = [device.link for device in world.devices]
@@ -352,6 +365,7 @@ FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "client cannot bear a message": _client_cannot_bear_a_message,
     "connection breaks": _connection_breaks,
     "link is cut": _link_is_cut,
+    "network is partitioned": _partition,
     "links are clogged and unclogged": _links_are_clogged,
     "network is bad": _network_is_bad,
     "reader is slow": _reader_is_slow,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from protocol import encode_message
-from protocol.messages import NOTICE_OVER_QUOTA, Deliver, Notice, Sent
+from protocol.messages import NOTICE_OVER_QUOTA, NOTICE_POISON, Deliver, Notice, Sent
 from roost.changes import Accepted as Ticked
 from roost.changes import Failed, Queued, Received
 from roost.events import MessageReceived
@@ -73,8 +73,8 @@ class NothingIsLost(Checker):
             self._ended.add(change.client_id)
 
     def removed(self, device: bytes, key: EntryKey, record: Removed) -> None:
-        """A device that lets twice its quota wait is told no more (docs/decisions, 18)."""
-        if key[0] != MESSAGE and record.reason == NOTICE_OVER_QUOTA:
+        """A device that lets twice its quota wait, or that a notice breaks, is told no more (docs/decisions, 10, 18)."""
+        if key[0] != MESSAGE and record.reason in (NOTICE_OVER_QUOTA, NOTICE_POISON):
             self._unheard.add((device, key))
 
     def calm(self, world: World) -> None:
