@@ -34,6 +34,7 @@ SOMETIMES: Final = (
     "a read fails",
     "a gap in the numbers is refused",
     "a client dies between commit and ack",
+    "a device numbers its messages anew",
     "an actor crashes in the middle of a callback",
     "a supervisor gives up and its own one restarts it",
     "a slow reader stops its queue",

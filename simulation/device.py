@@ -67,6 +67,7 @@ class SimulatedDevice:
         epoch: Under which it numbers its messages, as stored.
         registered: Whether the account has confirmed it.
         doomed: Whether somebody has asked the server to remove it.
+        doubts: How often it was led to doubt its numbers.
         received: What its database holds: by conversation and seq, the message id, in order of arrival.
         highest: By conversation, the highest seq in its database.
         delivered: The same, of other people's messages.
@@ -100,6 +101,7 @@ class SimulatedDevice:
         self.session: Session | None = None
         self.registered = False
         self.doomed = False
+        self.doubts = 0
         self.received: dict[tuple[str, int], bytes] = {}
         self.highest: dict[str, int] = {}
         self.delivered: dict[str, int] = {}
@@ -200,6 +202,11 @@ class SimulatedDevice:
     def reconnect(self) -> None:
         """Leave, and come back at once."""
         self.act(lambda session: session.leave())
+
+    def doubt_numbers(self) -> None:
+        """Begin a new epoch when nothing is uncertain any more, as after the restoration of a copy."""
+        self.doubts += 1
+        self.act(lambda session: setattr(session._outboxes, "renewing", True))
 
     def set_radio(self, on: bool) -> None:
         """The network comes or goes."""

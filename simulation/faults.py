@@ -75,6 +75,7 @@ class Faults:
             "network is bad": 1.0,
             "reader is slow": 2.0,
             "calendar jumps": 1.0,
+            "client doubts its numbers": 0.5,
         }
     )
     deaths_min: int = 2
@@ -350,6 +351,15 @@ def _calendar_jumps(world: World, chance: random.Random) -> bool:
     return True
 
 
+def _client_doubts(world: World, chance: random.Random) -> bool:
+    """A client takes its database for a copy that was restored, as after an answer that only another life explains."""
+    able = [device for device in world.devices if device.online and not device.doomed]
+    if not able:
+        return False
+    chance.choice(able).doubt_numbers()
+    return True
+
+
 FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "node dies": _node_dies,
     "node restarts in good order": _node_restarts,
@@ -370,5 +380,6 @@ FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "network is bad": _network_is_bad,
     "reader is slow": _reader_is_slow,
     "calendar jumps": _calendar_jumps,
+    "client doubts its numbers": _client_doubts,
 }
 """Each kind of fault: strikes the world, and says whether there was anything to strike."""

@@ -99,24 +99,33 @@ class TrappedTransport:
 
 
 class TrappedStore(Store):
-    """A node's store."""
+    """A node's store.
 
-    __slots__ = ("_coverage", "_trap")
+    Attributes:
+        fenced_positions: What it took from writers that had lost their shard; nothing, of course.
+    """
+
+    __slots__ = ("_coverage", "_trap", "fenced_positions")
 
     _trap: Trap
     _coverage: Coverage
+    fenced_positions: set[int]
 
     def arm(self, trap: Trap, coverage: Coverage) -> None:
         """Let it have its trap; called once, when it is open."""
         self._trap = trap
         self._coverage = coverage
+        self.fenced_positions = set()
 
     def append(self, shard: int, epoch: int, record: Record, token: object = None) -> None:
         """Append a record."""
         self._trap.before()
-        if epoch != self._journal._owned.get(shard, 0):
-            self._coverage.reached("a fenced writer is refused")
+        next_position = self._journal.next_position
+        fenced = epoch != self._journal._owned.get(shard, 0)
         super().append(shard, epoch, record, token)
+        if fenced:
+            self._coverage.reached("a fenced writer is refused")
+            self.fenced_positions.update(range(next_position, self._journal.next_position))
         self._trap.after()
 
     def load_conversation(self, shard: int, conversation: str, completed: Any, failed: Failed = raise_it) -> None:

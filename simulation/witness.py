@@ -71,6 +71,9 @@ class Checker:
 
     # What it may hear of.
 
+    def written(self, node: SimulatedNode, position: int, shard: int, fenced: bool) -> None:
+        """A record is durable; `fenced`: its writer had lost the shard before it wrote."""
+
     def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
         """A message is durable."""
 
@@ -106,6 +109,7 @@ class Checker:
 
 
 HEARD = (
+    "written",
     "accepted",
     "entered",
     "acked",
@@ -184,6 +188,9 @@ class Witness:
     def durable(self, node: SimulatedNode, position: int, shard: int, record: Record) -> None:
         """A record is on stable storage from now on."""
         self.world.log(f"{node.name} {position} {type(record).__name__} {_brief(record)}")
+        fenced = position in node.store.fenced_positions
+        for hear in self._hear["written"]:
+            hear(node, position, shard, fenced)
         if isinstance(record, Accepted):
             self._accepted(node, position, shard, record)
         elif isinstance(record, Entries):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
+from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
+from simulation.checkers.ownership import FormerOwnersAreFenced
 from simulation.checkers.receipts import ReceiptsAreTrue
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ CHECKERS: tuple[type[Checker], ...] = (
     Order,
     DeletedOnAck,
     ReceiptsAreTrue,
+    NumbersHold,
+    FormerOwnersAreFenced,
 )
 
 
