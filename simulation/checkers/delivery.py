@@ -73,7 +73,7 @@ class NothingIsLost(Checker):
             self._ended.add(change.client_id)
 
     def removed(self, device: bytes, key: EntryKey, record: Removed) -> None:
-        """A device that lets twice its quota wait, or that a notice breaks, is told no more (docs/decisions, 10, 18)."""
+        """A device with twice its quota waiting, or that a notice breaks, is told no more (decisions 10 and 18)."""
         if key[0] != MESSAGE and record.reason in (NOTICE_OVER_QUOTA, NOTICE_POISON):
             self._unheard.add((device, key))
 

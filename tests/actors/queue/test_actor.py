@@ -9,9 +9,10 @@ from actors.queue.api import Flow, QueueLimits
 from protocol import AccountId, Code, ConversationId
 from protocol.messages import NOTICE_OVER_QUOTA, NOTICE_REVOKED, Done, Refused, RemoveDevice, Sent
 from runtime import KILLED, Pid
-from storage import StoreCorruptError
+from storage import StoreCorruptError, Table
 from storage.directory import snapshot_key
 from storage.engine import Batch
+from storage.records import Accepted, decode_record
 from tests.actors.office import Office, Visitor, device_of
 
 SMALL = QueueLimits(entries_max=8, size_bytes_max=1 << 20, window_bytes=1 << 16, attempts_max=5, resume_window_s=60.0)
@@ -149,3 +150,29 @@ def test_a_conversation_whose_snapshot_is_corrupt_ends_and_says_so(seed: int) ->
     assert not office.runtime.is_alive(pid)
     assert {type(error) for _, error in office.crashes} == {StoreCorruptError}
     assert isinstance(office.say(ann, "ann", ANN, "ann", 1, "other chats go on"), Sent)
+
+
+@pytest.mark.parametrize("late", range(0, 30, 2))
+def test_what_is_accepted_while_its_device_is_revoked_leaves_with_a_notice(seed: int, late: int) -> None:
+    """Found by the simulator (seeds 99 and 114): what came behind the queue's last look went without a word."""
+    office = Office(seed)
+    office.employ("ann", ANN)
+    office.employ("bob", BOB, "bob's laptop")
+    ann, laptop = office.attach("ann", ANN), office.attach("bob", "bob's laptop")
+    office.say(ann, "ann", ANN, "bob", 1, "before")  # the conversation has learnt both devices
+    remove = Ask(laptop.process.pid, *device_of("bob's laptop"), RemoveDevice(1, device_of(BOB)[0]))
+    office.runtime.cast(office.router.account(AccountId("bob")), remove)
+    for _ in range(late):
+        office.step()
+    office.submit(ann, "ann", ANN, "bob", 2, "meanwhile")
+    office.settle()
+    office.wait(5.0)
+    records = [decode_record(value)[1] for _, value in office.engine.scan(Table.JOURNAL, b"", b"\xff" * 9, 999)]
+    meant = [
+        record.seq
+        for record in records
+        if isinstance(record, Accepted) and any(device_of(BOB)[0] in devices for _, devices in record.targets)
+    ]
+    assert 1 in meant
+    assert office.waiting("bob", BOB) == 0
+    assert sorted(office.notices(ann)) == [(seq, NOTICE_REVOKED) for seq in meant]
