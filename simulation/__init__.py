@@ -6,7 +6,8 @@ Read in this order: `agenda` (time, and what happens next), `network` (TCP over 
 take, fail and tear), `trap` (crashes in the middle of a callback), `node` (all that node.py starts), `device` (all that
 a client runs), `people` (who does what), `faults` (what goes wrong, as a typed plan), `witness` (who sees it all),
 `checkers/` (what must hold), `coverage` (what was reached), `world` (one run, from registration to the bill),
-`plan` (what a run does differently, as a line of text), `storm` (many seeds), `shrink` (the shortest plan that fails).
+`plan` (what a run does differently, as a line of text), `storm` (many seeds), `shrink` (the shortest plan that fails),
+`timeline` (what happened to a message), `inquest` (what a person is told of a failure).
 
 Invariants: nothing here reads a clock, a thread, an unseeded generator or the order of a hash, so a seed and a commit
 name a run exactly, in any process on any machine; each part of a world draws from a generator of its own name, so that
@@ -16,6 +17,7 @@ leaving a fault out moves no other; no actor, store or client knows that it is s
 from simulation.checkers import CHECKERS
 from simulation.coverage import SOMETIMES, Coverage
 from simulation.faults import FAULTS, Fault, Faults
+from simulation.inquest import Replay, inquest, replay
 from simulation.node import Sizes
 from simulation.people import CHATTY, FLAPPING, HABITS, IDLE, MOSTLY_OFFLINE, PRIVATE, TIDY, Habit
 from simulation.plan import Plan, PlanError
@@ -44,6 +46,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "PlanError",
+    "Replay",
     "Report",
     "Scenario",
     "Shrunk",
@@ -52,6 +55,8 @@ __all__ = [
     "Violation",
     "World",
     "attempt",
+    "inquest",
+    "replay",
     "run",
     "shrink",
     "storm",

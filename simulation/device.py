@@ -131,6 +131,7 @@ class SimulatedDevice:
         """Start the program on what its database holds."""
         if self.running:
             return
+        self.world.log(f"LIFE {self.name} starts")
         self.life += 1
         self.running = True
         self._pumping = self._connecting = False
@@ -154,6 +155,7 @@ class SimulatedDevice:
         """
         if not self.running:
             return
+        self.world.log(f"LIFE {self.name} crashes")
         self.life += 1
         self.running = False
         self.session = None
@@ -212,6 +214,7 @@ class SimulatedDevice:
         """The network comes or goes."""
         if on == self.radio:
             return
+        self.world.log(f"LIFE {self.name} {'has its network again' if on else 'loses its network'}")
         self.radio = on
         if on:
             self.world.network.cut.discard(self.link)

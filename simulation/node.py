@@ -309,6 +309,7 @@ class SimulatedNode:
             ),
             ChildSpec("connections", lambda: self.connections, kind="supervisor"),
         ]
+        self.world.log(f"LIFE {self.name} starts")
         self.up = True
         self.root = self.runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
 
@@ -321,6 +322,7 @@ class SimulatedNode:
         """
         if not self.up:
             return
+        self.world.log(f"LIFE {self.name} ends, a commit in flight would be {fate}")
         self.up = False
         self.life += 1
         self.trap.disarm()

@@ -1,7 +1,8 @@
 """A plan in one line of text: what a run does differently from its seed, so that a command can replay it exactly.
 
-`until=42.5 silent=dora,eve 12.031:node-dies:9f3a01bc`: the storm lasts 42.5 s, two people do nothing, and at 12.031 s
-of the storm a node dies. Whatever is not named stays as the seed decides it.
+`until=42.5 talk=500 silent=dora,eve 12.031:node-dies:9f3a01bc`: the storm lasts 42.5 s, people then talk until 500
+messages are accepted, two of them do nothing, and at 12.031 s of the storm a node dies. What makes people, nodes and
+messages stays as the seed decides it.
 """
 
 from __future__ import annotations
@@ -29,50 +30,61 @@ class Plan:
 
     Attributes:
         storm_s: How long the storm lasts.
+        accepted_min: People go on talking behind the storm until so many messages were accepted.
         faults: What goes wrong, in order of time.
         silent: Accounts of people who do nothing.
     """
 
     storm_s: float
+    accepted_min: int = 0
     faults: tuple[Fault, ...] = ()
     silent: tuple[str, ...] = ()
 
     @classmethod
     def drawn(cls, seed: int, scenario: Scenario) -> Plan:
         """The plan that a seed draws."""
-        return cls(scenario.faults.storm_s, tuple(scenario.faults.plan(seed)), scenario.silent)
+        faults = tuple(scenario.faults.plan(seed))
+        return cls(scenario.faults.storm_s, scenario.accepted_min, faults, scenario.silent)
 
     @classmethod
-    def parse(cls, text: str, storm_s: float) -> Plan:
+    def parse(cls, text: str, scenario: Scenario) -> Plan:
         """Read a plan.
 
         Args:
             text: As `str` writes it.
-            storm_s: How long the storm lasts unless the text says so.
+            scenario: How long the storm and the talk last unless the text names the storm's end.
 
         Raises:
             PlanError: It is none.
         """
+        storm_s, accepted_min = scenario.faults.storm_s, scenario.accepted_min
+        if "until=" in text:
+            accepted_min = 0
         silent: tuple[str, ...] = ()
         faults = []
         for word in text.split():
             if word.startswith("until="):
                 storm_s = _seconds(word.removeprefix("until="), word)
+            elif word.startswith("talk="):
+                accepted_min = _count(word.removeprefix("talk="), word)
             elif word.startswith("silent="):
                 silent = tuple(word.removeprefix("silent=").split(","))
             else:
                 faults.append(_fault(word))
-        return cls(storm_s, tuple(sorted(faults, key=lambda fault: fault.time_s)), silent)
+        return cls(storm_s, accepted_min, tuple(sorted(faults, key=lambda fault: fault.time_s)), silent)
 
     def __str__(self) -> str:
         words = [f"until={self.storm_s:g}"]
+        if self.accepted_min:
+            words.append(f"talk={self.accepted_min}")
         if self.silent:
             words.append(f"silent={','.join(self.silent)}")
         return " ".join([*words, *(f"{it.time_s!r}:{it.kind.replace(' ', '-')}:{it.luck:x}" for it in self.faults)])
 
     def scenario(self, scenario: Scenario) -> Scenario:
         """The scenario as this plan has it."""
-        return replace(scenario, faults=replace(scenario.faults, storm_s=self.storm_s), silent=self.silent)
+        faults = replace(scenario.faults, storm_s=self.storm_s)
+        return replace(scenario, faults=faults, accepted_min=self.accepted_min, silent=self.silent)
 
 
 def _seconds(text: str, word: str) -> float:
@@ -83,6 +95,12 @@ def _seconds(text: str, word: str) -> float:
     if not 0 <= seconds < 1e6:
         raise PlanError(f"{word!r} in the plan names no time: write seconds, as in 12.5.")
     return seconds
+
+
+def _count(text: str, word: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise PlanError(f"{word!r} in the plan counts no messages: write a whole number, as in talk=500.")
+    return int(text)
 
 
 def _fault(word: str) -> Fault:

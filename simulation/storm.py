@@ -12,6 +12,7 @@ import signal
 import traceback
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ from simulation.witness import InvariantError
 from simulation.world import Report, Scenario, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from types import FrameType
 
     from simulation.plan import Plan
@@ -155,7 +156,7 @@ def storm(
     seeds: Iterable[int],
     scenario: Scenario = Scenario(),  # noqa: B008  # immutable
     jobs: int = 0,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Run many seeds, and yield how each ended, the first to end first.
 
     Leaving the loop, by an exception or Ctrl-C too, ends the processes.
@@ -173,8 +174,9 @@ def storm(
     running: set[Future[Outcome]] = set()
     try:
         while True:
-            for seed in islice(left, 2 * jobs - len(running)):
-                running.add(pool.submit(_guarded, seed, scenario))
+            with _deaf_to_ctrl_c():
+                for seed in islice(left, 2 * jobs - len(running)):
+                    running.add(pool.submit(_guarded, seed, scenario))
             if not running:
                 return
             ended, running = wait(running, return_when=FIRST_COMPLETED)
@@ -183,9 +185,18 @@ def storm(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Start threads and processes within: they inherit it, for Ctrl-C is their parent's affair."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
-    """In a new process: Ctrl-C is its parent's affair, and a run that never ends is stopped."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a new process: a run that never ends is stopped."""
     signal.signal(signal.SIGALRM, _too_long)
 
 

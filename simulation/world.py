@@ -303,7 +303,8 @@ class World:
 
 
 def _name(node: int, number: int) -> str:
-    return NAMES[number] + (str(node) if node else "")
+    letter = chr(ord("a") + number // len(NAMES)) if number >= len(NAMES) else ""
+    return NAMES[number % len(NAMES)] + letter + (str(node) if node else "")
 
 
 def _pairs(accounts: list[AccountId]) -> list[tuple[AccountId, AccountId]]:

@@ -33,4 +33,4 @@ class HastyConversation(ConversationActor):
             self.process.cast(sender.connection, Sent(chat, frame.number, known.seq, message_id, known.time_ms))
 
 
-HASTY: Final = Scenario(faults=Faults(storm_s=20.0), parts=Parts(conversation=HastyConversation))
+HASTY: Final = Scenario(accepted_min=0, faults=Faults(storm_s=20.0), parts=Parts(conversation=HastyConversation))

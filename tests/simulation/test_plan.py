@@ -17,6 +17,7 @@ faults = st.builds(
 plans = st.builds(
     Plan,
     st.integers(0, 900).map(lambda tenths: tenths / 10),
+    st.integers(0, 10_000),
     st.lists(faults, max_size=8).map(lambda some: tuple(sorted(some, key=lambda fault: fault.time_s))),
     st.lists(st.sampled_from(("ann", "bob1")), unique=True).map(tuple),
 )
@@ -24,23 +25,26 @@ plans = st.builds(
 
 @given(plans)
 def test_what_is_printed_is_read_back(plan: Plan) -> None:
-    assert Plan.parse(str(plan), 1.0) == plan
+    assert Plan.parse(str(plan), Scenario()) == plan
 
 
 def test_a_drawn_plan_is_read_back_to_the_last_digit() -> None:
     drawn = Plan.drawn(4711, Scenario())
     assert len(drawn.faults) > 1
-    assert Plan.parse(str(drawn), 1.0) == drawn
+    assert Plan.parse(str(drawn), Scenario()) == drawn
 
 
 def test_an_empty_plan_is_a_calm_day() -> None:
-    assert Plan.parse("", 12.0) == Plan(12.0)
+    scenario = Scenario()
+    assert Plan.parse("", scenario) == Plan(scenario.faults.storm_s, scenario.accepted_min)
+    assert Plan.parse("until=7.5", scenario) == Plan(7.5)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("until=soon", "'until=soon' in the plan names no time"),
+        ("talk=much", "counts no messages"),
         ("until=-1", "names no time"),
         ("x:node-dies:1", "names no time"),
         ("nan:node-dies:1", "names no time"),
@@ -52,4 +56,4 @@ def test_an_empty_plan_is_a_calm_day() -> None:
 )
 def test_what_is_no_plan_is_told_why(text: str, sentence: str) -> None:
     with pytest.raises(PlanError, match=sentence):
-        Plan.parse(text, 1.0)
+        Plan.parse(text, Scenario())

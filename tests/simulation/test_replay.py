@@ -55,14 +55,14 @@ def test_two_processes_with_different_hash_orders_tell_the_same_story(seed: int,
 
 
 def test_a_plan_that_is_spelt_out_replays_what_the_seed_drew() -> None:
-    scenario = Scenario(faults=Faults(storm_s=20.0))
+    scenario = Scenario(accepted_min=0, faults=Faults(storm_s=20.0))
     drawn = run(3, scenario)
     assert run(3, scenario, scenario.faults.plan(3)).digest == drawn.digest
     assert run(3, scenario, []).digest != drawn.digest
 
 
 def test_the_digest_is_the_same_whether_lines_are_kept_or_not(tmp_path: Path) -> None:
-    scenario = Scenario(faults=Faults(storm_s=5.0))
+    scenario = Scenario(accepted_min=0, faults=Faults(storm_s=5.0))
     for name in ("kept", "dropped"):
         (tmp_path / name).mkdir()
     kept = World(2, scenario, None, tmp_path / "kept")

@@ -22,7 +22,7 @@ def test_what_no_fault_is_needed_for_shrinks_to_no_fault_and_one_person() -> Non
     assert shrunk.plan.storm_s < HASTY.faults.storm_s
     assert shrunk.plan.silent
     assert shrunk.violation.invariant == PROMISE
-    again = attempt(2, HASTY, Plan.parse(str(shrunk.plan), HASTY.faults.storm_s)).violation
+    again = attempt(2, HASTY, Plan.parse(str(shrunk.plan), HASTY)).violation
     assert again == shrunk.violation
 
 

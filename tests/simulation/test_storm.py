@@ -11,7 +11,7 @@ from simulation import CHECKERS, Coverage, Faults, Outcome, Report, Scenario, Su
 from simulation.storm import COUNTED, VIOLATIONS_KEPT_MAX
 from tests.simulation.hasty import HASTY, PROMISE
 
-SHORT = Scenario(faults=Faults(storm_s=5.0))
+SHORT = Scenario(accepted_min=0, faults=Faults(storm_s=5.0))
 
 
 def ending(outcome: Outcome) -> tuple[str | None, Violation | None]:
