@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FAULTS", "Fault", "Faults", "strike"]
 
 RETRY_S: Final = 2.0
+SHARD_DEATHS: Final = 12
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Faults:
             "network is bad": 1.0,
             "reader is slow": 2.0,
             "calendar jumps": 1.0,
+            "shard dies again and again": 0.3,
             "client doubts its numbers": 0.5,
         }
     )
@@ -241,6 +243,23 @@ def _supervisor_is_killed(world: World, chance: random.Random) -> bool:
     return False
 
 
+def _shard_dies_again_and_again(world: World, chance: random.Random) -> bool:
+    """More often than its supervisor bears: that gives up, and the next one starts it again."""
+    node = _node(world, chance)
+    if node is None:
+        return False
+    name, life = ("shard", chance.choice(node.shards)), node.life
+
+    def kill() -> None:
+        pid = node.runtime.whereis(name) if node.life == life else None
+        if pid is not None:
+            node.runtime.exit(pid, KILLED)
+
+    for number in range(SHARD_DEATHS):
+        world.agenda.after(number * chance.uniform(0.1, 0.6), kill)
+    return True
+
+
 def _shard_is_taken_over(world: World, chance: random.Random) -> bool:
     """Another owner takes a shard: whoever writes to it under the old epoch is refused, and the node has to restart."""
     node = _node(world, chance)
@@ -370,6 +389,7 @@ FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "actor is killed": _actor_is_killed,
     "actor crashes": _actor_crashes,
     "supervisor is killed": _supervisor_is_killed,
+    "shard dies again and again": _shard_dies_again_and_again,
     "shard is taken over": _shard_is_taken_over,
     "client crashes": _client_crashes,
     "client cannot bear a message": _client_cannot_bear_a_message,

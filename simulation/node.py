@@ -436,6 +436,8 @@ class SimulatedNode:
         self.witness.started(self, pid, actor)
 
     def _ended(self, pid: Pid, actor: Actor, reason: Reason) -> None:
+        if isinstance(actor, Supervisor) and pid != self.root and len(actor._window.restarts) > actor._window.intensity:
+            self.world.coverage.reached("a supervisor gives up and its own one restarts it")
         self.witness.ended(self, pid, actor, reason)
 
     def statistics(self) -> EngineStatistics:
