@@ -88,7 +88,12 @@ class Code(IntEnum):
         "That is not an address: use 1 to 64 of the characters a-z 0-9 . _ + @ - and start with a letter or digit.",
     )
     CODE_WRONG = (201, "client", False, "The verification code is wrong; check it or ask for a new one.")
-    CODE_EXPIRED = (202, "client", False, "The verification code has expired; ask for a new one.")
+    CODE_EXPIRED = (
+        202,
+        "client",
+        False,
+        "The verification code has expired, is used up or was sent for another device; ask for a new one.",
+    )
     ACCOUNT_UNKNOWN = (203, "client", False, "There is no such account here; check the address or register it.")
     DEVICE_UNKNOWN = (204, "client", False, "This device does not belong to that account; register it first.")
     DEVICE_REVOKED = (205, "client", False, "This device was removed from its account; register it again to use it.")

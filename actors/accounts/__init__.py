@@ -1,8 +1,9 @@
 """People and their devices: registration with a code, devices as Noise static keys, settings, contacts, blocks.
 
-Reading order: `api` (what others may say), `rates` (who may ask how often), `logic` (the account as data), `codes`
-(verification codes and their way to people), `actor`.
+Reading order: `api` (what others may say), `rates` (who may ask how often), `logic` (the account as data), `pending`
+(verification codes that are waited for), `codes` (their way to people), `actor`.
 
 Invariants: a device is its static key and nothing else; every change is durable before it is answered or told; who
-subscribes hears the present view and every later one; a code is kept only as a digest and lives in memory only.
+subscribes hears the present view and every later one; a code is kept only as a digest, lives in memory only, and works
+for the device that asked for it only.
 """

@@ -18,7 +18,8 @@ from actors.accounts.api import (
     SignIn,
     Subscribe,
 )
-from actors.accounts.logic import AUDIENCES, Account, PendingCode, decode_account, encode_account
+from actors.accounts.logic import AUDIENCES, Account, decode_account, encode_account
+from actors.accounts.pending import PendingCode, PendingCodes
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, LoadingActor, answers, device_key, inform
 from protocol import AccountId, Code, DeviceId, IdentifierError, device_id_of, normalized_address, normalized_name
@@ -55,7 +56,6 @@ IDLE_S: Final = 0.25  # 10,000 quiet logins keep no account in memory, and few a
 LOGIN_RECORDED_EVERY_MS: Final = 3_600_000
 RETRY_MS: Final = 1_000
 CODE_DIGITS: Final = 6
-CODES_MAX: Final = 8
 
 
 class Loaded(NamedTuple):
@@ -132,9 +132,9 @@ class AccountActor(LoadingActor):
         self._account: Account | None = None
         self._view = AccountView(account, exists=False)
         self._subscribers: dict[Ref, Pid] = {}
-        self._codes: dict[DeviceId, PendingCode] = {}
+        self._codes = PendingCodes(account, limits.code_lifetime_s, limits.code_attempts_max)
         self._connections: dict[DeviceId, Pid] = {}
-        self._sending: dict[Ref, Ask] = {}
+        self._sending: dict[Ref, tuple[Ask, PendingCode]] = {}
         self._saving = 0
         self._active = True
 
@@ -167,10 +167,8 @@ class AccountActor(LoadingActor):
             self._retire()
 
     def _retire(self) -> None:
-        now_s = self.process.runtime.clock.now_s()
-        has_code = any(now_s < code.expires_s for code in self._codes.values())
         busy = self._active or self._subscribers or self._saving or self._sending or self.process.waiting
-        if busy or has_code or not self.is_loaded:
+        if busy or self._codes.waits(self.process.runtime.clock.now_s()) or not self.is_loaded:
             self._active = False
             self.process.send_after(IDLE_S, Retire())
         else:
@@ -274,28 +272,24 @@ class AccountActor(LoadingActor):
             self._refuse(ask, Code.REGISTRATION_CLOSED)
             return
         number = int.from_bytes(process.runtime.randomness.bytes(8), "big") % 10**CODE_DIGITS
-        code = f"{number:0{CODE_DIGITS}d}"
-        expires_s = process.runtime.clock.now_s() + limits.code_lifetime_s
-        self._codes.pop(ask.device, None)
-        if len(self._codes) >= CODES_MAX:
-            del self._codes[next(iter(self._codes))]
-        self._codes[ask.device] = PendingCode.issued(self._id, code, expires_s, limits.code_attempts_max)
-        ref = process.task(self._sender.send, self._id, code, limits.code_lifetime_s)
-        self._sending[ref] = ask
+        text = f"{number:0{CODE_DIGITS}d}"
+        code = self._codes.issue(ask.device, ask.network, text, process.runtime.clock.now_s())
+        ref = process.task(self._sender.send, self._id, text, limits.code_lifetime_s)
+        self._sending[ref] = ask, code
 
     def _code_travelled(self, outcome: TaskDone | TaskFailed) -> None:
-        ask = self._sending.pop(outcome.ref, None)
-        if ask is None:
+        sending = self._sending.pop(outcome.ref, None)
+        if sending is None:
             return
+        ask, code = sending
         if type(outcome) is TaskFailed:
-            self._codes.pop(ask.device, None)
+            self._codes.withdraw(code)
             self._refuse(ask, Code.NOT_AVAILABLE, "The verification code could not be sent; try again later.", 60_000)
         else:
             request = ask.frame.request  # type: ignore[attr-defined]  # it is a RequestCode
             self.process.cast(ask.connection, CodeSent(request, self._sender.via, self._limits.code_lifetime_s))
 
     def _register(self, ask: Ask, frame: Register) -> None:
-        known = self._account
         if not self._limits.registration_open:
             self._refuse(ask, Code.REGISTRATION_CLOSED)
             return
@@ -306,12 +300,10 @@ class AccountActor(LoadingActor):
             self._refuse(ask, error.code, error.sentence)
             return
         device = device_id_of(ask.static_key)
-        full = known is not None and len(known.devices) >= self._limits.devices_max and known.device(device) is None
-        holder, wrong = self._judge_code(device, frame.code)
-        if wrong is not None or full:
+        wrong = self._codes.judge(device, frame.code, self.process.runtime.clock.now_s())
+        if wrong is not None or self._full_for(device):
             self._refuse(ask, wrong or Code.DEVICES_MAX)
             return
-        self._codes.pop(holder, None)
         claim = Claim(ask, device, device_name, name)
         self._saving += 1  # this process ends no sooner than the claim is answered
         self._disk.store.directory.put(
@@ -321,22 +313,10 @@ class AccountActor(LoadingActor):
             expected=ABSENT,
         )
 
-    def _judge_code(self, device: DeviceId, text: str) -> tuple[DeviceId, Code | None]:
-        """Whose code this is, and the refusal if it is nobody's.
-
-        A wrong try uses up the code of the device that tries, never that of another: a stranger who guesses burns
-        nothing of ours, and is held back by the rates.
-        """
-        now_s = self.process.runtime.clock.now_s()
-        for holder, code in list(self._codes.items()):
-            left, wrong = code.judged(self._id, text, now_s)
-            if wrong is None:
-                return holder, None
-            if left is None:
-                del self._codes[holder]
-            elif holder == device:
-                self._codes[holder] = left
-        return device, Code.CODE_WRONG if self._codes else Code.CODE_EXPIRED
+    def _full_for(self, device: DeviceId) -> bool:
+        """Whether the account has as many devices as it may, and this is none of them."""
+        known = self._account
+        return known is not None and len(known.devices) >= self._limits.devices_max and known.device(device) is None
 
     def _claimed(self, claimed: Claimed) -> None:
         """A key is a device of one account only: of this one from now on, unless another has it."""
@@ -355,6 +335,8 @@ class AccountActor(LoadingActor):
                 Code.DEVICE_UNKNOWN,
                 "This device's key belongs to another account; make a new key for each account.",
             )
+        elif self._full_for(claim.device):
+            self._refuse(claim.ask, Code.DEVICES_MAX)  # another device was faster
         else:
             now_ms = self.process.runtime.clock.wall_ms()
             account = self._account or Account(self._id, now_ms, claim.display_name)

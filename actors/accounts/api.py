@@ -92,14 +92,15 @@ class Ask(msgspec.Struct, frozen=True):
     """A client's request about this account, answered with frames straight to `connection`.
 
     `frame` is one of RequestCode, Register, GetSettings, SetSettings, SetRelation, Lookup,
-    ListDevices, RemoveDevice, ListRelations; `device` and `static_key` are those of the
-    connection that asks.
+    ListDevices, RemoveDevice, ListRelations; `device`, `static_key` and `network` (empty if
+    its networks are not limited) are those of the connection that asks.
     """
 
     connection: Pid
     device: DeviceId
     static_key: bytes
     frame: object
+    network: str = ""
 
 
 class DeviceRevoked(msgspec.Struct, frozen=True):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import Final
 
 import msgspec
 
 from actors.accounts.api import AccountView
-from protocol import AccountId, Code, DeviceId, device_id_of
+from protocol import AccountId, DeviceId, device_id_of
 from storage import StoreCorruptError
 from storage.records import UNREADABLE, Number, check_version
 
-__all__ = ["AUDIENCES", "Account", "DeviceRecord", "PendingCode", "decode_account", "encode_account"]
+__all__ = ["AUDIENCES", "Account", "DeviceRecord", "decode_account", "encode_account"]
 
 AUDIENCES: Final = ("everyone", "contacts", "nobody")
 SCHEMA: Final = 1
@@ -144,29 +143,3 @@ def decode_account(value: bytes) -> Account:
         return _decode(memoryview(value)[1:])
     except UNREADABLE as error:
         raise StoreCorruptError(WHERE, str(error)) from error
-
-
-class PendingCode(msgspec.Struct, frozen=True):
-    """A verification code on its way; only its digest is kept."""
-
-    digest: bytes
-    expires_s: float
-    attempts_left: int
-
-    @classmethod
-    def issued(cls, account: AccountId, code: str, expires_s: float, attempts_max: int) -> PendingCode:
-        """The record of a code just sent."""
-        return cls(digest_of(account, code), expires_s, attempts_max)
-
-    def judged(self, account: AccountId, code: str, now_s: float) -> tuple[PendingCode | None, Code | None]:
-        """What remains of the code after one try, and the refusal if it was wrong."""
-        if now_s >= self.expires_s or self.attempts_left <= 0:
-            return None, Code.CODE_EXPIRED
-        if hmac.compare_digest(self.digest, digest_of(account, code)):
-            return None, None
-        return msgspec.structs.replace(self, attempts_left=self.attempts_left - 1), Code.CODE_WRONG
-
-
-def digest_of(account: AccountId, code: str) -> bytes:
-    """The digest under which a code is kept."""
-    return hashlib.sha256(f"roost code\0{account}\0{code}".encode()).digest()

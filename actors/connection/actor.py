@@ -274,12 +274,12 @@ class ConnectionActor(Actor):
             self._send(Error(frame.request, error.code, error.sentence, -1))
             return
         wait_s = 0.0
-        origin = self._origin
-        if origin.limited:
-            wait_s = self._limiter.take("registrations", origin.address, now_s)
+        network = self._origin.address if self._origin.limited else ""
+        if network:
+            wait_s = self._limiter.take("registrations", network, now_s)
         if not wait_s:  # a network by itself cannot use up what the owner of the address needs from another one
             operation = "codes" if type(frame) is RequestCode else "registers"
-            wait_s = self._limiter.take(operation, f"{account} {origin.address if origin.limited else ''}", now_s)
+            wait_s = self._limiter.take(operation, f"{account} {network}", now_s)
         if not wait_s:
             wait_s = self._limiter.take(f"{operation}_in_all", account, now_s)
         if wait_s:
@@ -287,7 +287,7 @@ class ConnectionActor(Actor):
             return
         device, key = self._proved()
         try:
-            self.process.cast(self._router.account(account), Ask(self.process.pid, device, key, frame))
+            self.process.cast(self._router.account(account), Ask(self.process.pid, device, key, frame, network))
         except UnreachableError:
             self._send(Error(frame.request, Code.BUSY, Code.BUSY.sentence, BUSY_RETRY_MS))
 

@@ -32,13 +32,14 @@ async def refusal_with(town: Town, name: str, code: str) -> roost.RefusedError:
 
 
 @story
-async def test_a_wrong_code_is_refused_and_the_right_one_still_works(town: Town) -> None:
+async def test_a_wrong_code_and_another_device_are_refused_and_the_right_one_still_works(town: Town) -> None:
     async with town.stranger() as device:
         address = town.address("alice")
         await device.ask(RequestCode(1, address), CodeSent)
         code = town.node.code_for(address)
         wrong = f"{(int(code) + 1) % 1_000_000:06d}"
-        assert (await refusal_with(town, "alice", wrong)).code == Code.CODE_WRONG
+        assert (await refusal_with(town, "alice", code)).code == Code.CODE_EXPIRED  # another device's
+        assert (await device.ask(Register(2, address, wrong, "Alice", "phone"), Error)).code == Code.CODE_WRONG
         await device.ask(Register(2, address, code, "Alice", "phone"), Registered)
         again = await device.ask(Register(3, address, code, "Alice", "phone"), Error)
         assert again.code == Code.CODE_EXPIRED

@@ -1,4 +1,4 @@
-"""The account as data, and verification codes."""
+"""The account as data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.accounts.logic import Account, PendingCode, decode_account, encode_account
-from protocol import AccountId, Code, device_id_of
+from actors.accounts.logic import Account, decode_account, encode_account
+from protocol import AccountId, device_id_of
 from storage import StoreVersionError
 
 ANN, BOB = AccountId("ann"), AccountId("bob")
@@ -98,18 +98,3 @@ def test_an_account_comes_back_from_the_disk_as_it_was_and_a_newer_one_is_refuse
     assert decode_account(value) == account
     with pytest.raises(StoreVersionError, match="schema 2"):
         decode_account(bytes((2,)) + value[1:])
-
-
-def test_a_code_works_once_in_time_for_its_address_within_its_attempts() -> None:
-    code: PendingCode | None = PendingCode.issued(ANN, "123456", expires_s=10.0, attempts_max=2)
-    assert code is not None
-    assert b"123456" not in code.digest
-    assert code.judged(ANN, "123456", 9.9) == (None, None)
-    assert code.judged(ANN, "123456", 10.0) == (None, Code.CODE_EXPIRED)
-    assert code.judged(BOB, "123456", 0.0)[1] == Code.CODE_WRONG
-    for _ in range(2):
-        assert code is not None
-        code, wrong = code.judged(ANN, "000000", 0.0)
-        assert wrong == Code.CODE_WRONG
-    assert code is not None
-    assert code.judged(ANN, "123456", 0.0) == (None, Code.CODE_EXPIRED)
