@@ -9,17 +9,11 @@
 Reading order: `client` (the face) and what it gives: `sending`, `streams`, `events`, `content`, `history`, `queries`,
 `errors`. Below it the `runner` (event loop, socket, database) drives the `session`, which decides everything and
 touches nothing: `outbox` and `outboxes` (what is to be sent), `arrivals` (what comes), `marks` (receipts), `chats`
-<<<<<<< HEAD
-(presence and typing), `devices` (our own), `heartbeat`, `reconnection` with its `backoff`, `requests`; its decisions
-are `steps` of `changes`, frames and events. `connection` is the socket with its encrypted link (`address`), `store`
-the database (`schema`, `home`), `ports` the clock and the randomness. `opening` and `registration` are the ways in;
-`command`, `commands` and `terminal` what people run, `plain` what makes a stranger's text safe to show.
-=======
-(presence and typing), `heartbeat`, `power`, `reconnection` with its `backoff`, `requests`; its decisions are `steps`
-of `changes`, frames and events. `connection` is the socket with its encrypted link (`address`), `store` the database
-(`schema`, `home`), `ports` the clock and the randomness. `opening` and `registration` are the ways in; `command`,
-`commands` and `terminal` what people run, `plain` what makes a stranger's text safe to show.
->>>>>>> cf7e557 (wip)
+(presence and typing), `devices` (our own), `heartbeat`, `power`, `reconnection` with its `backoff`, `requests`; its
+decisions are `steps` of `changes`, frames and events. `connection` is the socket with its encrypted link (`address`),
+`store` the database (`schema`, `rows`, `device_record`, `home`), `ports` the clock and the randomness. `opening` and
+`registration` are the ways in; `command`, `commands` and `terminal` what people run, `plain` what makes a stranger's
+text safe to show.
 
 Invariants: a step's changes are on disk before its frames leave and its events are told. So a number is never used
 twice, an ack never precedes the storing, and a message shown is a message kept. The session reads neither clock nor

@@ -44,7 +44,7 @@ from protocol.messages import (
     SetSettings,
     Settings,
 )
-from runtime import MAILBOX_FULL, Down, Pid, Ref, TaskDone, TaskFailed
+from runtime import Down, Pid, Ref, TaskDone, TaskFailed
 from storage import ABSENT, EngineError
 
 if TYPE_CHECKING:
@@ -211,8 +211,7 @@ class AccountActor(LoadingActor):
             if view.devices_version != told_version:
                 self._tell_devices(view)
             for subscriber in self._subscribers.values():
-                if not self.process.cast(subscriber, view):
-                    self.process.exit(subscriber, MAILBOX_FULL)  # it may not go on with a view that is out of date
+                self.insist(subscriber, view)  # it may not go on with one that is out of date
         saved.then()
 
     def _tell_devices(self, view: AccountView) -> None:
@@ -225,7 +224,7 @@ class AccountActor(LoadingActor):
         queues = (self._router.live_queue(device) for device in view.devices)
         for listener in (*self._connections.values(), *queues):
             if listener is not None:
-                self.process.cast(listener, changed)
+                self.insist(listener, changed)  # its client comes back, and hears of it then
 
     def _change(self, ask: Ask, account: Account, answer: Callable[[], object]) -> None:
         """Save a change that a client asked for and answer it."""
@@ -442,7 +441,7 @@ class AccountActor(LoadingActor):
             # Whose device that was stays in the directory: what still waits for it after a crash expires by that.
             try:
                 queue = self._router.queue(frame.device, self._id)
-                self.process.cast(queue, DeviceRevoked(ask.device))
+                self.insist(queue, DeviceRevoked(ask.device))  # or it ends, and its connection with it
             except UnreachableError:
                 pass  # its entries expire, each with its notice
             return Done(frame.request)

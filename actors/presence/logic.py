@@ -70,10 +70,11 @@ class PresenceState(Generic[Handle]):
             self.last_seen_ms = max(self.last_seen_ms, now_ms)
 
     def subscribe(self, connection: Handle, viewer: AccountId, conversation: ConversationId) -> bool:
-        """Keep a watcher; False when there are too many."""
-        if len(self.subscribers) >= self._subscribers_max:
+        """Keep a watcher; False when there are too many others."""
+        watcher = (connection, conversation)
+        if watcher not in self.subscribers and len(self.subscribers) >= self._subscribers_max:
             return False
-        self.subscribers[(connection, conversation)] = viewer
+        self.subscribers[watcher] = viewer
         return True
 
     def unsubscribe(self, connection: Handle, conversation: ConversationId | None = None) -> bool:

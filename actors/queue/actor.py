@@ -132,7 +132,7 @@ class QueueActor(LoadingActor):
     def terminate(self, reason: Reason) -> None:
         """The connection has nobody to hear from any more: its client comes back at once."""
         if self._connection is not None:
-            self.process.cast(self._connection, Fault(Code.BUSY))
+            self.insist(self._connection, Fault(Code.BUSY))
 
     def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers and from monitors."""
@@ -178,12 +178,12 @@ class QueueActor(LoadingActor):
     def _attach(self, attach: Attach) -> None:
         process, state = self.process, self._state
         if self._removals is not None and self._removals.revoked:
-            process.cast(attach.connection, Fault(Code.BUSY))  # the next login tells: it is revoked, or here again
+            self.insist(attach.connection, Fault(Code.BUSY))  # the next login tells: it is revoked, or here again
             if not self._removals.busy:
                 process.stop()
             return
         if self._connection is not None:
-            process.cast(self._connection, Fault(Code.REPLACED))
+            self.insist(self._connection, Fault(Code.REPLACED))
             self._detach(broken=False)
         forgotten = state.resume(attach.received_up_to) if self._resumable(attach) else None
         resumed = forgotten is not None
@@ -201,7 +201,7 @@ class QueueActor(LoadingActor):
         self._flow_open = True
         self._reading = False
         waiting = max(0, state.count)  # an entry may be removed before word of it came
-        process.cast(attach.connection, Attached(self._session, resumed, waiting))
+        self.insist(attach.connection, Attached(self._session, resumed, waiting))
         if resumed:
             self._let_go()
         self._receipts.clear()
@@ -334,7 +334,7 @@ class QueueActor(LoadingActor):
         if state.live:
             if not self._drained_told:
                 self._drained_told = True
-                self.process.cast(connection, Drained(state.sent_up_to))
+                self.insist(connection, Drained(state.sent_up_to))
         elif state.window_open:
             self._reading = True
             session = self._session
@@ -377,7 +377,7 @@ class QueueActor(LoadingActor):
             return
         forgotten = self._state.acknowledge(ack.up_to)
         if forgotten is None:
-            self.process.cast(ack.connection, Fault(Code.ACK_BEYOND_SENT))
+            self.insist(ack.connection, Fault(Code.ACK_BEYOND_SENT))
             return
         self._forget(forgotten)
         if not self._state.live or not self._drained_told:
@@ -397,7 +397,9 @@ class QueueActor(LoadingActor):
 
     def _write_ack(self) -> None:
         """Never past an entry that leaves with a notice: until the notice is on disk, the entry must be found again."""
-        up_to = min(self._state.acked_up_to, min(self._leaving) - 1) if self._leaving else self._state.acked_up_to
+        up_to = self._state.acked_up_to
+        if up_to > self._ack_written and self._leaving:
+            up_to = min(up_to, min(self._leaving) - 1)
         if up_to > self._ack_written:
             self._ack_written = up_to
             self._disk.append(Acked(self._device, up_to, self._account), self.process.pid)
@@ -420,15 +422,16 @@ class QueueActor(LoadingActor):
 
     def _devices_changed(self, changed: DevicesChanged) -> None:
         if self._connection is not None:
-            self.process.cast(self._connection, changed)
+            self.insist(self._connection, changed)
 
     def _expire(self, _: Expire) -> None:
         self._some_removals().expire()
 
     def _revoke(self, _: DeviceRevoked) -> None:
         if self._connection is not None:
-            self.process.cast(self._connection, Fault(Code.DEVICE_REVOKED))
+            self.insist(self._connection, Fault(Code.DEVICE_REVOKED))
             self._detach(broken=False)
+        self._detached_s = self.process.runtime.clock.now_s()  # it stays for what was accepted before, however idle
         self._some_removals().revoke()
 
     def _some_removals(self) -> Removals:

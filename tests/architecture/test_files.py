@@ -18,6 +18,7 @@ LEFT_BEHIND = {"__pycache__", "build", "dist", "data", "htmlcov"}
 HIDDEN_BUT_OURS = {".ci"}
 # Each pattern is written so that it does not find itself.
 OF_A_MACHINE = re.compile(r"/(?:wor[k]|tm[p]|roo[t]|opt/py[p]i)/|py[e]nv|index-ur[l]|find-link[s]|trusted-hos[t]")
+OF_A_MERGE = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)")
 
 
 def files() -> Iterator[Path]:
@@ -39,11 +40,19 @@ def test_no_file_outgrows_its_noun() -> None:
     assert {name: length for name, length in lengths.items() if length > LINES_MAX} == {}
 
 
-def test_no_file_names_a_place_of_this_machine() -> None:
-    found = [
+def lines_with(pattern: re.Pattern[str]) -> list[str]:
+    """Where a pattern stands in the files, and what it found."""
+    return [
         f"{path.relative_to(ROOT)}:{number} {match[0]}"
         for path in files()
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
-        if (match := OF_A_MACHINE.search(line))
+        if (match := pattern.search(line))
     ]
-    assert found == []
+
+
+def test_no_file_names_a_place_of_this_machine() -> None:
+    assert lines_with(OF_A_MACHINE) == []
+
+
+def test_no_file_was_left_in_the_middle_of_a_merge() -> None:
+    assert lines_with(OF_A_MERGE) == []

@@ -68,6 +68,13 @@ def test_each_watcher_hears_of_a_change_once_and_of_no_change_never() -> None:
     assert list(here.news(OPEN)) == []
 
 
+def test_who_watches_already_may_ask_again_however_many_watch() -> None:
+    here = PresenceState[str](0, 1)
+    assert here.subscribe("one", BOB, CHAT)
+    assert not here.subscribe("two", EVE, CHAT)
+    assert here.subscribe("one", BOB, CHAT)
+
+
 def test_typing_is_for_those_who_look_at_that_chat_and_are_not_blocked() -> None:
     here = state()
     here.subscribe("bob", BOB, CHAT)

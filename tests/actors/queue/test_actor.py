@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from actors.accounts.api import Ask
-from actors.queue.api import Flow, QueueLimits
+from actors.queue.api import Attach, Flow, QueueLimits
 from protocol import AccountId, Code, ConversationId
-from protocol.messages import NOTICE_OVER_QUOTA, NOTICE_REVOKED, Done, Refused, RemoveDevice, Sent
+from protocol.messages import NOTICE_OVER_QUOTA, NOTICE_REVOKED, POWER_BATTERY, Done, Refused, RemoveDevice, Sent
 from runtime import KILLED, Pid
 from storage import StoreCorruptError, Table
 from storage.directory import snapshot_key
@@ -115,6 +115,54 @@ def test_notices_are_bounded_by_a_second_quota(seed: int) -> None:
     assert set(range(9, 40)) <= set(laptop_missed), "the device that listens is told of every one"
 
 
+def removal_of_bobs_phone(laptop: Visitor) -> Ask:
+    return Ask(laptop.process.pid, *device_of("bob's laptop"), RemoveDevice(1, device_of(BOB)[0]))
+
+
+def two_and_a_laptop(seed: int) -> tuple[Office, Visitor]:
+    office = Office(seed)
+    office.employ("ann", ANN)
+    office.employ("bob", BOB, "bob's laptop")
+    return office, office.attach("bob", "bob's laptop")
+
+
+def test_a_connection_whose_mailbox_is_full_ends_rather_than_miss_that_its_device_is_revoked(seed: int) -> None:
+    office, laptop = two_and_a_laptop(seed)
+    bob = office.attach("bob", BOB)
+    office.runtime.cast(office.router.account(AccountId("bob")), removal_of_bobs_phone(laptop))
+    swamp(office, bob.process.pid, "anything")
+
+
+def test_a_connection_whose_mailbox_is_full_ends_rather_than_miss_that_its_login_is_done(seed: int) -> None:
+    office, laptop = two_and_a_laptop(seed)
+    visitor = Visitor()
+    connection = office.runtime.start(visitor)
+    office.runtime.cast(office.queue("bob", BOB), Attach(connection, b"", 0, True, POWER_BATTERY))
+    swamp(office, connection, "anything")
+    assert office.runtime.is_alive(laptop.process.pid)
+
+
+def test_a_queue_whose_mailbox_is_full_ends_rather_than_deliver_to_a_device_that_is_revoked(seed: int) -> None:
+    office, laptop = two_and_a_laptop(seed)
+    bob = office.attach("bob", BOB)
+    office.runtime.cast(office.router.account(AccountId("bob")), removal_of_bobs_phone(laptop))
+    swamp(office, office.queue("bob", BOB), Flow(laptop.process.pid, open=True))
+    office.settle()
+    assert bob.faults == [Code.BUSY], "its client comes back, and is refused"
+
+
+def test_a_queue_that_has_idled_for_long_stays_a_while_when_its_device_is_revoked(seed: int) -> None:
+    office, laptop = two_and_a_laptop(seed)
+    office.queue("bob", BOB)
+    office.wait(59.0)
+    office.runtime.cast(office.router.account(AccountId("bob")), removal_of_bobs_phone(laptop))
+    phone = device_of(BOB)[0]
+    for stays in (True, False):
+        office.wait(2.0)
+        assert (office.router.live_queue(phone) is not None) == stays
+        office.wait(180.0)
+
+
 def test_a_revocation_that_a_queue_missed_or_died_over_is_made_up_for_when_something_expires(seed: int) -> None:
     office = Office(seed)
     office.employ("ann", ANN)
@@ -123,8 +171,7 @@ def test_a_revocation_that_a_queue_missed_or_died_over_is_made_up_for_when_somet
     for number in range(1, 4):
         office.say(ann, "ann", ANN, "bob", number, f"{number}", ttl_s=60)
     office.acknowledge(laptop, "bob", "bob's laptop")
-    remove = Ask(laptop.process.pid, *device_of("bob's laptop"), RemoveDevice(1, device_of(BOB)[0]))
-    office.runtime.cast(office.router.account(AccountId("bob")), remove)
+    office.runtime.cast(office.router.account(AccountId("bob")), removal_of_bobs_phone(laptop))
     queue = office.queue("bob", BOB)
     while not laptop.all(Done):
         fill(office, queue, Flow(ann.process.pid, open=True))
