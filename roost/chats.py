@@ -43,13 +43,14 @@ class Chats:
             step.frames.append(Open(conversation))
 
     def close(self, conversation: ConversationId, *, ready: bool, step: Step) -> None:
-        """Close a chat."""
+        """Close a chat; whoever types in it is heard of no more, so every sign of it ends."""
         if conversation not in self._open:
             return
         del self._open[conversation]
         self._told_typing.pop(conversation, None)
         for key in [key for key in self._typing_until_s if key[0] == conversation]:
             del self._typing_until_s[key]
+            step.events.append(TypingChanged(*key, False))
         if ready:
             step.frames.append(Close(conversation))
 

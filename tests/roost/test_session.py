@@ -233,6 +233,16 @@ def test_a_message_ends_the_typing_sign_of_its_sender(world: World) -> None:
     assert signs == [True, False]
 
 
+def test_closing_a_chat_ends_the_typing_signs_in_it(world: World) -> None:
+    world.online()
+    world.alice.session.open_chat(AB)
+    world.alice.session.receive(m.TypingBy(AB, world.bob.account, True))
+    world.alice.session.close_chat(AB)
+    world.settle()
+    signs = [event.active for event in world.alice.published if isinstance(event, events.TypingChanged)]
+    assert signs == [True, False]
+
+
 def test_a_silent_server_is_given_up_after_two_pings(world: World) -> None:
     world.online()
     world.clock.s += 50.0
