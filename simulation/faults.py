@@ -10,7 +10,6 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from runtime import KILLED
 from simulation.agenda import chance_of
 from simulation.disk import COMMIT_FATES
 
@@ -219,7 +218,7 @@ def _kill(world: World, node: SimulatedNode, pids: list[Pid], chance: random.Ran
     if not pids:
         return False
     pid = chance.choice(pids)
-    node.runtime.exit(pid, KILLED)
+    node.kill(pid)
     return True
 
 

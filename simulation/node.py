@@ -20,7 +20,7 @@ from actors.queue.api import QueueLimits
 from actors.tree import MessengerLimits, Parts, connection_maker, messenger_children
 from protocol import ServerWire, StaticKey, Ulid, device_id_of, shard_of
 from protocol.messages import Closing, Deliver, Message
-from runtime import Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, SeededScheduler, StartError
+from runtime import KILLED, Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, SeededScheduler, StartError
 from simulation.agenda import HostClock, chance_of
 from simulation.disk import DiskCommitter, SimulatedDisk
 from simulation.trap import InjectedError, Trap, TrappedRouter
@@ -93,7 +93,6 @@ class NodeScheduler(SeededScheduler):
         super().__init__(seed)
         self._node = node
         self._life = node.life
-        self._inside: set[Process] = set()
         self.asleep = True
 
     def wake(self) -> None:
@@ -117,13 +116,8 @@ class NodeScheduler(SeededScheduler):
         self.wake()
 
     def _take_turn(self, process: Process, budget: int) -> int:
-        if process in self._inside:
-            self._node.witness.breaks("no handler is entered twice", f"{process.pid} was given a turn within its turn")
-        self._inside.add(process)
-        try:
-            return super()._take_turn(process, budget)
-        finally:
-            self._inside.discard(process)
+        self._node.witness.turned(self._node, process)
+        return super()._take_turn(process, budget)
 
 
 class WatchedWire(ServerWire):
@@ -288,6 +282,7 @@ class SimulatedNode:
         self.store.arm(self.trap, self.world.coverage)
         if self.life > 1 and self.store.statistics().hot_bytes:
             self.world.coverage.reached("a journal is replayed")
+        self.witness.opened(self)
         self.router = TrappedRouter(self.runtime, self.trap)
         self.connections = DynamicSupervisor(shutdown_s=1.0)
         self.connect = connection_maker(
@@ -332,6 +327,11 @@ class SimulatedNode:
             socket.vanish(told)
         self.guests.clear()
         self.runtime.close()
+
+    def kill(self, pid: Pid) -> None:
+        """Kill one of its processes."""
+        self.witness.killed(self, pid)
+        self.runtime.exit(pid, KILLED)
 
     def calm_down(self) -> None:
         """Nothing goes wrong any more."""
@@ -379,7 +379,6 @@ class SimulatedNode:
         """The tree has given up: the process ends, and its manager starts it again."""
         self.world.log(f"{self.name}: the tree has given up")
         self.world.coverage.reached("a node's tree gives up")
-        self.witness.fell(self)
         self.die("kept", told=True)
         self.reboot_later()
 
@@ -424,6 +423,7 @@ class SimulatedNode:
         self.witness.moved(self, table, key)
 
     def _crashed(self, pid: Pid, actor: Actor, error: BaseException) -> None:
+        self.witness.crashed(self, actor)
         self.went_wrong(type(actor).__name__, error)
 
     def went_wrong(self, what: str, error: BaseException) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from roost.changes import Change
     from roost.events import Event
-    from runtime import Actor, Pid, Reason
+    from runtime import Actor, Pid, Process, Reason
     from simulation.device import SimulatedDevice
     from simulation.node import SimulatedNode
     from simulation.world import World
@@ -104,8 +104,33 @@ class Checker:
     def ended(self, node: SimulatedNode, pid: Pid, actor: Actor, reason: Reason) -> None:
         """A process has ended."""
 
+    def crashed(self, node: SimulatedNode, actor: Actor) -> None:
+        """A callback raised; `init` of an actor that then never started included."""
+
+    def killed(self, node: SimulatedNode, pid: Pid) -> None:
+        """The weather kills a process."""
+
+    def turned(self, node: SimulatedNode, process: Process) -> None:
+        """A process is given a turn."""
+
+    def opened(self, node: SimulatedNode) -> None:
+        """A node has opened the disk of its former life, and nobody has written yet."""
+
+    def sampled(self, world: World) -> None:
+        """A second has passed."""
+
+    # What it is asked.
+
+    def unrest(self, world: World) -> list[str]:
+        """What has yet to come about, in the calm; it has `CALM_S_MAX` for that."""
+        return []
+
     def calm(self, world: World) -> None:
         """Everything has come to rest; nothing goes wrong any more."""
+
+    def remains(self, world: World) -> list[str]:
+        """What is left at night, when everybody has gone; it has `NIGHT_S_MAX` to go."""
+        return []
 
 
 HEARD = (
@@ -120,6 +145,11 @@ HEARD = (
     "published",
     "started",
     "ended",
+    "crashed",
+    "killed",
+    "turned",
+    "opened",
+    "sampled",
 )
 
 
@@ -178,6 +208,19 @@ class Witness:
         for checker in self.checkers:
             checker.calm(self.world)
             self.check()
+
+    def unrest(self) -> list[tuple[str, str]]:
+        """What has yet to come about in the calm: by invariant."""
+        return [(checker.name, story) for checker in self.checkers for story in checker.unrest(self.world)]
+
+    def remains(self) -> list[tuple[str, str]]:
+        """What is left at night: by invariant."""
+        return [(checker.name, story) for checker in self.checkers for story in checker.remains(self.world)]
+
+    def sample(self) -> None:
+        """A second has passed."""
+        for hear in self._hear["sampled"]:
+            hear(self.world)
 
     def devices_of(self, account: str) -> list[SimulatedDevice]:
         """The devices of an account, revoked ones included."""
@@ -279,10 +322,25 @@ class Witness:
         for hear in self._hear["ended"]:
             hear(node, pid, actor, reason)
 
-    def fell(self, node: SimulatedNode) -> None:
-        """A node's tree has given up."""
-        if self.world.is_calm:
-            self.breaks("supervision restarts what it should, and nothing else", f"{node.name} gave up without a fault")
+    def crashed(self, node: SimulatedNode, actor: Actor) -> None:
+        """A callback raised."""
+        for hear in self._hear["crashed"]:
+            hear(node, actor)
+
+    def killed(self, node: SimulatedNode, pid: Pid) -> None:
+        """The weather kills a process."""
+        for hear in self._hear["killed"]:
+            hear(node, pid)
+
+    def turned(self, node: SimulatedNode, process: Process) -> None:
+        """A process is given a turn."""
+        for hear in self._hear["turned"]:
+            hear(node, process)
+
+    def opened(self, node: SimulatedNode) -> None:
+        """A node has opened its disk."""
+        for hear in self._hear["opened"]:
+            hear(node)
 
     def told(self, device_id: bytes, frame: Any) -> None:
         """A frame leaves a server."""

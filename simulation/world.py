@@ -1,8 +1,9 @@
 """One world under one seed: nodes, people with devices, the network between them, and the weather over all of it.
 
-A run has four parts. Everybody registers; the storm, in which people live and the plan's faults strike; the calm, in
-which nothing goes wrong any more and everything has to come to rest within `CALM_S_MAX`; and the bill, in which every
-checker looks at what is left.
+A run has four parts, and sometimes a fifth. Everybody registers; the storm, in which people live and the plan's faults
+strike; the calm, in which nothing goes wrong any more and everything has to come to rest within `CALM_S_MAX`; the bill,
+in which every checker looks at what is left; and in some seeds a night: everybody leaves, and what served them alone
+has to go within `NIGHT_S_MAX`.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ from simulation.trap import TrappedStore
 from simulation.witness import InvariantError, Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from collections.abc import Callable, Sequence
 
 __all__ = ["CALM_S_MAX", "Report", "Scenario", "World", "run"]
 
@@ -41,10 +41,17 @@ CALM_S_MAX: Final = 300.0
 missed twice, a back-off of a minute, and a minute more for each quota of a full reader that its senders held back."""
 
 TALK_S_MAX: Final = 600.0
+NIGHT_S_MAX: Final = 400.0
+"""When everybody has gone, all that served them alone is gone within so many simulated seconds: a conversation retires
+after two idle periods of two minutes, and the journal's oldest records are moved after half a minute."""
+
+NIGHTS: Final = 0.125
+"""Part of the seeds that have a night, for it costs as much as the day."""
+
+REGISTRATION_S_MAX: Final = 60.0
+SAMPLE_S: Final = 1.0
 SETTLED: Final = "everything comes to rest when the faults stop"
 LOOK_S: Final = 0.5
-SECOND_LOOK_S: Final = 15.0
-"""How long what is told without being kept (receipts, presence) may take after everybody has logged in anew."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class Scenario:
         runtime: The class of the nodes' runtimes.
         store: The class of the nodes' stores.
         session: The class of the devices' sessions.
+        has_night: Whether everybody leaves in the end; None lets the seed choose.
     """
 
     people: tuple[Habit, ...] | None = None
@@ -74,6 +82,7 @@ class Scenario:
     runtime: type[Runtime] = Runtime
     store: type[TrappedStore] = TrappedStore
     session: type[Session] = Session
+    has_night: bool | None = None
 
 
 @dataclass
@@ -121,6 +130,7 @@ class World:
     Attributes:
         lines: The log, if it is kept.
         is_calm: Nothing goes wrong any more, and nobody begins anything.
+        has_night: Whether everybody leaves in the end.
     """
 
     def __init__(
@@ -135,6 +145,8 @@ class World:
         self.witness = Witness(self)
         self.witness.listen(all_checkers(self.witness))
         self.is_calm = False
+        night = chance_of(seed, "night").random() < NIGHTS
+        self.has_night = night if scenario.has_night is None else scenario.has_night
         self.lines: list[str] = []
         self._keep_lines = keep_lines
         self._digest = hashlib.sha256()
@@ -186,17 +198,25 @@ class World:
             self._storm()
             calm_s = self._calm()
             self.witness.calm()
+            if self.has_night:
+                self._night()
+                self.witness.check()
         finally:
             for device in self.devices:
                 device.close()
         return self._report(calm_s)
 
     def _register(self) -> None:
+        self.agenda.after(SAMPLE_S, self._sample)
         for node in self.nodes:
             node.boot()
         for device in self.devices:
             device.start()
-        self._go_on(lambda: all(device.online for device in self.devices), 60.0, "everybody registers")
+        self._go_on(self._unregistered, REGISTRATION_S_MAX)
+
+    def _sample(self) -> None:
+        self.witness.sample()
+        self.agenda.after(SAMPLE_S, self._sample)
 
     def _storm(self) -> None:
         begun_s = self.agenda.now_s
@@ -220,25 +240,35 @@ class World:
         for device in self.devices:
             device.calm_down()
         begun_s = self.agenda.now_s
-        self._go_on(self._rests, CALM_S_MAX, SETTLED)
+        self._go_on(self.unrest, CALM_S_MAX)
         for person in self.people:
             person.look_at_everything()
         for device in self.devices:  # a receipt that was lost is healed at the next login
             device.reconnect()
-        self._pass(SECOND_LOOK_S)
-        self._go_on(self._rests, CALM_S_MAX, SETTLED)
+        self._pass(LOOK_S)
+        self._go_on(lambda: self.unrest() or self.witness.unrest(), CALM_S_MAX)
         return self.agenda.now_s - begun_s
 
-    def _go_on(self, done: object, wait_s: float, what: str) -> None:
+    def _night(self) -> None:
+        """Everybody leaves; whatever was there for them alone goes, too."""
+        self.log("NIGHT")
+        for device in self.devices:
+            device.crash(told=True)
+        self._go_on(self.witness.remains, NIGHT_S_MAX)
+
+    def _go_on(self, missing: Callable[[], list[tuple[str, str]]], wait_s: float) -> None:
+        """Let time pass until nothing is missing, by invariant; a liveness that takes longer than it may is broken."""
         until_s = self.agenda.now_s + wait_s
         look_s = self.agenda.now_s
         while True:
             if self.agenda.now_s >= look_s:
                 look_s = self.agenda.now_s + LOOK_S
-                if done():  # type: ignore[operator]
+                found = missing()
+                if not found:
                     return
                 if self.agenda.now_s > until_s:
-                    raise InvariantError(what, f"not within {wait_s} s: {self.unrest()}", self.agenda.now_s)
+                    stories = "; ".join(story for _, story in found)
+                    raise InvariantError(found[0][0], f"not within {wait_s} s: {stories}", self.agenda.now_s)
             self._next()
 
     def _pass(self, duration_s: float) -> None:
@@ -256,11 +286,11 @@ class World:
 
     # At rest.
 
-    def _rests(self) -> bool:
-        return not self.unrest()
+    def _unregistered(self) -> list[tuple[str, str]]:
+        return [("everybody registers", f"{device} has not") for device in self.devices if not device.online]
 
-    def unrest(self) -> list[str]:
-        """What has not come to rest."""
+    def unrest(self) -> list[tuple[str, str]]:
+        """What has not come to rest: under the invariant that it will."""
         found = []
         for node in self.nodes:
             if not node.up:
@@ -269,7 +299,7 @@ class World:
                 found.append(f"{node.name} has something on its way to the disk")
         for device in self.devices:
             found += self._unrest_of(device)
-        return found
+        return [(SETTLED, story) for story in found]
 
     def _unrest_of(self, device: SimulatedDevice) -> list[str]:
         session = device.session

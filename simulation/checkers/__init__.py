@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simulation.checkers.bounds import Bounds
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
+from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
 from simulation.checkers.ownership import FormerOwnersAreFenced
+from simulation.checkers.presence import PresenceConverges
 from simulation.checkers.receipts import ReceiptsAreTrue
+from simulation.checkers.reentry import Reentry
+from simulation.checkers.supervision import Supervision
 
 if TYPE_CHECKING:
     from simulation.witness import Checker, Witness
@@ -24,6 +29,12 @@ CHECKERS: tuple[type[Checker], ...] = (
     ReceiptsAreTrue,
     NumbersHold,
     FormerOwnersAreFenced,
+    PresenceConverges,
+    NothingIsLeft,
+    RestartFinds,
+    Supervision,
+    Reentry,
+    Bounds,
 )
 
 
