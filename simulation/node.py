@@ -52,6 +52,7 @@ CONNECTION_LIMITS: Final = ConnectionLimits(
 )
 SLICE_S: Final = (0.00002, 0.0005)
 REBOOT_S: Final = (0.2, 3.0)
+LIFETIME_S_MAX: Final = 86_400
 FREE_SPACE_BYTES: Final = 1 << 40
 
 _decode_message = msgspec.msgpack.Decoder(Message).decode
@@ -457,7 +458,7 @@ def _store_limits(sizes: Sizes) -> StoreLimits:
 
 def _messenger_limits(sizes: Sizes) -> MessengerLimits:
     return MessengerLimits(
-        ConversationLimits(2_000, 86_400, 86_400),
+        ConversationLimits(2_000, LIFETIME_S_MAX, LIFETIME_S_MAX),
         QueueLimits(
             sizes.entries_max,
             1 << 20,

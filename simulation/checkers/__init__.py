@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from simulation.checkers.bounds import Bounds
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
+from simulation.checkers.finality import Finality
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
 from simulation.checkers.ownership import FormerOwnersAreFenced
@@ -29,6 +30,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     ReceiptsAreTrue,
     NumbersHold,
     FormerOwnersAreFenced,
+    Finality,
     PresenceConverges,
     NothingIsLeft,
     RestartFinds,

@@ -25,9 +25,20 @@ __all__ = ["AcceptedIsDurable", "DeletedOnAck", "NothingIsLost", "ShownOnce"]
 
 
 class AcceptedIsDurable(Checker):
-    """Nobody is told of a message that is not on stable storage."""
+    """Nobody is told of a message that is not on stable storage, and what is there is what was written."""
 
     name = "promise 1: what is accepted is durable"
+
+    def __init__(self, witness: Witness) -> None:
+        super().__init__(witness)
+        self._written: dict[bytes, bytes] = {}
+        self._places: dict[tuple[bytes, int], EntryKey] = {}
+
+    def entered(self, device: bytes, position: int, key: EntryKey) -> None:
+        """A position stands for one entry, for ever: devices name by it what they let go."""
+        known = self._places.setdefault((device, position), key)
+        if known != key:
+            self.breaks(f"position {position} of {self.witness.devices[device]} stands for {known} and for {key}")
 
     def told(self, device: SimulatedDevice, frame: Any) -> None:
         """A tick or a delivery names what is durable, and names it rightly."""
@@ -42,6 +53,28 @@ class AcceptedIsDurable(Checker):
             record = witness.accepted.get((message.conversation, message.seq))
             if record is None or record.message_id != message.message_id or record.body != encode_message(message):
                 self.breaks(f"{device} was sent {message.conversation} {message.seq}, which is not durable")
+            self._compare(device, frame.position, (MESSAGE, message.conversation, message.seq, "", b""))
+        elif isinstance(frame, Notice):
+            key = (frame.reason, frame.conversation, frame.seq, frame.account, frame.device)
+            self._compare(device, frame.position, key)
+
+    def _compare(self, device: SimulatedDevice, position: int, key: EntryKey) -> None:
+        durable = self._places.get((device.id, position))
+        if durable != key:
+            self.breaks(f"{device} was sent {key[1]} {key[2]} at {position}, where {durable} is on the disk")
+
+    def committed(self, device: SimulatedDevice, change: Change) -> None:
+        """What a device notes as accepted is; and what it gets is what another one wrote."""
+        if isinstance(change, Queued):
+            self._written[change.client_id] = change.payload
+        elif isinstance(change, Ticked):
+            record = self.witness.accepted.get((change.conversation, change.seq))
+            if record is None or (record.client_id, record.message_id) != (change.client_id, change.message_id):
+                self.breaks(f"{device} has a tick for {change.conversation} {change.seq}, which is another message")
+        elif isinstance(change, Received):
+            record = self.witness.accepted.get((change.conversation, change.seq))
+            if record is not None and self._written.get(record.client_id) != change.payload:
+                self.breaks(f"{device} got another text of {change.conversation} {change.seq} than was written")
 
 
 class NothingIsLost(Checker):
@@ -92,8 +125,7 @@ class NothingIsLost(Checker):
             return
         removed = self.witness.let_go.get((device.id, conversation, seq))
         if removed is None:
-            if not device.doomed:
-                self.breaks(f"{conversation} {seq} never came to {device}, and nobody was told")
+            self.breaks(f"{conversation} {seq} never came to {device}, and nobody was told")
             return
         notice = (removed.reason, conversation, seq, device.account, device.id)
         for _, devices in removed.targets:
@@ -138,10 +170,12 @@ class ShownOnce(Checker):
             self._stored.add((device.id, change.message_id))
 
     def published(self, device: SimulatedDevice, event: Event) -> None:
-        """A message is shown once on a device."""
+        """A message is shown once on a device, when it is stored there."""
         if isinstance(event, MessageReceived) and not event.ephemeral:
             if (device.id, event.message_id) in self._shown:
                 self.breaks(f"{device} shows {event.conversation} {event.seq} twice")
+            if (device.id, event.message_id) not in self._stored:
+                self.breaks(f"{device} shows {event.conversation} {event.seq}, which it has not stored")
             self._shown.add((device.id, event.message_id))
 
 
@@ -170,6 +204,8 @@ class DeletedOnAck(Checker):
             self.breaks(f"{key[1]} {key[2]} was removed with {len(told)} notices, not {len(owed)}")
 
     def told(self, device: SimulatedDevice, frame: Any) -> None:
-        """A notice speaks of a removal that was one."""
-        if isinstance(frame, Notice) and (frame.device, frame.conversation, frame.seq) not in self.witness.let_go:
-            self.breaks(f"{device} heard of a removal in {frame.conversation} that was none")
+        """A notice speaks of a removal that was one, and says why."""
+        if isinstance(frame, Notice):
+            removed = self.witness.let_go.get((frame.device, frame.conversation, frame.seq))
+            if removed is None or (removed.reason, removed.account) != (frame.reason, frame.account):
+                self.breaks(f"{device} heard of a removal in {frame.conversation} that was none")

@@ -6,9 +6,13 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from protocol.messages import Receipt
+from roost.changes import MarksChanged
 from simulation.witness import Checker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from roost.changes import Change
     from simulation.device import SimulatedDevice
     from simulation.node import SimulatedNode
     from simulation.witness import Witness
@@ -26,6 +30,7 @@ class ReceiptsAreTrue(Checker):
     def __init__(self, witness: Witness) -> None:
         super().__init__(witness)
         self._written: dict[tuple[str, str], list[int]] = {}
+        self._own: dict[tuple[bytes, str], tuple[int, int]] = {}
 
     def marked(self, record: Marked, before: tuple[int, int, int]) -> None:
         """A watermark grows."""
@@ -41,41 +46,57 @@ class ReceiptsAreTrue(Checker):
         """A receipt tells what is durable, and what is so."""
         if not isinstance(frame, Receipt):
             return
-        delivered, read, _ = self.witness.marks.get((frame.conversation, frame.account), (0, 0, 0))
+        delivered, read, shown = self.witness.marks.get((frame.conversation, frame.account), (0, 0, 0))
         if frame.delivered > delivered or frame.read > read:
             self.breaks(f"{device} heard of marks of {frame.account} in {frame.conversation} that are not durable")
-        if frame.delivered > self._had(frame.account, frame.conversation):
+        if frame.account != device.account and frame.read > shown:
+            self.breaks(f"{device} heard that {frame.account} has read {frame.conversation}, who does not show it")
+        devices = self.witness.devices_of(frame.account)
+        if frame.delivered > max(each.highest.get(frame.conversation, 0) for each in devices):
             self.breaks(f"{device} heard that {frame.account} has {frame.conversation} {frame.delivered}")
+        if frame.read > max(each.read.get(frame.conversation, 0) for each in devices):
+            self.breaks(f"{device} heard that {frame.account} has read {frame.conversation} {frame.read}")
 
-    def _had(self, account: str, conversation: str) -> int:
-        """The highest seq that any device of the account has stored; its own messages count."""
-        had = 0
-        for device in self.witness.devices_of(account):
-            had = max(had, device.highest.get(conversation, 0))
-        return had
+    def committed(self, device: SimulatedDevice, change: Change) -> None:
+        """What a device knows of its own marks only grows, too."""
+        if isinstance(change, MarksChanged):
+            key = (device.id, change.conversation)
+            before, after = self._own.get(key, (0, 0)), (change.delivered, change.read)
+            if any(new < old for old, new in zip(before, after, strict=True)):
+                self.breaks(f"{device} went from {before} to {after} in {change.conversation}")
+            self._own[key] = after
 
-    def calm(self, world: World) -> None:
-        """Every screen shows what the other's devices have, unless they hide it."""
+    def unrest(self, world: World) -> list[str]:
+        """Screens that do not show what the other's devices have, though nobody hides it."""
+        found = []
         for person in world.people:
             for chat in person.chats:
-                self._compare(world, person.account, chat, person.secretive)
+                found += self._kept(person.account, chat)
+                if not person.secretive:
+                    found += self._shown(world, person.account, chat)
+        return found
 
-    def _compare(self, world: World, account: str, chat: str, secretive: bool) -> None:
+    def _kept(self, account: str, chat: str) -> Iterator[str]:
+        """Where the server knows less than the devices, or more."""
         delivered, read, _ = self.witness.marks.get((chat, account), (0, 0, 0))
         devices = self.witness.devices_of(account)
         for name, mark, level in (("delivered", delivered, _delivered), ("read", read, _read)):
             least = max((level(device, chat) for device in devices if not device.doomed), default=0)
             most = max(max(level(device, chat), device.highest.get(chat, 0)) for device in devices)
             if not least <= mark <= most:
-                self.breaks(f"the server has {name} {mark} of {account} in {chat}, their devices {least}")
+                yield f"the server has {name} {mark} of {account} in {chat}, their devices {least}"
+
+    def _shown(self, world: World, account: str, chat: str) -> Iterator[str]:
+        """Where another's screen shows other marks than the server has."""
+        delivered, read, _ = self.witness.marks.get((chat, account), (0, 0, 0))
         for other in world.people:
-            if other.account == account or chat not in other.chats or secretive or other.secretive:
+            if other.account == account or chat not in other.chats or other.secretive:
                 continue
             for device in other.devices:
                 seen = device.receipts.get((chat, account), (0, 0))
                 mine = self._written.get((chat, other.account), [])
                 if not device.doomed and _on_own(mine, seen) != _on_own(mine, (delivered, read)):
-                    self.breaks(f"{device} sees {account} in {chat} at {seen}, not {(delivered, read)}")
+                    yield f"{device} sees {account} in {chat} at {seen}, not {(delivered, read)}"
 
 
 def _on_own(written: list[int], marks: tuple[int, int]) -> list[int]:
