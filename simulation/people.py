@@ -165,11 +165,12 @@ class Person:
             ACTS[name](self, device)
 
     def look_at_everything(self) -> None:
-        """In the calm: somebody looks at each screen, and has every chat open."""
+        """In the calm: each device has every chat open, and somebody looks at most of them."""
         for device in self.devices:
             for chat in self.chats:
                 device.act(lambda session, chat=chat: session.open_chat(chat))  # type: ignore[misc]
-            device.act(lambda session: session.set_foreground(True))
+            looks = self.chance.random() < 0.7
+            device.act(lambda session, looks=looks: session.set_foreground(looks))  # type: ignore[misc]
 
     # The rarer acts.
 
