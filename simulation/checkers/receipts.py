@@ -68,7 +68,7 @@ class ReceiptsAreTrue(Checker):
 
     def unrest(self, world: World) -> list[str]:
         """Screens that do not show what the other's devices have, though nobody hides it."""
-        found = []
+        found: list[str] = []
         for person in world.people:
             for chat in person.chats:
                 found += self._kept(person.account, chat)
