@@ -41,9 +41,9 @@ CALM_S_MAX: Final = 300.0
 missed twice, a back-off of a minute, and a minute more for each quota of a full reader that its senders held back."""
 
 TALK_S_MAX: Final = 600.0
-NIGHT_S_MAX: Final = 400.0
-"""When everybody has gone, all that served them alone is gone within so many simulated seconds: a conversation retires
-after two idle periods of two minutes, and the journal's oldest records are moved after half a minute."""
+NIGHT_S_MAX: Final = 700.0
+"""When everybody has gone, all that served them alone is gone within so many simulated seconds: a code that nobody used
+keeps its account in memory for ten minutes, a conversation retires after two idle periods of two."""
 
 NIGHTS: Final = 0.125
 """Part of the seeds that have a night, for it costs as much as the day."""
