@@ -43,7 +43,7 @@ def test_a_seed_with_its_plan_runs_and_says_what_its_log_came_to(capsys: pytest.
     first = capsys.readouterr().out.splitlines()
     assert main(["--seed", "2", "--plan", CALM]) == 0
     assert capsys.readouterr().out.splitlines() == first[-2:]
-    assert first[-1].startswith("seeds 1, simulated hours 0.0, faults 0, ")
+    assert first[-1].startswith("seeds 1, simulated hours 0.2, faults 0, ")
     assert len(first) > 100
 
 
