@@ -64,7 +64,6 @@ class Faults:
             "read fails": 0.7,
             "actor is killed": 6.0,
             "actor crashes": 6.0,
-            "actor keeps crashing": 0.5,
             "supervisor is killed": 1.0,
             "shard is taken over": 0.3,
             "client crashes": 3.0,
@@ -231,24 +230,6 @@ def _actor_crashes(world: World, chance: random.Random) -> bool:
     return True
 
 
-def _actor_keeps_crashing(world: World, chance: random.Random) -> bool:
-    """A permanent process ends again and again, often enough in most cases for its supervisor to give up."""
-    node = _node(world, chance)
-    if node is None:
-        return False
-    name = "journal" if chance.random() < 0.2 else ("shard", chance.choice(node.shards))
-    pause_s, life = chance.uniform(0.05, 1.0), node.life
-
-    def end() -> None:
-        pid = node.runtime.whereis(name) if node.life == life else None
-        if pid is not None:
-            node.kill(pid)
-
-    for index in range(chance.choice((4, 8, 8))):
-        world.agenda.after(index * pause_s, end)
-    return True
-
-
 def _supervisor_is_killed(world: World, chance: random.Random) -> bool:
     node = _node(world, chance)
     if node is None:
@@ -271,7 +252,7 @@ def _shard_dies_again_and_again(world: World, chance: random.Random) -> bool:
     def kill() -> None:
         pid = node.runtime.whereis(name) if node.life == life else None
         if pid is not None:
-            node.runtime.exit(pid, KILLED)
+            node.kill(pid)
 
     for number in range(SHARD_DEATHS):
         world.agenda.after(number * chance.uniform(0.1, 0.6), kill)
@@ -406,7 +387,6 @@ FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "read fails": _read_fails,
     "actor is killed": _actor_is_killed,
     "actor crashes": _actor_crashes,
-    "actor keeps crashing": _actor_keeps_crashing,
     "supervisor is killed": _supervisor_is_killed,
     "shard dies again and again": _shard_dies_again_and_again,
     "shard is taken over": _shard_is_taken_over,
