@@ -81,6 +81,7 @@ class QueueActor(LoadingActor):
     __slots__ = (
         "_account",
         "_ack_written",
+        "_behind",
         "_connection",
         "_detached_s",
         "_device",
@@ -117,6 +118,7 @@ class QueueActor(LoadingActor):
         self._foreground = False
         self._hold: Hold | None = None  # while nobody looks at the device
         self._reading = False
+        self._behind = 0
         self._retiring = False
         self._receipts: dict[tuple[str, str], Receipt] = {}
         self._removals: Removals | None = None  # with the first removal
@@ -325,9 +327,13 @@ class QueueActor(LoadingActor):
             self._pump()  # what was left out may have been all that there was: no ack will come to go on after
 
     def _pump(self) -> None:
-        """Read the next page for delivery, if there is one and there is room for it."""
+        """Read the next page for delivery, if there is one and there is room for it.
+
+        Nothing is delivered behind an entry that leaves with a notice before that is on disk: a queue that dies in
+        between knows nothing of it, and its next life may deliver the entry after all.
+        """
         state, connection = self._state, self._connection
-        if connection is None or self._reading or not self._flow_open:
+        if connection is None or self._reading or not self._flow_open or self._behind in self._leaving:
             return
         if self._hold is not None and self._hold.waits:
             return
@@ -356,21 +362,27 @@ class QueueActor(LoadingActor):
         batch = []
         for entry in page.entries:
             state.admit(entry)  # the store may know of it before word of it comes
-            state.read_up_to = entry.position
-            if entry.position in self._leaving or entry.position <= state.acked_up_to:
+            if entry.position <= state.acked_up_to:
+                state.read_up_to = entry.position
                 continue
             if state.is_poison(entry.position):
-                self._some_removals().begin(entry, NOTICE_POISON)
+                self._leave(entry, NOTICE_POISON)
             elif entry.expires_ms and entry.expires_ms <= now_ms:
-                self._some_removals().begin(entry, NOTICE_EXPIRED)
-            else:
-                state.send(entry)
-                batch.append((entry.position, entry.kind, entry.body))
+                self._leave(entry, NOTICE_EXPIRED)
+            if entry.position in self._leaving:
+                self._behind = entry.position
+                break
+            state.send(entry)
+            batch.append((entry.position, entry.kind, entry.body))
         if batch:
             self.insist(self._connection, Batch(batch))
         elif not page.entries:
             state.all_read()
         self._pump()
+
+    def _leave(self, entry: Entry, reason: int) -> None:
+        if entry.position not in self._leaving:
+            self._some_removals().begin(entry, reason)
 
     def _acknowledge(self, ack: Acknowledge) -> None:
         if ack.connection != self._connection:
@@ -457,6 +469,7 @@ class QueueActor(LoadingActor):
         removals = self._some_removals()
         removals.durable(removal.positions)
         self._write_ack()
+        self._pump()
 
     _routes: Final[dict[type, Any]] = {
         Enqueue: _enqueue,

@@ -7,7 +7,16 @@ import pytest
 from actors.accounts.api import Ask
 from actors.queue.api import Attach, Flow, QueueLimits
 from protocol import AccountId, Code, ConversationId
-from protocol.messages import NOTICE_OVER_QUOTA, NOTICE_REVOKED, POWER_BATTERY, Done, Refused, RemoveDevice, Sent
+from protocol.messages import (
+    NOTICE_OVER_QUOTA,
+    NOTICE_POISON,
+    NOTICE_REVOKED,
+    POWER_BATTERY,
+    Done,
+    Refused,
+    RemoveDevice,
+    Sent,
+)
 from runtime import KILLED, Pid
 from storage import StoreCorruptError, Table
 from storage.directory import snapshot_key
@@ -223,3 +232,30 @@ def test_what_is_accepted_while_its_device_is_revoked_leaves_with_a_notice(seed:
     assert 1 in meant
     assert office.waiting("bob", BOB) == 0
     assert sorted(office.notices(ann)) == [(seq, NOTICE_REVOKED) for seq in meant]
+
+
+def test_nothing_is_delivered_behind_a_poison_message_before_its_notice_is_on_disk(seed: int) -> None:
+    """Found by the simulator (seed 3152): the queue died in between, and its next life delivered it after all."""
+    office, ann = two(seed, QueueLimits(100, 1 << 20, 1 << 16, 2, 60.0))
+    for number in (1, 2, 3):
+        office.say(ann, "ann", ANN, "bob", number, f"{number}")
+    for _ in range(2):
+        office.runtime.exit(office.attach("bob", BOB).process.pid, KILLED)
+        office.settle()
+    bob = Visitor()
+    pid = office.runtime.start(bob)
+    office.runtime.cast(office.queue("bob", BOB), Attach(pid, b"", 0, foreground=True, power=POWER_BATTERY))
+    office.scheduler.run_until_idle()
+    assert bob.attached is not None
+    assert bob.texts == []
+    office.runtime.exit(office.queue("bob", BOB), KILLED)
+    office.boot()  # the process died as well: what was not on disk never was
+    again = office.attach("bob", BOB)
+    assert again.texts == ["1", "2", "3"]
+    ann = office.attach("ann", ANN)
+    for _ in range(2):
+        office.runtime.exit(again.process.pid, KILLED)
+        office.settle()
+        again = office.attach("bob", BOB)
+    assert again.texts == ["2", "3"]
+    assert office.notices(ann) == [(1, NOTICE_POISON)]
