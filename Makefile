@@ -8,6 +8,7 @@ VENV ?= .venv
 # More arguments for pytest, such as PYTEST_ARGS="-k journal -x".
 PYTEST_ARGS ?=
 CRASH_ROUNDS ?= 1000
+VERIFY_SEEDS ?= 1000
 # How long `make fuzz` searches in each target, and in which; empty: in all.
 FUZZ_S ?= 60
 FUZZ_TARGETS ?=
@@ -24,7 +25,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 VERSION := import sys; print(sys.version_info[:2])
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash demo bench fuzz lint ruff-check ruff-format mypy imports spelling format reference lock clean
+.PHONY: help run test storm verify crash demo bench fuzz lint ruff-check ruff-format mypy imports spelling format reference lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,12 @@ run: $(RUN_READY) ## start a node and say what to do next
 
 test: $(TEST_READY) ## run all tests
 	@$(RUN) -m pytest $(PYTEST_ARGS)
+
+storm: $(TEST_READY) ## run the simulator seed after seed, until Ctrl-C
+	@$(RUN) -m simulation --until-stopped
+
+verify: $(RUN_READY) ## prove the promises under VERIFY_SEEDS (1000) simulated worlds
+	@$(RUN) -m ctl verify --seeds $(VERIFY_SEEDS)
 
 crash: $(TEST_READY) ## kill a node CRASH_ROUNDS (1000) times and count what was lost
 	@$(RUN) -m bench.crash --rounds $(CRASH_ROUNDS)

@@ -15,6 +15,7 @@ import random
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from bench.ledger import Counts
 
-__all__ = ["CrashRun", "Device"]
+__all__ = ["CrashRun", "Device", "Result", "live_through"]
 
 PEOPLE: Final = {"ann": ("phone", "laptop"), "bob": ("phone",), "cid": ("phone",), "dee": ("phone",)}
 UNSENT_MAX: Final = 80
@@ -134,11 +135,24 @@ class Device:
             await asyncio.gather(task, return_exceptions=True)
 
     async def finish(self, deadline_s: float) -> None:
-        """Write no more, and wait until everything typed has its ✓."""
+        """Write no more than a last word to everybody, and wait until that has its ✓ and so everything before it.
+
+        Raises:
+            AssertionError: It has none at the deadline.
+        """
         await self._stop_writing()
-        assert self.client is not None, "everyone is awake at the end"
         client = self.client
-        await until(lambda: not client.unsent, deadline_s, self.check)
+        assert client is not None, "everyone is awake at the end"
+        last = {f"{self.name}>{other}": number + 1 for other, number in self._typed.items()}
+        for stream, number in last.items():
+            await client.send(stream.partition(">")[2], f"{stream} {number}")
+
+        def all_ticked() -> bool:
+            return all(self._ledger.latest(stream) == number for stream, number in last.items())
+
+        await until(all_ticked, deadline_s, self.check)
+        if not all_ticked():
+            raise AssertionError(f"{self.name} has {client.unsent} messages without a ✓ at the end")
 
     async def come_online(self) -> None:
         """Connect at once, however long the last wait for the node was."""
@@ -211,14 +225,17 @@ class CrashRun:
             for name in sorted(devices_of(person))
         ]
 
-    async def run(self, rounds: int, show_progress: bool = False) -> Counts:
+    async def run(self, rounds: int, told: Callable[[int, Counts], None] | None = None) -> Counts:
         """Live through so many kills, then let everybody come together and count.
+
+        Args:
+            rounds: How many kills.
+            told: Hears of each round's end, with the counts so far.
 
         Raises:
             AssertionError: A client gave up or a message was refused; says which and why.
             NodeError: The node did not start again.
         """
-        began_s = time.monotonic()
         try:
             await asyncio.to_thread(self.node.start)
             for device in self._devices:
@@ -227,15 +244,8 @@ class CrashRun:
                 await device.wake()
             for number in range(1, rounds + 1):
                 await self._round()
-                if show_progress and number % 50 == 0:
-                    spent_s = time.monotonic() - began_s
-                    counts = self.ledger.counts()
-                    print(
-                        f"round {number} of {rounds}, {spent_s:.0f} s: accepted {counts.accepted}, "
-                        f"on their way {counts.lost}, shown twice {counts.shown_twice}, "
-                        f"out of order {counts.out_of_order}",
-                        flush=True,
-                    )
+                if told is not None:
+                    told(number, self.ledger.counts())
             await self._converge()
             return self.ledger.counts()
         finally:
@@ -293,6 +303,49 @@ class CrashRun:
         await until(lambda: not self.ledger.waiting(), deadline_s)
 
 
+@dataclass(frozen=True)
+class Result:
+    """How a run went.
+
+    Attributes:
+        counts: What became of the messages.
+        kills: How often the node died.
+        crashes: Actors that crashed by themselves.
+        fault: Why it ended early; "" if it did not.
+        spent_s: Seconds that it took.
+    """
+
+    counts: Counts
+    kills: int
+    crashes: list[str]
+    fault: str
+    spent_s: float
+
+    @property
+    def all_is_well(self) -> bool:
+        """Whether every promise was kept and nothing crashed."""
+        return self.counts.all_is_well and not self.fault and not self.crashes
+
+
+def live_through(rounds: int, seed: int, told: Callable[[int, Counts], None]) -> Result:
+    """Live through so many kills in a temporary folder.
+
+    Args:
+        rounds: How many kills.
+        seed: Decides when the node dies and who sleeps.
+        told: Hears of each round's end, with the counts so far.
+    """
+    fault = ""
+    with tempfile.TemporaryDirectory(prefix="roost-crash-") as folder:
+        run = CrashRun(Path(folder), seed)
+        began_s = time.monotonic()
+        try:
+            asyncio.run(run.run(rounds, told))
+        except (AssertionError, NodeError, roost.RoostError) as error:
+            fault = str(error)
+    return Result(run.ledger.counts(), run.kills, run.crashes, fault, time.monotonic() - began_s)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run it; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -302,22 +355,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32), help="of an earlier run")
     chosen = parser.parse_args(arguments)
     print(f"{chosen.rounds} rounds, --seed {chosen.seed}", flush=True)
-    fault = ""
-    with tempfile.TemporaryDirectory(prefix="roost-crash-") as folder:
-        run = CrashRun(Path(folder), chosen.seed)
-        began_s = time.monotonic()
-        try:
-            asyncio.run(run.run(chosen.rounds, show_progress=True))
-        except (AssertionError, NodeError, roost.RoostError) as error:
-            fault = str(error)
-    for crash in run.crashes:
+
+    def told(number: int, counts: Counts) -> None:
+        if number % 50 == 0:
+            print(
+                f"round {number} of {chosen.rounds}: accepted {counts.accepted}, on their way {counts.lost}, "
+                f"shown twice {counts.shown_twice}, out of order {counts.out_of_order}",
+                flush=True,
+            )
+
+    result = live_through(chosen.rounds, chosen.seed, told)
+    for crash in result.crashes:
         print(f"an actor crashed: {crash}")
-    if fault:
-        print(f"the run ended early: {fault}")
-    print(f"{run.kills} kills in {time.monotonic() - began_s:.0f} s")
-    counts = run.ledger.counts()
-    print(counts, flush=True)
-    return 0 if counts.all_is_well and not fault and not run.crashes else 1
+    if result.fault:
+        print(f"the run ended early: {result.fault}")
+    print(f"{result.kills} kills in {result.spent_s:.0f} s")
+    print(result.counts, flush=True)
+    return 0 if result.all_is_well else 1
 
 
 if __name__ == "__main__":

@@ -124,6 +124,10 @@ class Ledger:
         if witnesses < len(self._readers[stream]):  # the writer is one more
             self._places[stream, number] = (known or seq, witnesses + 1)
 
+    def latest(self, stream: str) -> int:
+        """The highest number of a stream that got its ✓; 0 if none did."""
+        return self._accepted[stream].next - 1
+
     def waiting(self) -> int:
         """Messages with a ✓ that some device does not show yet."""
         return sum(len(self._lost(stream)) for stream in self._readers)

@@ -21,6 +21,13 @@ def show(ledger: Ledger, device: str, *numbers: int) -> None:
         ledger.show(device, "a:b", "a>b", number, number)
 
 
+def test_the_latest_tick_of_a_stream_is_known_across_gaps(ledger: Ledger) -> None:
+    assert ledger.latest("a>b") == 3
+    ledger.accept("a>b", 7, 7)
+    assert ledger.latest("a>b") == 7
+    assert Ledger({"a>b": frozenset()}).latest("a>b") == 0
+
+
 def test_what_everyone_shows_once_is_delivered(ledger: Ledger) -> None:
     show(ledger, "b1", 1, 2, 3)
     show(ledger, "b2", 1, 2, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def test_a_seed_with_its_plan_runs_and_says_what_its_log_came_to(capsys: pytest.
     first = capsys.readouterr().out.splitlines()
     assert main(["--seed", "2", "--plan", CALM]) == 0
     assert capsys.readouterr().out.splitlines() == first[-2:]
-    assert first[-1].startswith("seeds 1, simulated hours 0.2, faults 0, ")
+    assert re.match(r"seeds 1, simulated hours \d\.\d, faults 0, ", first[-1])
     assert len(first) > 100
 
 

@@ -1,0 +1,10 @@
+"""The `roostctl` command, for whoever runs Roost: proves on their own machine that messages are not lost.
+
+Read in this order: `command` (arguments, exit codes), `progress` (a bar, or lines where nobody watches), `verify` (the
+simulator under many seeds), `real` (a real node, killed again and again).
+
+Invariants: the last line of a verification is its count, in one shape; the exit status is 0 only when every invariant
+held; what is wrong with an argument is a sentence; nothing here needs more than Roost itself needs.
+"""
+
+__all__: list[str] = []

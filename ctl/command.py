@@ -1,0 +1,103 @@
+"""The `roostctl` command: reads the arguments, and runs one command.
+
+Exit codes: 0 all is well; 1 it is not, or it did not work, and what was printed says why; 2 the arguments are wrong;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+from typing import TYPE_CHECKING, Final
+
+from ctl.real import verify_real
+from ctl.verify import verify
+from simulation import Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+SEEDS_DEFAULT: Final = 1_000
+ROUNDS_DEFAULT: Final = 100
+COUNT_MAX: Final = 1_000_000_000
+JOBS_MAX: Final = 1_024
+_EPILOG: Final = "Exit codes: 0 all is well, 1 it is not, 2 usage, 130 interrupted."
+
+
+def main(arguments: Sequence[str] | None = None, scenario: Scenario = Scenario()) -> int:  # noqa: B008  # immutable
+    """Run the command line; the entry point of `roostctl` and of ``python -m ctl``.
+
+    Args:
+        arguments: The words after the command; None for those of the process.
+        scenario: What is simulated; the tests of this command give one with a fault.
+
+    Returns:
+        The exit code.
+    """
+    parser = _parser()
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words:
+        parser.print_help(sys.stderr)
+        return 2
+    chosen = parser.parse_args(words)
+    try:
+        return _verify(chosen, scenario)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has left, as `head` does; nothing more may be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _verify(chosen: argparse.Namespace, scenario: Scenario) -> int:
+    of_the_other = ("--seeds", "--from", "--jobs") if chosen.real else ("--rounds",)
+    values = {"--seeds": chosen.seeds, "--from": chosen.first, "--jobs": chosen.jobs, "--rounds": chosen.rounds}
+    for name in of_the_other:
+        if values[name] is not None:
+            kind = "a simulation: leave --real out" if chosen.real else "a real node: add --real"
+            chosen.parser.error(f"{name} belongs to {kind}, or leave out {name}.")
+    if chosen.real:
+        return verify_real(chosen.rounds or ROUNDS_DEFAULT)
+    return verify(
+        chosen.first if chosen.first is not None else 1, chosen.seeds or SEEDS_DEFAULT, chosen.jobs or 0, scenario
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="roostctl", description="Look after a Roost server.", epilog=_EPILOG)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    text = "prove on this machine that what Roost accepts is delivered, once and in order, whatever goes wrong"
+    it = commands.add_parser("verify", help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=_EPILOG)
+    it.set_defaults(parser=it)
+    it.add_argument("--seeds", metavar="N", type=_count, help=f"how many simulated worlds; default: {SEEDS_DEFAULT}")
+    it.add_argument("--from", dest="first", metavar="N", type=_seed, help="the first seed, or random; default: 1")
+    it.add_argument("--jobs", metavar="N", type=_jobs, help="how many at once; default: one a processor")
+    it.add_argument("--real", action="store_true", help="a real node on this disk, killed at random, instead")
+    it.add_argument(
+        "--rounds", metavar="N", type=_count, help=f"with --real: how many kills; default: {ROUNDS_DEFAULT}"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= COUNT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no such number: give a whole one from 1 to {COUNT_MAX}.")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if text == "random":
+        return random.SystemRandom().getrandbits(40)
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f'{text!r} is no seed: give a whole number from 0 on, or "random".')
+    return int(text)
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= JOBS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs at once: give one from 1 to {JOBS_MAX}.")
+    return int(text)

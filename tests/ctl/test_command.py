@@ -1,0 +1,97 @@
+"""`roostctl verify`: proves what it says it proves, fails when it has to, and says what is wrong with its arguments."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ctl.command import main
+from simulation import Faults, Scenario
+from tests.architecture.house import ROOT
+from tests.simulation.hasty import HASTY, PROMISE
+
+SHORT = Scenario(accepted_min=0, faults=Faults(storm_s=5.0))
+LAST_LINE = re.compile(
+    r"seeds (\d+), simulated hours \d+\.\d, faults \d+, accepted \d+, delivered \d+, "
+    r"lost (\d+), shown twice 0, out of order 0"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["verify", "--seeds", "none"], "'none' is no such number: give a whole one from 1 to"),
+        (["verify", "--seeds", "0"], "'0' is no such number"),
+        (["verify", "--from", "-3"], "'-3' is no seed: give a whole number from 0 on, or \"random\"."),
+        (["verify", "--jobs", "4000"], "'4000' is no number of runs at once: give one from 1 to 1024."),
+        (["verify", "--rounds", "3"], "--rounds belongs to a real node: add --real, or leave out --rounds."),
+        (["verify", "--real", "--seeds", "3"], "--seeds belongs to a simulation: leave --real out"),
+        (["prove"], "invalid choice: 'prove'"),
+    ],
+)
+def test_wrong_arguments_are_told_in_a_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_no_words_at_all_are_answered_with_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "verify" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_when_every_invariant_holds_the_last_line_counts_and_the_status_is_0(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["verify", "--seeds", "4", "--from", "20", "--jobs", "2"], SHORT) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = LAST_LINE.fullmatch(lines[-1])
+    assert found is not None, lines[-1]
+    assert found.groups() == ("4", "0")
+
+
+@pytest.mark.slow
+def test_a_server_that_breaks_a_promise_is_told_with_its_replay_and_the_status_is_1(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["verify", "--seeds", "2", "--from", "2", "--jobs", "1"], HASTY) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert f"seed 2 broke: {PROMISE}" in lines
+    assert any(line.startswith("timeline") for line in lines)
+    assert any("python -m simulation --seed 2 --timeline --plan" in line for line in lines)
+    found = LAST_LINE.fullmatch(lines[-1])
+    assert found is not None, lines[-1]
+    assert int(found[2]) >= 1
+
+
+@pytest.mark.slow
+def test_it_runs_without_what_only_tests_need() -> None:
+    bare = (
+        "import sys\n"
+        "for name in ('psutil', 'pykka', 'pytest', 'hypothesis', 'msgpack'):\n"
+        "    sys.modules[name] = None\n"
+        "from ctl.command import main\n"
+        "sys.exit(main(['verify', '--seeds', '1', '--jobs', '1']) if __name__ == '__main__' else 0)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", bare], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert LAST_LINE.fullmatch(ended.stdout.splitlines()[-1])
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+def test_a_real_node_survives_its_kills_and_the_last_line_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--real", "--rounds", "3"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    found = re.fullmatch(
+        r"kills 3, real hours \d\.\d\d, accepted (\d+), delivered (\d+), lost 0, shown twice 0, out of order 0", last
+    )
+    assert found is not None, last
+    assert int(found[1]) == int(found[2]) > 0
