@@ -41,8 +41,7 @@ REQUEST: Final = 1  # the number of our requests: one at a time is under way, §
 ANSWER_TIMEOUT_S: Final = 10  # for an answer of the handshake, and for a Pong, §12
 HEARTBEAT_S: Final = 60  # the default of Login, §17; Ready says what is agreed
 SEEN_MAX: Final = 4096  # message ids kept to drop what comes twice, §9
-ALREADY_ACCEPTED: Final = 307  # §8
-EPOCH_LOST: Final = {305, 306, 309}  # gap, reused, unknown: server and file disagree, so begin a new epoch, §8
+EPOCH_LOST: Final = {305, 306, 307, 309}  # server and file disagree over a number, so begin a new epoch, §8
 
 
 class Frame(IntEnum):
@@ -380,7 +379,7 @@ def send_oldest(session: Session, device: Device) -> bool:
         case [Frame.REFUSED, _, _, _, code, *_] if code in EPOCH_LOST:
             device.epoch, device.accepted = secrets.token_hex(8), {}
             return False
-        case [Frame.REFUSED, _, _, _, code, sentence, retry_after_ms, *_] if code != ALREADY_ACCEPTED:
+        case [Frame.REFUSED, _, _, _, code, sentence, retry_after_ms, *_]:
             if retry_after_ms < 0:  # for good; the number is not used up: the next message has it
                 device.outbox.pop(0)
                 device.save()

@@ -138,7 +138,7 @@ class Code(IntEnum):
         307,
         "client",
         False,
-        "That message was accepted long ago; count it as sent and do not send it again.",
+        "That number was used long ago, maybe for another message; start a new epoch and number from 1.",
     )
     WINDOW_FULL = (308, "client", True, "Too many sends wait for their answer; wait for one before the next.")
     EPOCH_UNKNOWN = (309, "client", False, "The server does not know this epoch; log in again with a new one.")

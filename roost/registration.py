@@ -57,7 +57,7 @@ async def register(
     Args:
         address: the account's address.
         server: the server, as ``HOST:PORT``.
-        code: the verification code, if one was sent before; else what is asked for it once one is sent.
+        code: the verification code, if this device asked for one before; else what is asked for it once one is sent.
         display_name: the name that others see; None for the address itself.
         device_name: the name of this device in the list of devices; None for the computer's name.
         server_key: the server's public key, as its operator tells it; None to trust the server at first sight.

@@ -137,6 +137,21 @@ def test_a_listener_sees_receipts_and_a_refused_message_does_not_stop_the_next(p
 
 
 @pytest.mark.slow
+def test_what_is_written_on_an_old_copy_of_the_examples_file_gets_no_tick_of_an_older_message(people: People) -> None:
+    people.register("ann")
+    people.register("bob")
+    file = people.folder / "ann.json"
+    before = file.read_text()
+    device = json.loads(before)
+    device["outbox"] = [{"conversation": "ann:bob", "client_id": f"{n:032x}", "text": f"{n}"} for n in range(1, 35)]
+    file.write_text(json.dumps(device))
+    assert people.run("send", "ann", "bob", "35")[1][-1] == "✓ ann:bob 35"
+    file.write_text(before)
+    assert people.run("send", "ann", "bob", "from the copy") == (0, ["✓ ann:bob 36"], "")
+    assert people.run("listen", "bob", "--count", "36")[1][-1] == "ann:bob 36 ann: from the copy"
+
+
+@pytest.mark.slow
 def test_the_example_refuses_a_server_with_another_key(people: People) -> None:
     code, said, complained = people.run("register", "ann", pin="11" * 32)
     assert (code, said) == (1, [])
