@@ -1,0 +1,424 @@
+"""Each checker accepts a story that keeps its invariant, and objects to one that breaks it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from actors.accounts.logic import Account, DeviceRecord, encode_account
+from actors.router.api import shard_number
+from protocol import AccountId, ClientId, Code, DeviceId, Epoch, MessageId, encode_message
+from protocol.messages import NOTICE_POISON, Notice, Receipt, TypingBy
+from roost.changes import EpochRenewed, Failed, MarksChanged
+from roost.content import decode_content, encode_text
+from roost.events import ConnectionChanged, ConnectionState, MessageReceived, PresenceChanged, TypingChanged
+from runtime import Actor, InlineTasks, Runtime, SeededScheduler, VirtualClock
+from simulation.checkers import CHECKERS
+from simulation.checkers.bounds import CONNECTIONS_OF_DEVICE_MAX, MAILBOX_MAX, Bounds
+from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
+from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
+from simulation.checkers.finality import Finality
+from simulation.checkers.numbers import NumbersHold
+from simulation.checkers.order import Order
+from simulation.checkers.ownership import FormerOwnersAreFenced
+from simulation.checkers.presence import PresenceConverges
+from simulation.checkers.receipts import ReceiptsAreTrue
+from simulation.checkers.reentry import Reentry
+from simulation.checkers.supervision import Supervision
+from storage import MESSAGE
+from storage.records import Acked, Entries, Marked
+from tests.simulation.stage import CHAT, Stage, message_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from simulation.witness import Checker
+
+ANN, BOB = AccountId("ann"), AccountId("bob")
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path)
+    yield stage
+    for device in stage.world.devices:
+        device._store.close()
+
+
+def asked(stage: Stage, kind: type[Checker]) -> list[str]:
+    """What has yet to come about, by this checker; at rest it looks at everything as well."""
+    (checker,) = (checker for checker in stage.witness.checkers if isinstance(checker, kind))
+    checker.calm(stage.world)
+    return checker.unrest(stage.world)
+
+
+def marks(stage: Stage, delivered: int, read: int) -> None:
+    stage.witness.durable(stage.node, 500, shard_number(CHAT), Marked(CHAT, BOB, delivered, read, 0))
+
+
+def shows(stage: Stage, seq: int = 1) -> None:
+    content = decode_content(encode_text("hello"))
+    event = MessageReceived(
+        CHAT, "", seq, ANN, DeviceId(stage.ann.id), MessageId(message_id(seq)), 0, content, ephemeral=False
+    )
+    stage.witness.published(stage.bob, event)
+
+
+def test_messages_that_go_well_keep_every_promise(stage: Stage) -> None:
+    stage.goes_well(1, 1)
+    stage.goes_well(2, 2)
+    shows(stage, 1)
+    shows(stage, 2)
+    marks(stage, 2, 0)
+    stage.witness.told(stage.ann.id, Receipt(CHAT, BOB, 2, 0))
+    assert asked(stage, NothingIsLost) == []
+    assert stage.broken == set()
+
+
+def test_a_message_that_leaves_with_its_notice_keeps_every_promise(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts()
+    stage.ticks()
+    stage.queues()
+    stage.expires()
+    stage.hears()
+    assert asked(stage, NothingIsLost) == []
+    assert stage.broken == set()
+
+
+def _ticked_before_it_is_durable(stage: Stage) -> None:
+    stage.writes()
+    stage.ticks()
+
+
+def _another_text_arrives(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts()
+    stage.queues()
+    stage.receives(text=b"another")
+
+
+def _delivered_before_it_is_durable(stage: Stage) -> None:
+    stage.delivers()
+
+
+def _position_stands_for_two(stage: Stage) -> None:
+    stage.goes_well(1, 1)
+    stage.writes(2)
+    stage.accepts(2, 2)
+    stage.queues(2, position=101)
+
+
+def _never_arrives(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts()
+    stage.ticks()
+    stage.queues()
+    asked(stage, NothingIsLost)
+
+
+def _removed_and_the_notice_lost(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts()
+    stage.ticks()
+    stage.queues()
+    stage.expires()
+    asked(stage, NothingIsLost)
+
+
+def _written_and_forgotten(stage: Stage) -> None:
+    stage.writes()
+    asked(stage, NothingIsLost)
+
+
+def _meant_for_nobody(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts(targets=[])
+
+
+def _accepted_twice(stage: Stage) -> None:
+    stage.goes_well()
+    stage.accepts(1, 2)
+
+
+def _queued_twice(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts()
+    stage.queues()
+    stage.queues(position=150)
+
+
+def _shown_twice(stage: Stage) -> None:
+    stage.goes_well()
+    shows(stage)
+    shows(stage)
+
+
+def _shown_and_not_stored(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts()
+    shows(stage)
+
+
+def _seq_left_out(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts(1, 2)
+
+
+def _turned_round_by_the_server(stage: Stage) -> None:
+    stage.writes(1)
+    stage.writes(2)
+    stage.accepts(2, 1)
+    stage.accepts(1, 2)
+
+
+def _turned_round_on_a_screen(stage: Stage) -> None:
+    for number in (1, 2):
+        stage.writes(number)
+        stage.accepts(number, number)
+        stage.queues(number)
+    stage.receives(2)
+    stage.receives(1)
+
+
+def _let_go_before_it_is_stored(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts()
+    stage.queues()
+    stage.acks()
+
+
+def _removed_without_a_notice(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts()
+    stage.queues()
+    stage.expires(told=False)
+
+
+def _notice_for_another_reason(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts()
+    stage.queues()
+    stage.expires()
+    stage.witness.told(stage.ann.id, Notice(401, CHAT, 1, BOB, DeviceId(stage.bob.id), NOTICE_POISON))
+
+
+def _marks_go_back(stage: Stage) -> None:
+    marks(stage, 5, 3)
+    marks(stage, 5, 2)
+
+
+def _own_marks_go_back(stage: Stage) -> None:
+    stage.stores(stage.bob, MarksChanged(CHAT, 4, 4, 0, 0))
+    stage.stores(stage.bob, MarksChanged(CHAT, 4, 3, 0, 0))
+
+
+def _receipt_before_it_is_durable(stage: Stage) -> None:
+    stage.goes_well()
+    stage.witness.told(stage.ann.id, Receipt(CHAT, BOB, 1, 0))
+
+
+def _read_shown_by_who_hides_it(stage: Stage) -> None:
+    stage.goes_well()
+    stage.stores(stage.bob, MarksChanged(CHAT, 1, 1, 0, 0))
+    marks(stage, 1, 1)
+    stage.witness.told(stage.ann.id, Receipt(CHAT, BOB, 1, 1))
+
+
+def _refused_for_good(stage: Stage) -> None:
+    stage.writes()
+    stage.stores(stage.ann, Failed(CHAT, ClientId((1).to_bytes(16, "big")), Code.NOT_ALLOWED, "You may not."))
+
+
+def _refused_and_accepted(stage: Stage) -> None:
+    stage.ann.doomed = True
+    stage.writes()
+    stage.stores(stage.ann, Failed(CHAT, ClientId((1).to_bytes(16, "big")), Code.DEVICE_REVOKED, "You are not."))
+    stage.accepts()
+
+
+def _stopped_for_good(stage: Stage) -> None:
+    stage.witness.published(stage.bob, ConnectionChanged(ConnectionState.STOPPED, "Goodbye.", 1))
+
+
+def _typing_told_to_oneself(stage: Stage) -> None:
+    stage.witness.told(stage.bob.id, TypingBy(CHAT, BOB, True))
+
+
+def _numbers_begun_anew(stage: Stage) -> None:
+    stage.stores(stage.ann, EpochRenewed(Epoch(b"another!")))
+
+
+BROKEN: Final[list[tuple[type[Checker], Callable[[Stage], None]]]] = [
+    (AcceptedIsDurable, _ticked_before_it_is_durable),
+    (AcceptedIsDurable, _another_text_arrives),
+    (AcceptedIsDurable, _delivered_before_it_is_durable),
+    (AcceptedIsDurable, _position_stands_for_two),
+    (NothingIsLost, _never_arrives),
+    (NothingIsLost, _removed_and_the_notice_lost),
+    (NothingIsLost, _written_and_forgotten),
+    (NothingIsLost, _meant_for_nobody),
+    (ShownOnce, _accepted_twice),
+    (ShownOnce, _queued_twice),
+    (ShownOnce, _shown_twice),
+    (ShownOnce, _shown_and_not_stored),
+    (Order, _seq_left_out),
+    (Order, _turned_round_by_the_server),
+    (Order, _turned_round_on_a_screen),
+    (DeletedOnAck, _let_go_before_it_is_stored),
+    (DeletedOnAck, _removed_without_a_notice),
+    (DeletedOnAck, _notice_for_another_reason),
+    (ReceiptsAreTrue, _marks_go_back),
+    (ReceiptsAreTrue, _own_marks_go_back),
+    (ReceiptsAreTrue, _receipt_before_it_is_durable),
+    (ReceiptsAreTrue, _read_shown_by_who_hides_it),
+    (Finality, _refused_for_good),
+    (Finality, _refused_and_accepted),
+    (Finality, _stopped_for_good),
+    (PresenceConverges, _typing_told_to_oneself),
+    (NumbersHold, _numbers_begun_anew),
+]
+
+
+@pytest.mark.parametrize(("checker", "story"), BROKEN, ids=lambda each: each.__name__.strip("_"))
+def test_a_story_that_breaks_an_invariant_is_objected_to_under_its_name(
+    stage: Stage, checker: type[Checker], story: Callable[[Stage], None]
+) -> None:
+    story(stage)
+    assert checker.name in stage.broken
+
+
+def test_every_checker_has_a_story_that_breaks_it() -> None:
+    told = {checker for checker, _ in BROKEN}
+    elsewhere = {NothingIsLeft, RestartFinds, Bounds, Reentry, Supervision, FormerOwnersAreFenced}
+    assert set(CHECKERS) == told | elsewhere
+
+
+def test_a_receipt_that_is_not_shown_yet_is_missing(stage: Stage) -> None:
+    stage.goes_well()
+    marks(stage, 1, 0)
+    assert asked(stage, ReceiptsAreTrue) == [f"{stage.ann} sees bob in {CHAT} at (0, 0), not (1, 0)"]
+    stage.ann.receipts[CHAT, BOB] = (1, 0)
+    assert asked(stage, ReceiptsAreTrue) == []
+
+
+def register(stage: Stage) -> None:
+    for device in stage.world.devices:
+        record = DeviceRecord(device.id, device.key.public, device.name, 0, 0)
+        value = encode_account(Account(device.account, 0, device.account, (record,)))
+        stage.node.store.directory.put(b"account/" + device.account.encode(), value, lambda _: None)
+    stage.waits(1.0)
+
+
+def test_presence_that_is_not_so_is_missing_until_it_is(stage: Stage) -> None:
+    register(stage)
+    stage.connects(stage.ann)
+    stage.connects(stage.bob, foreground=False)
+    assert len(asked(stage, PresenceConverges)) == 2
+    stage.witness.published(stage.ann, PresenceChanged(BOB, True, 0, 1))
+    stage.witness.published(stage.bob, PresenceChanged(ANN, True, 0, 1))
+    assert asked(stage, PresenceConverges) == ["ann1 sees bob True on 1 devices, not False on 1"]
+    stage.witness.published(stage.ann, PresenceChanged(BOB, False, 7, 1))
+    assert asked(stage, PresenceConverges) == []
+    stage.witness.published(stage.ann, TypingChanged(CHAT, BOB, True))
+    assert asked(stage, PresenceConverges) == [f"ann1 shows bob typing in {CHAT}"]
+    stage.witness.published(stage.ann, TypingChanged(CHAT, BOB, False))
+    assert asked(stage, PresenceConverges) == []
+    assert stage.broken == set()
+
+
+def put(stage: Stage, record: object) -> None:
+    """Write a record to the disk, past the shard, which hears nothing of it."""
+    shard = shard_number(BOB)
+    stage.node.store.subscribe(lambda _: None)
+    stage.node.store.append(shard, stage.node.store._journal._owned[shard], record)  # type: ignore[arg-type]
+    stage.waits(0.1)
+
+
+def test_an_entry_is_left_until_it_is_acknowledged(stage: Stage) -> None:
+    body = encode_message(stage.message(1))
+    put(stage, Entries(shard_number(CHAT), 1, [(BOB, [stage.bob.id])], MESSAGE, CHAT, 1, ANN, 0, 0, body))
+    assert asked(stage, NothingIsLeft) == ["1 wait for bob1, by the store"]
+    stage.writes()
+    stage.accepts()
+    stage.receives()
+    (position,) = stage.witness.waiting[stage.bob.id]
+    put(stage, Acked(stage.bob.id, position, BOB))
+    assert asked(stage, NothingIsLeft) == []
+
+
+def test_a_restart_that_finds_less_than_was_durable_is_objected_to(stage: Stage) -> None:
+    body = encode_message(stage.message(1))
+    put(stage, Entries(shard_number(CHAT), 1, [(BOB, [stage.bob.id])], MESSAGE, CHAT, 1, ANN, 0, 0, body))
+    stage.node.die("lost", told=True)
+    stage.node.boot()
+    assert stage.broken == set()
+    stage.node.die("lost", told=True)
+    stage.witness.waiting[stage.bob.id][99_999] = (MESSAGE, CHAT, 2, "", b"")
+    stage.node.boot()
+    assert stage.broken == {RestartFinds.name}
+
+
+def test_the_former_owner_of_a_shard_is_objected_to(stage: Stage) -> None:
+    for checker in stage.witness.checkers:
+        if isinstance(checker, FormerOwnersAreFenced):
+            checker.written(stage.node, 1, 2, fenced=False)
+            assert stage.broken == set()
+            checker.written(stage.node, 1, 2, fenced=True)
+    assert stage.broken == {FormerOwnersAreFenced.name}
+
+
+def test_sockets_without_end_are_objected_to(stage: Stage) -> None:
+    network = stage.world.network
+    for _ in range(CONNECTIONS_OF_DEVICE_MAX):
+        network.connect("ann1", stage.ann, lambda _: None)  # type: ignore[arg-type]  # it is never called
+    stage.witness.sample()
+    assert stage.broken == set()
+    network.connect("ann1", stage.ann, lambda _: None)  # type: ignore[arg-type]
+    stage.witness.sample()
+    assert stage.broken == {Bounds.name}
+
+
+class Turns(Actor):
+    """Tells the witness of its turns, as a node's scheduler does."""
+
+    def __init__(self, stage: Stage, times: int) -> None:
+        self._stage = stage
+        self._times = times
+
+    def handle_cast(self, message: object) -> None:
+        for _ in range(self._times):
+            self._stage.witness.turned(self._stage.node, self.process)
+
+
+def runtime_of_one(actor: Actor) -> Runtime:
+    runtime = Runtime(clock=VirtualClock(), scheduler=SeededScheduler(1), tasks=InlineTasks(), mailbox_limit=1_000)
+    runtime.start(actor, name="one")
+    return runtime
+
+
+def test_a_mailbox_without_end_is_objected_to(stage: Stage) -> None:
+    runtime = runtime_of_one(Turns(stage, 0))
+    pid = runtime.whereis("one")
+    assert pid is not None
+    process = runtime._processes[pid.serial]
+    for _ in range(MAILBOX_MAX):
+        runtime.cast(pid, "more")
+    stage.witness.turned(stage.node, process)
+    assert stage.broken == set()
+    runtime.cast(pid, "more")
+    stage.witness.turned(stage.node, process)
+    assert stage.broken == {Bounds.name}
+
+
+def test_a_turn_within_a_turn_is_objected_to(stage: Stage) -> None:
+    runtime = runtime_of_one(Turns(stage, 1))
+    pid = runtime.whereis("one")
+    assert pid is not None
+    stage.witness.turned(stage.node, runtime._processes[pid.serial])
+    assert stage.broken == set()
+    runtime.cast(pid, "a turn")
+    runtime.scheduler.run_until_idle()  # type: ignore[attr-defined]  # it is a seeded one
+    assert stage.broken == {Reentry.name}
