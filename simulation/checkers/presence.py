@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.accounts.logic import decode_account
 from protocol.messages import TypingBy
 from roost.events import PresenceChanged, TypingChanged
 from simulation.witness import Checker
@@ -74,7 +73,7 @@ class PresenceConverges(Checker):
         if not device.online:
             return []
         if view is None:
-            return [f"the settings of {account} cannot be read now"]
+            return [f"nobody can say who may see {account}"]
         life, event = self._seen.get((device.id, account), (0, None))
         if event is None or life != device.life:
             return [f"{device} was told nothing of {account}"]
@@ -89,12 +88,10 @@ class PresenceConverges(Checker):
 
 
 def account_view(node: SimulatedNode, account: AccountId) -> AccountView | None:
-    """What the directory of a node says of an account; None while it cannot say."""
-    found: list[bytes | None] = []
-    if node.up:
-        node.store.directory.get(b"account/" + account.encode(), found.append, lambda error: None)
-    value = found[0] if found else None
-    return None if value is None else decode_account(value).view()
+    """What the process of an account says of it; None while there is none, which is not for long while others look."""
+    pid = node.runtime.whereis(("account", account)) if node.up else None
+    process = None if pid is None else pid._process
+    return getattr(process._actor, "_view", None) if process is not None else None
 
 
 def _present(devices: list[SimulatedDevice], view: AccountView | None) -> list[SimulatedDevice]:

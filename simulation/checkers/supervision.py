@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from actors.shard.actor import ShardActor
-from actors.shard.journal import JournalActor
 from runtime import NORMAL, SHUTDOWN
 from simulation.witness import Checker
 from supervisors import DynamicSupervisor, KeyedSupervisor, Supervisor
@@ -60,10 +58,11 @@ class _Tree:
 
     def role_of(self, node: SimulatedNode, actor: Actor) -> Role | None:
         """The place of a process that is to live for ever; None for all the others."""
-        if isinstance(actor, JournalActor):
-            return ("journal",)
-        if isinstance(actor, ShardActor):
-            return ("shards", str(actor._shard), "shard")
+        for name in actor.process._names:
+            if name == "journal":
+                return ("journal",)
+            if isinstance(name, tuple) and name[0] == "shard":
+                return ("shards", str(name[1]), "shard")
         if isinstance(actor, KeyedSupervisor):
             return self._households(node).get(id(actor))
         if isinstance(actor, DynamicSupervisor):

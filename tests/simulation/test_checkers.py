@@ -310,6 +310,9 @@ def register(stage: Stage) -> None:
         value = encode_account(Account(device.account, 0, device.account, (record,)))
         stage.node.store.directory.put(b"account/" + device.account.encode(), value, lambda _: None)
     stage.waits(1.0)
+    for device in stage.world.devices:
+        stage.node.router.account(device.account)
+    stage.waits(0.1)
 
 
 def test_presence_that_is_not_so_is_missing_until_it_is(stage: Stage) -> None:

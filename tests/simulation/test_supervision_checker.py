@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.shard.actor import ShardActor
-from actors.shard.journal import JournalActor
 from runtime import KILLED, Actor, Hooks, InlineTasks, Runtime, SeededScheduler, VirtualClock
 from simulation.checkers.supervision import RESTART_S_MAX, Supervision
 from supervisors import ChildSpec, DynamicSupervisor, KeyedSupervisor, Supervisor, SupervisorFlags
@@ -23,18 +21,8 @@ if TYPE_CHECKING:
 SHARD = 7
 
 
-class Journal(JournalActor):
-    """A journal that has nothing to do."""
-
-    def init(self) -> None:
-        pass
-
-
-class Shard(ShardActor):
-    """A shard that has nothing to do."""
-
-    def init(self) -> None:
-        pass
+class Permanent(Actor):
+    """A journal or a shard that has nothing to do."""
 
 
 class Tenant(Actor):
@@ -53,7 +41,6 @@ class Tree:
     def __init__(self, stage: Stage, strategy: Any = "rest_for_one", restart: Any = "permanent") -> None:
         self.stage = stage
         self.witness = stage.witness
-        nothing: Any = SimpleNamespace(shard=SHARD)
         rooms: dict[object, KeyedSupervisor[str]] = {
             room: KeyedSupervisor(lambda key: Tenant(), lambda key: ("tenant", key)) for room in ROOMS
         }
@@ -75,13 +62,13 @@ class Tree:
             runtime=self.runtime,
             router=SimpleNamespace(_households={SHARD: SimpleNamespace(**{str(room): rooms[room] for room in ROOMS})}),
         )
-        own = ChildSpec("shard", lambda: Shard(nothing, nothing, range(1), 1.0), restart=restart, name=("shard", SHARD))
+        own = ChildSpec("shard", Permanent, restart=restart, name=("shard", SHARD))
         tenants = [ChildSpec(room, lambda room=room: rooms[room], kind="supervisor") for room in ROOMS]  # type: ignore[misc]
         flags = SupervisorFlags(strategy, intensity=5, period_s=10)
         shard = ChildSpec(("shard", SHARD), lambda: Supervisor(flags, [own, *tenants]), kind="supervisor")
         shards = SupervisorFlags("one_for_one", intensity=10, period_s=10)
         children = [
-            ChildSpec("journal", lambda: Journal(nothing, nothing), name="journal"),
+            ChildSpec("journal", Permanent, name="journal"),
             ChildSpec("shards", lambda: Supervisor(shards, [shard]), kind="supervisor"),
             ChildSpec("connections", DynamicSupervisor, kind="supervisor"),
         ]
