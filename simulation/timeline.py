@@ -205,9 +205,13 @@ def timeline(world: World, recorder: Recorder, violation: Violation) -> Iterator
     """
     subjects = [(found["conversation"], int(found["seq"] or 0)) for found in _SUBJECT.finditer(violation.story)]
     chosen = [moment for moment in recorder.moments if _belongs(moment, subjects)]
+    if not subjects:  # a device that cannot come to rest, perhaps: what happened there
+        words = set(re.findall(r"\w+", violation.story))
+        named = words & {device.name for device in world.devices}
+        chosen = [it for it in recorder.moments if it.conversation and named & set(re.findall(r"\w+", it.text))]
     begin_s = chosen[0].time_s if chosen else 0.0
     people = {name for conversation, _ in subjects for name in conversation.split(":")}
-    devices = {device.name for device in world.devices if device.account in people}
+    devices = {device.name for device in world.devices if device.account in people or device.name in violation.story}
     around = [it for it in recorder.moments if not it.conversation and it.text.split()[0] in devices]
     lines = [(it.time_s, _line(it)) for it in [*chosen, *around] if it.time_s >= begin_s]
     lines += [(time_s, text) for time_s, text in _weather(world) if time_s >= begin_s]
