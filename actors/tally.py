@@ -1,4 +1,4 @@
-"""What happened since the node started: counts, and warnings about single accounts, for operators; no content."""
+"""What happened since the node started: counts, and warnings, for operators; no content."""
 
 from __future__ import annotations
 
@@ -52,6 +52,10 @@ class Tally:
         self.mass_blocks += 1
         fix = "ask what it sends; whoever runs this node decides whether it stays"
         self._warn("mass_blocked", account=account, by_accounts=accounts, within_s=window_s, fix=fix)
+
+    def damaged(self, why: str) -> None:
+        """A stored value cannot be read, and whoever looked for it goes on without."""
+        self._warn("damaged", why=why)
 
     def figures(self) -> dict[str, int]:
         """All counts by name, for a log line."""

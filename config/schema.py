@@ -307,7 +307,11 @@ class RatesConfig:
     )
     code_requests_per_hour: int = field(
         default=5,
-        metadata=Whole("Verification codes sent to one account address.", 1, 10_000).metadata(),
+        metadata=Whole(
+            "Codes that one network may have sent to one account address; all networks together, four times as many.",
+            1,
+            10_000,
+        ).metadata(),
     )
     code_attempts_max: int = field(
         default=5,

@@ -24,7 +24,7 @@ from actors.shard.logic import Inbound, Job, Outbound
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused
 from runtime import Pid, Reason
-from storage import Entry, ShardView
+from storage import Entry, ShardView, StoreCorruptError
 from storage.group import Committed
 from storage.records import MESSAGE, NOTICE, Accepted, Entries, Marked, Removed, Target
 
@@ -148,11 +148,19 @@ class ShardActor(LoadingActor):
             for device in message.devices:
                 self._expire(device)
         elif kind is DeviceFound and message.account is not None:
-            self._cast_queue(DeviceId(message.device), holder_of(message.account), Expire())
+            self._expire_queue(DeviceId(message.device), message.account)
 
     def _expire(self, device: bytes) -> None:
         found = answers(self.process, lambda account: DeviceFound(device, account))
         self._disk.store.directory.get(device_key(DeviceId(device)), *found)
+
+    def _expire_queue(self, device: DeviceId, value: bytes) -> None:
+        try:
+            account = holder_of(value)
+        except StoreCorruptError as error:
+            self._disk.tally.damaged(str(error))  # one record is no reason to end the whole shard, at every sweep
+            return
+        self._cast_queue(device, account, Expire())
 
     def _restore(self, view: ShardView) -> None:
         self._inbound = {source: Inbound(cursor) for source, cursor in view.cursors.items()}

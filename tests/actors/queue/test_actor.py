@@ -6,6 +6,7 @@ import pytest
 
 from actors.accounts.api import Ask
 from actors.queue.api import Attach, Flow, QueueLimits
+from actors.shard.api import device_key
 from protocol import AccountId, Code, ConversationId
 from protocol.messages import (
     NOTICE_OVER_QUOTA,
@@ -206,6 +207,19 @@ def test_a_conversation_whose_snapshot_is_corrupt_ends_and_says_so(seed: int) ->
     assert not office.runtime.is_alive(pid)
     assert {type(error) for _, error in office.crashes} == {StoreCorruptError}
     assert isinstance(office.say(ann, "ann", ANN, "ann", 1, "other chats go on"), Sent)
+
+
+def test_a_device_whose_record_is_corrupt_keeps_its_entries_and_its_shard_goes_on_sweeping(seed: int) -> None:
+    office, ann = two(seed)
+    office.employ("bob", BOB, "bob's laptop")
+    office.store.directory.put(device_key(device_of("bob's laptop")[0]), b"\xff no account", lambda _: None)
+    office.say(ann, "ann", ANN, "bob", 1, "hello", ttl_s=60)
+    bob = office.attach("bob", BOB)
+    office.wait(65.0)
+    assert office.waiting("bob", "bob's laptop") == 1
+    assert office.waiting("bob", BOB) == 0
+    assert bob.faults == []
+    assert not office.crashes
 
 
 @pytest.mark.parametrize("late", range(0, 30, 2))
