@@ -438,7 +438,7 @@ class ConnectionActor(Actor):
 
     def _pressure(self, pressure: Pressure) -> None:
         if self._session is not None:
-            self.process.cast(self._session.queue, Flow(self.process.pid, not pressure.full))
+            self._session.cast_queue(Flow(self.process.pid, not pressure.full))
         if self._pressed is not None:
             self.process.cancel(self._pressed)
             self._pressed = None

@@ -98,9 +98,9 @@ class Session:
         self.watches: dict[Ref, str] = {}
 
     def cast_queue(self, message: object) -> None:
-        """Cast to the device's queue. One that crashed has said so; one that was killed could not, so look."""
+        """Cast to the device's queue. If it is gone or has no room, the client comes back: it would wait for an ack."""
         process = self.process
-        if not process.cast(self.queue, message) and not process.runtime.is_alive(self.queue):
+        if not process.cast(self.queue, message):
             process.cast(process.pid, Fault(Code.BUSY))
 
     def wait_ms(self, operation: str) -> int:

@@ -38,7 +38,7 @@ from protocol.messages import (
     Drained,
     Receipt,
 )
-from runtime import NORMAL, Down, Pid, Reason, Ref
+from runtime import MAILBOX_FULL, NORMAL, Down, Pid, Reason, Ref
 from storage import Entry, QueueView
 from storage.records import MESSAGE, Acked
 
@@ -152,7 +152,7 @@ class QueueActor(LoadingActor):
                 self._arm_retirement()
         elif kind is Down:
             if message.ref is self._monitor:
-                self._detach(broken=message.reason is not NORMAL)
+                self._detach(broken=message.reason not in (NORMAL, MAILBOX_FULL))  # the latter was our own load
         elif kind is Retire:
             self._retire()
         elif kind is Release:

@@ -1,16 +1,18 @@
-"""What a client hears when it logs in at a bad moment, or from a network that comes too often."""
+"""What a client hears when it comes at a bad moment, or from a network that comes too often."""
 
 from __future__ import annotations
 
 import itertools
 
 from actors.accounts.api import Rate
+from actors.queue.api import Flow
 from protocol import Code
 from protocol import messages as m
 from runtime import KILLED
 from tests.actors.small_node import SmallDevice, SmallNode
 
 AT_ONCE_S = 0.1
+STEPS_MAX = 50
 
 
 def login_with_a_killed_account(steps: int) -> tuple[SmallNode, SmallDevice, bool]:
@@ -76,3 +78,18 @@ def test_a_device_that_logs_in_too_often_locks_out_no_other_device_of_its_accoun
     again[0].ask(again[0].a_login(), m.Ready)
     assert again[1].ask(again[1].a_login(), m.Closing).code == Code.RATE_LIMITED
     node.device("ann")
+
+
+def test_an_ack_for_which_the_queue_has_no_room_ends_the_connection_rather_than_stall_the_device() -> None:
+    node = SmallNode()
+    bob = node.device("bob")
+    queue = node.router.live_queue(bob.device)
+    assert queue is not None
+    bob.heard.clear()
+    bob.wire.send(m.Ack(0))
+    node.runtime.cast(bob.pid, bob.wire.data_to_send())
+    for _ in range(STEPS_MAX):
+        while node.runtime.is_alive(bob.pid) and node.runtime.cast(queue, Flow(bob.pid, open=True)):
+            pass
+        node.scheduler.step()
+    assert [closing.code for closing in bob.take(m.Closing)] == [Code.BUSY]

@@ -18,7 +18,7 @@ from protocol.messages import (
     RemoveDevice,
     Sent,
 )
-from runtime import KILLED, Pid
+from runtime import KILLED, MAILBOX_FULL, Pid, Reason
 from storage import StoreCorruptError, Table
 from storage.directory import snapshot_key
 from storage.engine import Batch
@@ -75,6 +75,18 @@ def test_a_connection_whose_mailbox_is_full_ends_before_an_ack_can_forget_what_i
     office.settle()
     assert office.waiting("bob", BOB) == 1
     assert office.attach("bob", BOB).texts == ["one"]
+
+
+@pytest.mark.parametrize(("reason", "stays"), [(MAILBOX_FULL, True), (KILLED, False)])
+def test_a_message_is_poison_only_if_connections_broke_over_it(seed: int, reason: Reason, stays: bool) -> None:
+    office, ann = two(seed)
+    office.say(ann, "ann", ANN, "bob", 1, "one")
+    for _ in range(6):
+        bob = office.attach("bob", BOB)
+        office.runtime.exit(bob.process.pid, reason)
+        office.settle()
+    assert office.attach("bob", BOB).texts == (["one"] if stays else [])
+    assert office.notices(ann) == ([] if stays else [(1, NOTICE_POISON)])
 
 
 def test_a_connection_whose_mailbox_is_full_ends_rather_than_miss_the_answer_to_a_send(seed: int) -> None:
