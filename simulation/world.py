@@ -26,7 +26,7 @@ from simulation.coverage import Coverage
 from simulation.device import SimulatedDevice
 from simulation.faults import Fault, Faults, strike
 from simulation.network import Network
-from simulation.node import LIFETIME_S_MAX, SimulatedNode, Sizes
+from simulation.node import SimulatedNode, Sizes
 from simulation.people import HABITS, STRANGER, Habit, Person
 from simulation.trap import TrappedStore
 from simulation.witness import InvariantError, Witness
@@ -241,9 +241,6 @@ class World:
             device.calm_down()
         begun_s = self.agenda.now_s
         self._go_on(self.unrest, CALM_S_MAX)
-        if any(device.doomed for device in self.devices):  # what a crash left in a removed device's queue expires
-            for node in self.nodes:
-                node.clock.offset_ms += 1000 * LIFETIME_S_MAX
         for person in self.people:
             person.look_at_everything()
         for device in self.devices:  # a receipt that was lost is healed at the next login

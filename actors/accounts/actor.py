@@ -11,6 +11,7 @@ from actors.accounts.api import (
     Ask,
     Blocked,
     CodeSender,
+    DeviceLeft,
     DeviceRevoked,
     LoggedIn,
     LoginRefused,
@@ -56,6 +57,11 @@ IDLE_S: Final = 0.25  # 10,000 quiet logins keep no account in memory, and few a
 LOGIN_RECORDED_EVERY_MS: Final = 3_600_000
 RETRY_MS: Final = 1_000
 CODE_DIGITS: Final = 6
+TELL_AGAIN_S: Final = 2.0
+
+
+class TellLeaving:
+    """The timer that speaks again to the queues of removed devices."""
 
 
 class Loaded(NamedTuple):
@@ -117,6 +123,7 @@ class AccountActor(LoadingActor):
         "_sender",
         "_sending",
         "_subscribers",
+        "_telling",
         "_view",
     )
 
@@ -136,6 +143,7 @@ class AccountActor(LoadingActor):
         self._connections: dict[DeviceId, Pid] = {}
         self._sending: dict[Ref, tuple[Ask, PendingCode]] = {}
         self._saving = 0
+        self._telling = False
         self._active = True
 
     def init(self) -> None:
@@ -155,6 +163,7 @@ class AccountActor(LoadingActor):
                 self._account = decode_account(message.value)
                 self._view = self._account.view()
             self.loaded()
+            self._tell_leaving()
         elif kind is Saved:
             self._saved(message)
         elif kind is Claimed:
@@ -165,9 +174,13 @@ class AccountActor(LoadingActor):
             self._code_travelled(message)
         elif kind is Retire:
             self._retire()
+        elif kind is TellLeaving:
+            self._telling = False
+            self._tell_leaving()
 
     def _retire(self) -> None:
-        busy = self._active or self._subscribers or self._saving or self._sending or self.process.waiting
+        busy = self._active or self._subscribers or self._saving or self._sending or self._telling
+        busy = busy or self.process.waiting
         if busy or self._codes.waits(self.process.runtime.clock.now_s()) or not self.is_loaded:
             self._active = False
             self.process.send_after(IDLE_S, Retire())
@@ -189,6 +202,8 @@ class AccountActor(LoadingActor):
             self._blocked(message.by)
         elif kind is Show:
             self.process.cast(message.asker, self._view)
+        elif kind is DeviceLeft:
+            self._left(message.device)
 
     def _save(self, account: Account, then: Callable[[], None], failed: Callable[[], None]) -> None:
         """Make a change durable; then tell everyone, and answer."""
@@ -438,15 +453,30 @@ class AccountActor(LoadingActor):
             return
 
         def removed() -> object:
-            # Whose device that was stays in the directory: what still waits for it after a crash expires by that.
-            try:
-                queue = self._router.queue(frame.device, self._id)
-                self.insist(queue, DeviceRevoked(ask.device))  # or it ends, and its connection with it
-            except UnreachableError:
-                pass  # its entries expire, each with its notice
+            self._tell_leaving()
             return Done(frame.request)
 
         self._change(ask, account.without_device(frame.device), removed)
+
+    def _tell_leaving(self) -> None:
+        """Tell the queues of removed devices, again and again until each has let go of everything."""
+        account = self._account
+        if account is None or not account.leaving:
+            return
+        for device in account.leaving:
+            try:
+                queue = self._router.queue(DeviceId(device), self._id)
+            except UnreachableError:
+                continue
+            self.insist(queue, DeviceRevoked(self.process.pid))  # or it ends, and its connection with it
+        if not self._telling:
+            self._telling = True
+            self.process.send_after(TELL_AGAIN_S, TellLeaving())
+
+    def _left(self, device: DeviceId) -> None:
+        account = self._account
+        if account is not None and device in account.leaving:
+            self._save(account.left(device), _nothing, _nothing)
 
     _requests: Final[dict[type, Any]] = {
         RequestCode: _request_code,

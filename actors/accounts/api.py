@@ -18,6 +18,7 @@ __all__ = [
     "Ask",
     "Blocked",
     "CodeSender",
+    "DeviceLeft",
     "DeviceRevoked",
     "LoggedIn",
     "LoginRefused",
@@ -104,9 +105,15 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class DeviceRevoked(msgspec.Struct, frozen=True):
-    """The device is no longer one of the account's; said to its queue."""
+    """To a queue: its device is no longer one of the account's; said again until it answers `DeviceLeft`."""
 
-    by: DeviceId
+    account: Pid
+
+
+class DeviceLeft(msgspec.Struct, frozen=True):
+    """From the queue of a revoked device: everything that waited has left, each message with its notice."""
+
+    device: DeviceId
 
 
 class Blocked(msgspec.Struct, frozen=True):

@@ -44,6 +44,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     blocked: frozenset[str] = frozenset()
     devices_version: int = 1
     blockers: tuple[tuple[str, int], ...] = ()
+    leaving: tuple[bytes, ...] = ()
 
     def view(self) -> AccountView:
         """The part that other rooms see."""
@@ -74,12 +75,18 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
         device = device_id_of(static_key)
         kept = tuple(record for record in self.devices if record.device != device)
         added = DeviceRecord(device, static_key, name, now_ms, now_ms)
-        return self._changed(devices=(*kept, added), devices_version=self.devices_version + 1)
+        leaving = self.left(device).leaving
+        return self._changed(devices=(*kept, added), devices_version=self.devices_version + 1, leaving=leaving)
 
     def without_device(self, device: DeviceId) -> Account:
-        """The account without that device."""
+        """The account without that device, which leaves: its queue has yet to let everything go with a notice."""
         kept = tuple(record for record in self.devices if record.device != device)
-        return self._changed(devices=kept, devices_version=self.devices_version + 1)
+        leaving = (*self.left(device).leaving, device)
+        return self._changed(devices=kept, devices_version=self.devices_version + 1, leaving=leaving)
+
+    def left(self, device: DeviceId) -> Account:
+        """The account, knowing that nothing waits for that device any more; not a change that others hear of."""
+        return msgspec.structs.replace(self, leaving=tuple(other for other in self.leaving if other != device))
 
     def seen(self, device: DeviceId, now_ms: int) -> Account:
         """The account with a device's last login moved to now; not a change that others hear of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from actors.accounts.api import AccountView, DeviceRevoked
+from actors.accounts.api import AccountView, DeviceLeft, DeviceRevoked
 from actors.presence.api import Appear, Vanish, last_seen_key
 from actors.queue.api import (
     Acknowledge,
@@ -439,12 +439,16 @@ class QueueActor(LoadingActor):
     def _expire(self, _: Expire) -> None:
         self._some_removals().expire()
 
-    def _revoke(self, _: DeviceRevoked) -> None:
+    def _revoke(self, message: DeviceRevoked) -> None:
         if self._connection is not None:
             self.insist(self._connection, Fault(Code.DEVICE_REVOKED))
             self._detach(broken=False)
         self._detached_s = self.process.runtime.clock.now_s()  # it stays for what was accepted before, however idle
-        self._some_removals().revoke()
+        removals = self._some_removals()
+        if not removals.revoked:
+            removals.revoke()
+        elif not removals.busy:
+            self.process.cast(message.account, DeviceLeft(self._device))
 
     def _some_removals(self) -> Removals:
         if self._removals is None:
