@@ -266,7 +266,7 @@ class Journal:
         self._last_company = company
         if self._in_flight is not None or not self._group:
             return
-        waited_s = (self._now_ms() - self._group.opened_ms) / 1000
+        waited_s = max(0, self._now_ms() - self._group.opened_ms) / 1000  # a calendar may be set back by an hour
         patience_s = self._limits.commit_patience_s
         if (
             self._closed

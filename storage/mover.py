@@ -221,10 +221,12 @@ class Mover:
             return next(position for position, so_far, _ in hot if total_bytes - so_far <= size_bytes_max // 2)
         age_ms_max = int(self._limits.hot_window_s_max * 1000)
         now_ms = self._now_ms()
-        if now_ms - hot[0][2] >= age_ms_max:
+        # Whatever is far from now is old: a calendar that was set back would keep the window until it has caught up.
+        if abs(now_ms - hot[0][2]) >= age_ms_max:
             # What is younger than half the window stays: most of it is about to be acked.
+            young_ms = age_ms_max // 2
             return next(
-                (position for position, _, at_ms in reversed(hot) if now_ms - at_ms >= age_ms_max // 2), hot[0][0]
+                (position for position, _, at_ms in reversed(hot) if abs(now_ms - at_ms) >= young_ms), hot[0][0]
             )
         return None
 

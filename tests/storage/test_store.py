@@ -116,6 +116,26 @@ def test_a_move_starts_by_age_and_leaves_what_is_young() -> None:
     assert len(desk.read()) == 2
 
 
+def test_a_calendar_that_is_set_back_holds_up_neither_a_move_nor_a_commit() -> None:
+    """Found by the simulator (seed 526): the hot window was kept until the calendar had caught up."""
+    desk = Desk(limits=StoreLimits(hot_window_s_max=30))
+    desk.append(1, entry_for(PHONE, 1))
+    desk.run()
+    desk.append(1, entry_for(PHONE, 2))
+    desk.tick()
+    desk.append(1, entry_for(PHONE, 3))  # waits behind the commit in flight
+    desk.now_ms -= 3_600_000
+    desk.committer.step()
+    assert all(delay_s <= StoreLimits().commit_patience_s for delay_s, _ in desk.timers)
+    assert desk.timers or desk.committer.waiting
+    desk.run()
+    assert len(desk.read()) == 3
+    desk.store.maintain()
+    assert desk.store.moving
+    desk.run()
+    assert desk.store.statistics().moved_entries >= 1
+
+
 def test_a_move_starts_by_size_and_keeps_half_a_window() -> None:
     desk = Desk(limits=StoreLimits(hot_window_bytes_max=40_000))
     number = 0
