@@ -68,6 +68,10 @@ STRANGER: Final = AccountId("stranger")
 HABITS: Final = (CHATTY, MOSTLY_OFFLINE, FLAPPING, PRIVATE, TIDY)
 
 
+OPEN_CHATS_MAX: Final = 12
+"""Fewer than a connection may have open."""
+
+
 class Person:
     """Somebody with an account and some devices.
 
@@ -79,6 +83,7 @@ class Person:
         chats: The conversations that they take part in.
 
     Attributes:
+        watched: The chats that they have open in the calm.
         secretive: Whether they have ever hidden something from others: then what others see is not compared.
     """
 
@@ -95,6 +100,7 @@ class Person:
         self.habit = habit
         self.devices = devices
         self.chats = chats
+        self.watched: tuple[ConversationId, ...] = ()
         self.secretive = False
         self.chance = chance_of(world.seed, f"person {account}")
         self._written = 0
@@ -165,9 +171,12 @@ class Person:
             ACTS[name](self, device)
 
     def look_at_everything(self) -> None:
-        """In the calm: each device has every chat open, and somebody looks at most of them."""
+        """In the calm: each device has as many chats open as it may, and somebody looks at most of the devices."""
+        self.watched = self.chats[:OPEN_CHATS_MAX]
         for device in self.devices:
-            for chat in self.chats:
+            for chat in self.chats[OPEN_CHATS_MAX:]:
+                device.act(lambda session, chat=chat: session.close_chat(chat))  # type: ignore[misc]
+            for chat in self.watched:
                 device.act(lambda session, chat=chat: session.open_chat(chat))  # type: ignore[misc]
             looks = self.chance.random() < 0.7
             device.act(lambda session, looks=looks: session.set_foreground(looks))  # type: ignore[misc]

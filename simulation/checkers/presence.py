@@ -23,7 +23,7 @@ __all__ = ["PresenceConverges"]
 
 
 class PresenceConverges(Checker):
-    """In the calm everybody has every chat open: each screen says of each account what is so, as far as it shows it."""
+    """In the calm everybody has chats open: each screen says of each account what is so, as far as it shows it."""
 
     name = "presence converges"
 
@@ -57,7 +57,7 @@ class PresenceConverges(Checker):
         for person in world.people:
             present = _present(self.witness.devices_of(person.account), views[person.account])
             for other in world.people:
-                if other is not person and any(person.account in chat.split(":") for chat in other.chats):
+                if other is not person and any(person.account in chat.split(":") for chat in other.watched):
                     for device in other.devices:
                         found += self._compare(device, person.account, views[person.account], present)
         for (device_id, chat, account), life in self._typing.items():
