@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from actors.accounts.api import Ask, LoggedIn, LoginRefused, RateLimiter, SignIn
 from actors.connection.api import Admission, ConnectionLimits, Drain, Ended, Origin, Pressure, Transport
+from actors.connection.pressed import Pressed
 from actors.connection.routes import ROUTES, Session
 from actors.connection.timers import CHECK, HURRY, REST, Check, Hurry, Rest, TooSlow
 from actors.conversation.api import Sender
@@ -122,7 +123,7 @@ class ConnectionActor(Actor):
         self._left = False
         self._heartbeat_s = 0
         self._heard_s = 0.0
-        self._pressed: Ref | None = None
+        self._pressed: Pressed | None = None
 
     def init(self) -> None:
         """Give the client some time to shake hands."""
@@ -187,9 +188,11 @@ class ConnectionActor(Actor):
             self.process.defer()
 
     def _sheddable(self, frame: Receipt | Presence | TypingBy) -> None:
-        """Receipts heal, presence is told again: a full socket gets messages first."""
+        """A full socket gets messages first."""
         if self._pressed is None:
             self._send(frame)
+        else:
+            self._pressed.keep(frame)
 
     def _answered(self, frame: Sent | Refused) -> None:
         """The answer to a send; that there is no such account answers a look-up, too, and costs one."""
@@ -439,11 +442,14 @@ class ConnectionActor(Actor):
     def _pressure(self, pressure: Pressure) -> None:
         if self._session is not None:
             self._session.cast_queue(Flow(self.process.pid, not pressure.full))
-        if self._pressed is not None:
-            self.process.cancel(self._pressed)
+        pressed = self._pressed
+        if pressure.full and pressed is None:
+            self._pressed = Pressed(self.process.send_after(self._limits.slow_reader_s, TooSlow()))
+        elif not pressure.full and pressed is not None:
             self._pressed = None
-        if pressure.full:
-            self._pressed = self.process.send_after(self._limits.slow_reader_s, TooSlow())
+            self.process.cancel(pressed.timer)
+            for frame in pressed.kept:
+                self._send(frame)
 
     def _ended(self, ended: Ended) -> None:
         self.process.stop(BROKEN)
