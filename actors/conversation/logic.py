@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["FullQueues", "Refusal", "authorise", "recall", "refused", "targets_of", "within_limits"]
 
 
-FULL_RETRY_MS: Final = 60_000
+FULL_RETRY_MS: Final = 15_000
 DOUBT_RETRY_MS: Final = 1_000
 NEWS_S: Final = 1.0
 """How long word of a full queue is taken for true; after that the queue is asked again."""

@@ -60,6 +60,7 @@ class Removals:
         "_disk",
         "_due",
         "_process",
+        "_retrying",
         "_router",
         "_state",
         "_sweeping",
@@ -76,8 +77,9 @@ class Removals:
         self._state = state
         self._disk = disk
         self._router = router
-        self._asked: dict[int, tuple[Entry, int]] = {}
+        self._asked: dict[str, list[tuple[Entry, int]]] = {}  # by sender, whose devices are not known yet
         self._due = False
+        self._retrying = False
         self._sweeping = False
         self.leaving: dict[int, None] = {}
         self.revoked = False
@@ -99,10 +101,13 @@ class Removals:
         if entry.kind != MESSAGE:
             self._write(entry, reason, None)
             return
-        self._asked[entry.position] = (entry, reason)
+        asked = self._asked.get(entry.sender)
+        if asked is not None:
+            asked.append((entry, reason))  # the answer that is on its way serves this one as well
+            return
+        self._asked[entry.sender] = [(entry, reason)]
         self._ask(entry.sender)
-        if len(self._asked) == 1:
-            self._process.send_after(RETRY_S, RetryRemovals())
+        self._ask_again_later()
 
     def _ask(self, account: str) -> None:
         try:
@@ -110,17 +115,22 @@ class Removals:
         except UnreachableError:
             return  # the timer asks again
 
+    def _ask_again_later(self) -> None:
+        if not self._retrying:
+            self._retrying = True
+            self._process.send_after(RETRY_S, RetryRemovals())
+
     def ask_again(self) -> None:
         """An answer was lost, or the sender's shard was away."""
+        self._retrying = False
         if self._asked:
-            for sender in dict.fromkeys(entry.sender for entry, _ in self._asked.values()):
+            for sender in self._asked:
                 self._ask(sender)
-            self._process.send_after(RETRY_S, RetryRemovals())
+            self._ask_again_later()
 
     def account_known(self, view: AccountView) -> None:
         """The devices of an account are known: whatever waited for that is done."""
-        for entry, reason in [pair for pair in self._asked.values() if pair[0].sender == view.account]:
-            del self._asked[entry.position]
+        for entry, reason in self._asked.pop(view.account, ()):
             self._write(entry, reason, view)
         if self._due and view.account == self._account:
             self._due = False

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Bounds"]
 
-MAILBOX_MAX: Final = 256
+MAILBOX_MAX: Final = 512
 """In a mailbox or in front of a process that loads: a window of 16 sends, or a page of 128 entries, from each of a few
-devices. What is always handled at once never piles up, however long a run lasts."""
+devices; or a page of 256 removals that became durable at once. What is always handled at once never piles up, however
+long a run lasts."""
 
 CONNECTIONS_OF_DEVICE_MAX: Final = 6
 """A login throws out the connection before it; beside the two there are those that never got so far, which end after

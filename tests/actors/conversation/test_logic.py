@@ -148,7 +148,7 @@ def test_a_message_is_refused_only_while_every_device_of_a_reader_is_full() -> N
     full.heard(TABLET, full=True, now_s=10.0)
     refusal, asked = full.judge(ANN, TO_BOB, 10.5)
     assert refusal is not None
-    assert (refusal.code, refusal.retry_after_ms, asked) == (Code.OVER_QUOTA, 60_000, [])
+    assert (refusal.code, refusal.retry_after_ms, asked) == (Code.OVER_QUOTA, 15_000, [])
     full.heard(TABLET, full=False, now_s=11.0)
     assert full.judge(ANN, TO_BOB, 11.0) == (None, [])
 
@@ -164,7 +164,7 @@ def test_old_word_of_a_full_queue_is_checked_before_it_is_believed_again() -> No
     full.heard(BOBS, full=True, now_s=70.1)
     refusal, asked = full.judge(ANN, TO_BOB, 70.2)
     assert refusal is not None
-    assert (refusal.retry_after_ms, asked) == (60_000, [])
+    assert (refusal.retry_after_ms, asked) == (15_000, [])
 
 
 def test_nothing_is_known_to_be_full_after_the_devices_have_changed() -> None:

@@ -125,9 +125,9 @@ class AnyAnswer(Removals):
     __slots__ = ()
 
     def account_known(self, view: AccountView) -> None:
-        for entry, reason in [pair for pair in self._asked.values() if pair[0].sender != view.account]:
-            del self._asked[entry.position]
-            self._write(entry, reason, view)
+        for sender in [sender for sender in self._asked if sender != view.account]:
+            for entry, reason in self._asked.pop(sender):
+                self._write(entry, reason, view)
         super().account_known(view)
 
 
