@@ -36,6 +36,7 @@ SOMETIMES: Final = (
     "a client dies between commit and ack",
     "a device numbers its messages anew",
     "an actor crashes in the middle of a callback",
+    "an actor dies with its mail",
     "a supervisor gives up and its own one restarts it",
     "a slow reader stops its queue",
     "a segment is lost",

@@ -63,6 +63,7 @@ class Faults:
             "disk is full": 0.7,
             "read fails": 0.7,
             "actor is killed": 6.0,
+            "fan out is lost on its way": 1.0,
             "actor crashes": 6.0,
             "supervisor is killed": 1.0,
             "shard is taken over": 0.3,
@@ -206,7 +207,20 @@ def _actor_is_killed(world: World, chance: random.Random) -> bool:
     else:
         room = chance.choice(ROOMS)
         pids = _named(node, lambda name: name == room or (isinstance(name, tuple) and name[0] == room))
-    return _kill(world, node, [pid for pid in pids if node.runtime.is_alive(pid)], chance)
+    alive = [pid for pid in pids if node.runtime.is_alive(pid)]
+    if alive and chance.random() < 0.4:
+        node.ambush(chance.choice(alive))
+        return True
+    return _kill(world, node, alive, chance)
+
+
+def _fan_out_is_lost(world: World, chance: random.Random) -> bool:
+    """A shard dies when it is about to take what another one has spread to it."""
+    node = _node(world, chance)
+    if node is None:
+        return False
+    node.ambush(None, "Spread")
+    return True
 
 
 def _named(node: SimulatedNode, wanted: Callable[[Any], bool]) -> list[Pid]:
@@ -386,6 +400,7 @@ FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "disk is full": _disk_is_full,
     "read fails": _read_fails,
     "actor is killed": _actor_is_killed,
+    "fan out is lost on its way": _fan_out_is_lost,
     "actor crashes": _actor_crashes,
     "supervisor is killed": _supervisor_is_killed,
     "shard dies again and again": _shard_dies_again_and_again,

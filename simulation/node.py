@@ -21,6 +21,7 @@ from actors.tree import MessengerLimits, Parts, connection_maker, messenger_chil
 from protocol import ServerWire, StaticKey, Ulid, device_id_of, shard_of
 from protocol.messages import Closing, Deliver, Message
 from runtime import KILLED, Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, SeededScheduler, StartError
+from runtime.mailbox import Info
 from simulation.agenda import HostClock, chance_of
 from simulation.disk import DiskCommitter, SimulatedDisk
 from simulation.trap import InjectedError, Trap, TrappedRouter
@@ -117,6 +118,8 @@ class NodeScheduler(SeededScheduler):
         self.wake()
 
     def _take_turn(self, process: Process, budget: int) -> int:
+        if self._node.caught(process):
+            self._runtime._settle()  # it dies before its turn, and what waited for it is lost
         self._node.witness.turned(self._node, process)
         return super()._take_turn(process, budget)
 
@@ -241,6 +244,7 @@ class SimulatedNode:
         self.crashes: list[BaseException] = []
         self.ended: Counter[str] = Counter()
         self._alarm_s = float("inf")
+        self._ambushed: tuple[Pid | None, str] | None = None
         self.free_space_bytes = FREE_SPACE_BYTES
 
     # Its life.
@@ -250,6 +254,7 @@ class SimulatedNode:
         if self.up:
             return
         self.life += 1
+        self._ambushed = None
         try:
             self._start()
         except (StorageError, StartError) as error:
@@ -328,6 +333,28 @@ class SimulatedNode:
             socket.vanish(told)
         self.guests.clear()
         self.runtime.close()
+
+    def ambush(self, pid: Pid | None, mail: str = "") -> None:
+        """Kill a process when next there is something from another one in its mailbox.
+
+        Args:
+            pid: Which one; None for whoever gets such mail first.
+            mail: Name of the message that it waits for; empty for any.
+        """
+        self._ambushed = (pid, mail)
+
+    def caught(self, process: Process) -> bool:
+        """A process is about to have its turn; whether it is the one, which is killed instead."""
+        if self._ambushed is None:
+            return False
+        pid, wanted = self._ambushed
+        mail = {type(item).__name__ for item in process._mailbox or () if type(item) is not Info}
+        if (pid is not None and pid != process.pid) or not mail or (wanted and wanted not in mail):
+            return False
+        self._ambushed = None
+        self.world.coverage.reached("an actor dies with its mail")
+        self.kill(process.pid)
+        return True
 
     def kill(self, pid: Pid) -> None:
         """Kill one of its processes."""

@@ -100,7 +100,7 @@ class Person:
         self.habit = habit
         self.devices = devices
         self.chats = chats
-        self.watched: tuple[ConversationId, ...] = ()
+        self.watched = chats[:OPEN_CHATS_MAX]
         self.secretive = False
         self.chance = chance_of(world.seed, f"person {account}")
         self._written = 0
@@ -146,15 +146,24 @@ class Person:
         if device is None:
             return
         chat = self.chance.choice(self.chats)
-        for _ in range(self.chance.randint(1, self.habit.burst)):
+        pause_s = self.chance.choice((0.0, 0.003, 0.02))  # some messages of a burst share a commit, others follow it
+        for index in range(self.chance.randint(1, self.habit.burst)):
             self._written += 1
             text = f"{self.account} {self._written} " + "." * self.chance.randrange(200)
             ttl_s = self.chance.choice(self.habit.ttls_s)
             flags = URGENT if self.chance.random() < 0.8 else 0
-            self._send(device, chat, encode_text(text), ttl_s, flags)
+            self._send(index * pause_s, device, chat, encode_text(text), ttl_s, flags)
 
-    def _send(self, device: SimulatedDevice, chat: ConversationId, payload: bytes, ttl_s: int, flags: int) -> None:
-        device.act(lambda session: session.send(chat, payload, ttl_s=ttl_s, flags=flags))
+    def _send(
+        self, delay_s: float, device: SimulatedDevice, chat: ConversationId, payload: bytes, ttl_s: int, flags: int
+    ) -> None:
+        def send() -> None:
+            device.act(lambda session: session.send(chat, payload, ttl_s=ttl_s, flags=flags))
+
+        if delay_s:
+            self.world.agenda.after(delay_s, send)
+        else:
+            send()
 
     def _read(self) -> None:
         device = self._device()
@@ -172,7 +181,6 @@ class Person:
 
     def look_at_everything(self) -> None:
         """In the calm: each device has as many chats open as it may, and somebody looks at most of the devices."""
-        self.watched = self.chats[:OPEN_CHATS_MAX]
         for device in self.devices:
             for chat in self.chats[OPEN_CHATS_MAX:]:
                 device.act(lambda session, chat=chat: session.close_chat(chat))  # type: ignore[misc]

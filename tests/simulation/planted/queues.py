@@ -167,7 +167,10 @@ BUGS: Final = {
         Scenario(parts=Parts(queue=StaleConnectionKept), faults=rough(client_crashes=30.0)), RESTS, EMPTY, PRESENCE
     ),
     "end of another connection taken for one's own": Bug(
-        Scenario(parts=Parts(queue=EndOfTheFormerConnection), faults=rough(client_crashes=30.0)), RESTS, EMPTY, PRESENCE
+        Scenario(parts=Parts(queue=EndOfTheFormerConnection), faults=rough(client_crashes=150.0)),
+        RESTS,
+        EMPTY,
+        PRESENCE,
     ),
     "expiry without notice": Bug(_planted(RemovedWithoutNotice), DELETED),
 }
