@@ -11,6 +11,7 @@ In reading order:
 - `scheduler`, `seeded`: who runs next, on an event loop or under a seed.
 - `timers`: any number of them on one alarm.
 - `clock`, `randomness`, `tasks`: the world as ports.
+- `foreign`, `standin`: processes of other nodes; `signals`, `distribution`: what runtimes say, and the port it goes by.
 - `hooks`, `statistics`: looking in.
 
 Invariants: messages from one actor to another keep their order. A Down arrives exactly once for each monitor, and
@@ -19,10 +20,13 @@ is dropped and counted. A message to a dead pid is dropped and counted. Mailboxe
 only the system's own messages (Down, Exit, Reply, timers, task results) pass a full one; each of those answers
 something the receiver asked for. No callback runs inside another callback of its actor, and none but `init` and
 `terminate` inside any callback at all. A name, a link and a monitor end in the same step as their process.
+What spans two nodes keeps all of this while they are linked; when the link breaks, each link, monitor and call that
+spanned it ends with `NODEDOWN`, on both sides, and nothing of the node's earlier life is heard afterwards.
 """
 
 from .actor import Actor
 from .clock import Clock, SystemClock, VirtualClock
+from .distribution import Distribution
 from .errors import (
     CallError,
     NameTakenError,
@@ -32,26 +36,43 @@ from .errors import (
     TasksFullError,
     UnhandledError,
 )
+from .foreign import Foreign
 from .hooks import Hooks, print_crash
 from .messages import Down, Exit, From, Message, NoReply, Reply, TaskDone, TaskFailed
-from .pid import Pid, Ref
+from .pid import FarRef, Named, Pid, Ref
 from .process import Process
 from .randomness import Randomness, SeededRandomness, SystemRandomness
 from .reasons import (
     KILLED,
     MAILBOX_FULL,
     NAME_TAKEN,
+    NODEDOWN,
     NOPROC,
     NORMAL,
     SHUTDOWN,
     TIMEOUT,
     Crash,
     Reason,
+    RemoteCrashError,
     Shutdown,
 )
 from .runtime import Runtime, Scheduled
 from .scheduler import LoopScheduler, Scheduler
 from .seeded import SeededScheduler
+from .signals import (
+    Answer,
+    Call,
+    Demonitor,
+    Ended,
+    ExitSignal,
+    Kind,
+    Link,
+    Monitor,
+    Signal,
+    Unlink,
+    Unlinked,
+    WhereIs,
+)
 from .statistics import Statistics
 from .tasks import InlineTasks, Tasks, ThreadTasks
 
@@ -59,22 +80,35 @@ __all__ = [
     "KILLED",
     "MAILBOX_FULL",
     "NAME_TAKEN",
+    "NODEDOWN",
     "NOPROC",
     "NORMAL",
     "SHUTDOWN",
     "TIMEOUT",
     "Actor",
+    "Answer",
+    "Call",
     "CallError",
     "Clock",
     "Crash",
+    "Demonitor",
+    "Distribution",
     "Down",
+    "Ended",
     "Exit",
+    "ExitSignal",
+    "FarRef",
+    "Foreign",
     "From",
     "Hooks",
     "InlineTasks",
+    "Kind",
+    "Link",
     "LoopScheduler",
     "Message",
+    "Monitor",
     "NameTakenError",
+    "Named",
     "NoReply",
     "Pid",
     "Process",
@@ -83,6 +117,7 @@ __all__ = [
     "Reason",
     "ReentryError",
     "Ref",
+    "RemoteCrashError",
     "Reply",
     "Runtime",
     "Scheduled",
@@ -90,6 +125,7 @@ __all__ = [
     "SeededRandomness",
     "SeededScheduler",
     "Shutdown",
+    "Signal",
     "StartError",
     "Statistics",
     "SystemClock",
@@ -100,6 +136,9 @@ __all__ = [
     "TasksFullError",
     "ThreadTasks",
     "UnhandledError",
+    "Unlink",
+    "Unlinked",
     "VirtualClock",
+    "WhereIs",
     "print_crash",
 ]

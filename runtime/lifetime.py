@@ -45,7 +45,7 @@ def start(
     if former is not None and former._actor is not None:
         raise ValueError(f"this {type(actor).__name__} runs already, as {former.pid}: start another object")
     serial = runtime._serial = runtime._serial + 1
-    pid = Pid(runtime.node, serial)
+    pid = Pid(runtime.node, serial, runtime.incarnation)
     limit = runtime.mailbox_limit if mailbox_limit is None else mailbox_limit
     process = Process(runtime, pid, actor, None if parent is None else parent.pid, limit)
     if name is not None:
@@ -136,11 +136,15 @@ def settle(runtime: Runtime) -> None:
     signals = runtime._signals
     while signals:
         target, source, reason, linked = signals.popleft()
+        if not isinstance(target, Process):
+            runtime.foreign.pass_on(target, source, reason, linked)
+            continue
         if target._actor is None:
             continue
         if linked is not None:
             if not remove_link(target, linked):
                 continue
+            runtime.foreign.retire(linked)
         elif reason is KILLED:
             end(target, KILLED)
             continue

@@ -6,14 +6,15 @@ What begins with an underscore belongs to the runtime's own files.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from .errors import ProcessEndedError
 from .mailbox import Info, Request, deliver, enqueue
 from .messages import Down, Exit, From, NoReply, Reply
 from .pid import Ref
-from .reasons import KILLED, MAILBOX_FULL, NOPROC, NORMAL
-from .ties import CallRef, MessageTimer, add_link, add_watch, forget_call, remove_link, remove_watch
+from .reasons import KILLED, MAILBOX_FULL, NORMAL
+from .signals import Kind
+from .ties import CallRef, MessageTimer, Tied, add_link, add_watch, forget_call, remove_link, remove_watch
 from .timers import Timer
 
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 
-class Process:
+class Process(Tied):
     """What an actor can do; the verbs and their meaning are Erlang's.
+
+    A pid may be that of a process on another node. What cannot reach it is answered as for a dead process, with
+    `NODEDOWN` while its node is not linked with this one (`runtime.foreign`).
 
     Attributes:
         pid: The process's address.
@@ -41,25 +45,18 @@ class Process:
         "_actor",
         "_deferred",
         "_ending",
-        "_links",
         "_mailbox",
-        "_monitors",
         "_names",
-        "_parent_linked",
         "_running",
         "_scheduler",
-        "_watchers",
         "mailbox_limit",
-        "parent",
-        "pid",
-        "runtime",
         "trap_exit",
     )
 
+    is_here: ClassVar[bool] = True
+
     def __init__(self, runtime: Runtime, pid: Pid, actor: Actor, parent: Pid | None, mailbox_limit: int) -> None:
-        self.pid = pid
-        self.runtime = runtime
-        self.parent = parent
+        super().__init__(runtime, pid, parent)
         self.trap_exit = False
         self.mailbox_limit = mailbox_limit
         self._scheduler = runtime._scheduler
@@ -68,10 +65,6 @@ class Process:
         self._ending: Reason | None = None
         self._running = False
         self._deferred = False
-        self._parent_linked = False
-        self._links: dict[Process, None] | None = None
-        self._monitors: dict[Ref, Process] | None = None
-        self._watchers: dict[Ref, Process] | None = None
         self._names: tuple[Hashable, ...] = ()
 
     def __repr__(self) -> str:
@@ -87,12 +80,17 @@ class Process:
         """Send a message that the target's `handle_cast` gets.
 
         Returns:
-            Whether it lies in the mailbox; False if the process is dead or its mailbox full (both are counted).
+            Whether it lies in the mailbox; False if the process is dead or its mailbox full (both are counted). For a
+            process on another node: whether it lies in the link's buffer.
+
+        Raises:
+            UnregisteredError: It goes to another node, and its type is not one that crosses; likewise in `send`,
+                `call` and `reply`.
         """
         # The hot path of the system, so what `enqueue` and `deliver` do stands here once more: a quarter faster.
         target = pid._process
         if target is None:
-            return self.runtime._drop(pid, message)
+            return self.runtime.foreign.post(pid, Kind.CAST, message)
         mailbox = target._mailbox
         if mailbox is None:
             target._mailbox = deque((message,))
@@ -136,10 +134,8 @@ class Process:
         self._require_life()
         target = pid._process
         if target is None:
-            ref = Ref()
-            deliver(self, Info(NoReply(ref, NOPROC)))
-            return ref
-        call = CallRef(self, target)
+            return self.runtime.foreign.call(self, pid, request, timeout_s)
+        call = CallRef(self)
         if not enqueue(target, Request(request, From(self.pid, call))):
             deliver(self, Info(NoReply(call, MAILBOX_FULL)))
             return call
@@ -152,6 +148,9 @@ class Process:
         """Answer a call, one's own or another's; an answer nobody waits for any more is dropped and counted."""
         asker = caller.pid._process
         call = caller.ref
+        if asker is None and caller.pid.node != self.runtime.node:
+            self.runtime.foreign.answer(caller, value)
+            return
         if asker is None or type(call) is not CallRef or asker._monitors is None or call not in asker._monitors:
             self.runtime._counters.late_replies += 1
             return
@@ -192,13 +191,20 @@ class Process:
             return
         if target is not None:
             add_link(self, target)
-        elif self.trap_exit:
-            deliver(self, Info(Exit(pid, NOPROC)))
+            return
+        reason = self.runtime.foreign.link(self, pid)
+        if reason is None:
+            return
+        if self.trap_exit:
+            deliver(self, Info(Exit(pid, reason)))
         else:
-            self.stop(NOPROC)
+            self.stop(reason)
 
     def unlink(self, pid: Pid) -> None:
         """Untie them: after this no exit signal of the link comes, though an Exit already in the mailbox stays."""
+        if pid.node != self.runtime.node:
+            self.runtime.foreign.unlink(self, pid)
+            return
         target = pid._process or self._linked_dead(pid)
         if target is not None:
             remove_link(self, target)
@@ -213,7 +219,7 @@ class Process:
         ref = Ref()
         target = pid._process
         if target is None:
-            deliver(self, Info(Down(ref, pid, NOPROC)))
+            self.runtime.foreign.monitor(self, pid, ref)
         else:
             add_watch(self, target, ref)
         return ref
@@ -251,6 +257,20 @@ class Process:
             self._scheduler.ready.append(self)
             if self._scheduler.asleep:
                 self._scheduler.wake()
+
+    def ask_whereis(self, node: str, name: Hashable, timeout_s: float | None = 5.0) -> Ref:
+        """Ask another node who holds a name there; the Reply's value is a pid, or None.
+
+        Args:
+            node: Which node.
+            name: The name.
+            timeout_s: How long to wait; None waits until the node is down.
+
+        Returns:
+            The reference that the Reply or NoReply carries.
+        """
+        self._require_life()
+        return self.runtime.foreign.ask_whereis(self, node, name, timeout_s)
 
     def register(self, name: Hashable) -> None:
         """Take a name; a process may have several.
@@ -310,7 +330,17 @@ class Process:
         """Count a message that `handle_info` does not know."""
         self.runtime._counters.ignored += 1
 
-    def _linked_dead(self, pid: Pid) -> Process | None:
+    def _hear_end(self, ref: Ref, pid: Pid, reason: Reason) -> None:
+        if type(ref) is CallRef:
+            self.runtime._timers.cancel(ref)
+            deliver(self, Info(NoReply(ref, reason)))
+        else:
+            deliver(self, Info(Down(ref, pid, reason)))
+
+    def _forgotten(self, watcher: Tied, ref: Ref) -> None:
+        """Nobody has to be told: both sides of the tie are here."""
+
+    def _linked_dead(self, pid: Pid) -> Tied | None:
         """The process behind a dead pid whose exit signal has not reached us yet."""
         for signal in self.runtime._signals:
             if signal[0] is self and signal[1] == pid:

@@ -61,6 +61,18 @@ class Crash(Reason):
         return f"crash: {type(self.exception).__name__}"
 
 
+class RemoteCrashError(Exception):
+    """A process of another node crashed. Only the kind of its error travels, for the text may hold what is private.
+
+    Attributes:
+        kind: Name of the exception's class there.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
 NORMAL: Final = Reason("normal")
 """The work is done. A linked process that does not trap exits lives on."""
 SHUTDOWN: Final = Reason("shutdown")
@@ -69,6 +81,8 @@ KILLED: Final = Reason("killed")
 """Sent with `exit` it cannot be trapped; seen by links and monitors it is a reason like any other."""
 NOPROC: Final = Reason("noproc")
 """There was no such process when it was linked, monitored or called."""
+NODEDOWN: Final = Reason("nodedown")
+"""Its node is not linked with this one, or the link broke: it may live or not, and nobody here can tell."""
 TIMEOUT: Final = Reason("timeout")
 """A call was not answered in time."""
 MAILBOX_FULL: Final = Reason("mailbox_full")

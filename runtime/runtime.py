@@ -10,6 +10,7 @@ from . import lifetime
 from .actor import Actor
 from .clock import Clock, SystemClock
 from .errors import CallError, TasksFullError
+from .foreign import Foreign
 from .hooks import Hooks
 from .mailbox import Info, content, deliver, enqueue
 from .messages import NoReply, Reply, TaskDone, TaskFailed
@@ -18,6 +19,7 @@ from .randomness import Randomness, SystemRandomness
 from .reasons import SHUTDOWN
 from .registry import Registry
 from .scheduler import LoopScheduler, Scheduler
+from .signals import Kind
 from .statistics import Counters, Statistics
 from .tasks import Tasks, ThreadTasks
 from .timers import Timer, TimerWheel
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from .messages import Message
     from .process import Process
     from .reasons import Reason
+    from .ties import Tied
 
 Arguments = ParamSpec("Arguments")
 
@@ -80,6 +83,7 @@ class Runtime:
 
     Args:
         node: The node's name, which its pids carry.
+        incarnation: Which life of the node this is; a node among others takes one that it never had.
         clock: Where time is read; the machine's if None.
         randomness: Where actors take chance from; the machine's if None.
         scheduler: Who runs next; a LoopScheduler on the running loop if None.
@@ -89,6 +93,8 @@ class Runtime:
 
     Attributes:
         node: As given.
+        incarnation: As given.
+        foreign: What ties these processes to those of other nodes.
         clock: As given.
         randomness: As given.
         scheduler: As given.
@@ -101,6 +107,7 @@ class Runtime:
         self,
         *,
         node: str = "local",
+        incarnation: int = 0,
         clock: Clock | None = None,
         randomness: Randomness | None = None,
         scheduler: Scheduler | None = None,
@@ -109,6 +116,7 @@ class Runtime:
         mailbox_limit: int = 10_000,
     ) -> None:
         self.node = node
+        self.incarnation = incarnation
         self.clock: Clock = clock or SystemClock()
         self.randomness: Randomness = randomness or SystemRandomness()
         self.hooks = hooks or Hooks()
@@ -119,9 +127,10 @@ class Runtime:
         self._registry = Registry()
         self._processes: dict[int, Process] = {}
         self._serial = 0
-        self._signals: deque[tuple[Process, Pid, Reason, Process | None]] = deque()
+        self._signals: deque[tuple[Tied, Pid, Reason, Tied | None]] = deque()
         self._counters = Counters()
-        self.outside = Pid(node, 0)
+        self.outside = Pid(node, 0, incarnation)
+        self.foreign = Foreign(self)
         self._scheduler.attach(self)
 
     @property
@@ -145,18 +154,18 @@ class Runtime:
     def cast(self, pid: Pid, message: Message) -> bool:
         """Send a message to `handle_cast`; False if the process is dead or its mailbox full."""
         target = pid._process
-        return self._drop(pid, message) if target is None else enqueue(target, message)
+        return self.foreign.post(pid, Kind.CAST, message) if target is None else enqueue(target, message)
 
     def send(self, pid: Pid, message: Message) -> bool:
         """Send a message to `handle_info`; False if the process is dead or its mailbox full."""
         target = pid._process
-        return self._drop(pid, message) if target is None else enqueue(target, Info(message))
+        return self.foreign.post(pid, Kind.SEND, message) if target is None else enqueue(target, Info(message))
 
     def cast_sheddable(self, pid: Pid, message: Message) -> bool:
         """Cast what may be lost under load: refused, and counted, above half the mailbox limit."""
         target = pid._process
         if target is None:
-            return self._drop(pid, message)
+            return self.foreign.post(pid, Kind.SHEDDABLE, message)
         if target._mailbox is not None and len(target._mailbox) >= target.mailbox_limit // 2:
             self._counters.shed += 1
             return False
@@ -214,8 +223,11 @@ class Runtime:
         return self._registry.names()
 
     def is_alive(self, pid: Pid) -> bool:
-        """Whether the process lives at this moment."""
-        return pid._process is not None
+        """Whether the process lives at this moment.
+
+        Of a process on another node only this is known: whether that life of its node is linked with this one.
+        """
+        return pid._process is not None or self.foreign.unreachable(pid) is None
 
     def exit(self, pid: Pid, reason: Reason) -> None:
         """Send a process an exit signal from outside; see `Process.exit`."""
@@ -272,9 +284,11 @@ class Runtime:
 
     def _signal(self, pid: Pid, source: Pid, reason: Reason) -> None:
         target = pid._process
-        if target is not None:
-            self._signals.append((target, source, reason, None))
-            self._scheduler.wake_for_signals()
+        if target is None:
+            self.foreign.exit(pid, source, reason)
+            return
+        self._signals.append((target, source, reason, None))
+        self._scheduler.wake_for_signals()
 
     def _task(self, pid: Pid, function: Callable[..., object], args: tuple[object, ...]) -> Ref:
         ref = Ref()

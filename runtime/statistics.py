@@ -24,6 +24,7 @@ class Statistics:
         late_replies: Answers that came after their call had ended.
         ignored: Messages that no `handle_info` knew.
         hook_failures: Hooks that raised.
+        stale: Messages, answers and signals for an earlier life of a node, all of them dropped.
     """
 
     processes: int
@@ -40,6 +41,7 @@ class Statistics:
     late_replies: int
     ignored: int
     hook_failures: int
+    stale: int
 
 
 @dataclass(slots=True)
@@ -56,3 +58,4 @@ class Counters:
     late_replies: int = 0
     ignored: int = 0
     hook_failures: int = 0
+    stale: int = 0

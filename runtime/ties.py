@@ -2,14 +2,17 @@
 
 A link is kept on both sides. The link of a child to its parent is a flag on the child, because every supervised
 process has it and a dictionary would cost it 200 bytes.
+
+Either side may be a process of another node, for which a stand-in (`standin`) keeps the ties here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
 
 from .mailbox import Info, deliver
-from .messages import Down, NoReply
+from .messages import NoReply
 from .reasons import TIMEOUT
 from .timers import Timer
 
@@ -18,17 +21,49 @@ if TYPE_CHECKING:
     from .pid import Pid, Ref
     from .process import Process
     from .reasons import Reason
+    from .runtime import Runtime
+
+
+class Tied(ABC):
+    """Whoever can be linked and monitored: a process of this runtime, or the stand-in of one elsewhere.
+
+    Attributes:
+        pid: Its address.
+        runtime: The runtime that keeps these ties.
+        parent: The process that started it.
+        is_here: Whether it is a process of this runtime.
+    """
+
+    __slots__ = ("_links", "_monitors", "_parent_linked", "_watchers", "parent", "pid", "runtime")
+
+    is_here: ClassVar[bool]
+
+    def __init__(self, runtime: Runtime, pid: Pid, parent: Pid | None) -> None:
+        self.pid = pid
+        self.runtime = runtime
+        self.parent = parent
+        self._parent_linked = False
+        self._links: dict[Tied, None] | None = None
+        self._monitors: dict[Ref, Tied] | None = None
+        self._watchers: dict[Ref, Tied] | None = None
+
+    @abstractmethod
+    def _hear_end(self, ref: Ref, pid: Pid, reason: Reason) -> None:
+        """What was watched has ended; the tie is gone already."""
+
+    @abstractmethod
+    def _forgotten(self, watcher: Tied, ref: Ref) -> None:
+        """A watcher does not want to hear any more."""
 
 
 class CallRef(Timer):
     """A call that waits for its answer, and the timer that ends the waiting."""
 
-    __slots__ = ("caller", "target")
+    __slots__ = ("caller",)
 
-    def __init__(self, caller: Process, target: Process) -> None:
+    def __init__(self, caller: Process) -> None:
         super().__init__()
         self.caller = caller
-        self.target = target
 
     def fire(self) -> None:
         """The time is over: the caller learns it, and a late answer will find no call."""
@@ -53,19 +88,19 @@ class MessageTimer(Timer):
             deliver(target, Info(self.message))
 
 
-def add_link(one: Process, other: Process) -> None:
+def add_link(one: Tied, other: Tied) -> None:
     """Tie the fates of two living processes."""
     _add_half(one, other)
     _add_half(other, one)
 
 
-def remove_link(one: Process, other: Process) -> bool:
+def remove_link(one: Tied, other: Tied) -> bool:
     """Untie them; returns whether they were tied."""
     _remove_half(other, one)
     return _remove_half(one, other)
 
 
-def links_of(process: Process) -> list[Process]:
+def links_of(process: Tied) -> list[Tied]:
     """Everyone the process is linked to, the parent first, then in order of linking."""
     linked = list(process._links) if process._links else []
     if process._parent_linked and process.parent is not None and process.parent._process is not None:
@@ -73,7 +108,7 @@ def links_of(process: Process) -> list[Process]:
     return linked
 
 
-def _add_half(holder: Process, other: Process) -> None:
+def _add_half(holder: Tied, other: Tied) -> None:
     if other.pid is holder.parent:
         holder._parent_linked = True
     elif holder._links is None:
@@ -82,7 +117,7 @@ def _add_half(holder: Process, other: Process) -> None:
         holder._links[other] = None
 
 
-def _remove_half(holder: Process, other: Process) -> bool:
+def _remove_half(holder: Tied, other: Tied) -> bool:
     if other.pid is holder.parent:
         was_linked = holder._parent_linked
         holder._parent_linked = False
@@ -96,7 +131,7 @@ def _remove_half(holder: Process, other: Process) -> bool:
     return True
 
 
-def add_watch(watcher: Process, target: Process, ref: Ref) -> None:
+def add_watch(watcher: Tied, target: Tied, ref: Ref) -> None:
     """Let a living watcher hear of a living target's end."""
     if watcher._monitors is None:
         watcher._monitors = {}
@@ -106,11 +141,11 @@ def add_watch(watcher: Process, target: Process, ref: Ref) -> None:
     target._watchers[ref] = watcher
 
 
-def remove_watch(watcher: Process, ref: Ref) -> bool:
-    """Let it hear no more; returns whether the monitor was still waiting."""
+def untie_watch(watcher: Tied, ref: Ref) -> Tied | None:
+    """Take a monitor off both sides; returns whom it watched, or None if it was not waiting."""
     monitors = watcher._monitors
     if monitors is None or ref not in monitors:
-        return False
+        return None
     target = monitors.pop(ref)
     if not monitors:
         watcher._monitors = None
@@ -119,6 +154,16 @@ def remove_watch(watcher: Process, ref: Ref) -> bool:
         watchers.pop(ref, None)
         if not watchers:
             target._watchers = None
+    return target
+
+
+def remove_watch(watcher: Tied, ref: Ref) -> bool:
+    """Let it hear no more; returns whether the monitor was still waiting."""
+    target = untie_watch(watcher, ref)
+    if target is None:
+        return False
+    if not target.is_here:
+        target._forgotten(watcher, ref)
     return True
 
 
@@ -128,20 +173,16 @@ def forget_call(call: CallRef) -> None:
     call.caller.runtime._timers.cancel(call)
 
 
-def tell_watchers(process: Process, reason: Reason) -> None:
+def tell_watchers(process: Tied, reason: Reason) -> None:
     """Send each watcher of an ended process its one Down, or its one NoReply."""
     watchers = process._watchers
     process._watchers = None
     for ref, watcher in (watchers or {}).items():
-        remove_watch(watcher, ref)
-        if type(ref) is CallRef:
-            watcher.runtime._timers.cancel(ref)
-            deliver(watcher, Info(NoReply(ref, reason)))
-        else:
-            deliver(watcher, Info(Down(ref, process.pid, reason)))
+        untie_watch(watcher, ref)
+        watcher._hear_end(ref, process.pid, reason)
 
 
-def stop_watching(process: Process) -> None:
+def stop_watching(process: Tied) -> None:
     """Take back every monitor and call of a process that ends."""
     for ref in tuple(process._monitors or ()):
         remove_watch(process, ref)
