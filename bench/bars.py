@@ -54,6 +54,10 @@ BARS = (
     Bar("login: CPU", "us CPU", 600, 350),
     Bar("restart: first client served", "s", 5, 1, wall=True),
     Bar("crash: accepted messages lost in 20 kills", "messages", 0, 0),
+    Bar("remote: message between two nodes, sender", "us CPU", 6, 4),
+    Bar("remote: message between two nodes, receiver", "us CPU", 6, 4),
+    Bar("remote: end of a killed process told", "s", 0.5, 0.1),
+    Bar("remote: end of a silent node told", "s", 4, 4),
 )
 """The messenger's, in the order of the table."""
 

@@ -46,7 +46,7 @@ from .ties import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
     from .distribution import Distribution
     from .messages import Message
@@ -78,6 +78,11 @@ class Foreign:
         for node in tuple(self._standins):
             self.node_down(node)
         self._distribution = distribution
+
+    @property
+    def linked(self) -> Mapping[str, int]:
+        """The nodes that are linked now, each with the life it is in."""
+        return {} if self._distribution is None else self._distribution.incarnations
 
     def tied(self, node: str) -> int:
         """How many processes of a node are tied to some of this one."""

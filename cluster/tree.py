@@ -1,0 +1,66 @@
+"""The actors of a node in a cluster: membership, links, groups, and their supervisor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cluster.groups import GROUPS, Groups, register_group_messages
+from cluster.links import LINKS, Links
+from cluster.membership import MEMBERSHIP, Membership, NodeDown, NodeRefused, NodeUp
+from runtime import Named, Runtime
+from supervisors import ChildSpec, Supervisor, SupervisorFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cluster.links import LinkLimits
+    from cluster.network import Network
+    from cluster.peers import Identity
+    from cluster.table import MessageTable
+
+__all__ = ["cluster_supervisor"]
+
+MAILBOX_LIMIT: Final = 1_000_000
+"""What connections and other nodes tell is bounded by their own limits, and none of it may be refused."""
+
+
+def cluster_supervisor(
+    runtime: Runtime,
+    me: Identity,
+    table: MessageTable,
+    network: Network,
+    *,
+    observer: Callable[[NodeUp | NodeDown | NodeRefused], object] | None = None,
+    limits: LinkLimits | None = None,
+) -> Supervisor:
+    """The supervisor that makes a runtime a node of a cluster once it is started.
+
+    Args:
+        runtime: The runtime; its node and incarnation are those of `me`.
+        me: Who we are, and who the others are.
+        table: Which messages cross; those of the groups are added.
+        network: Where connections come from.
+        observer: Also told of each change, for logs.
+        limits: Times and bounds.
+    """
+    register_group_messages(table)
+    membership = Named(runtime.node, MEMBERSHIP)
+
+    def changed(change: NodeUp | NodeDown | NodeRefused) -> None:
+        runtime.cast(membership, change)
+        if observer is not None:
+            observer(change)
+
+    return Supervisor(
+        SupervisorFlags("one_for_one"),
+        [
+            ChildSpec("membership", Membership, name=MEMBERSHIP),
+            ChildSpec("groups", Groups, name=GROUPS, mailbox_limit=MAILBOX_LIMIT),
+            ChildSpec(
+                "links",
+                lambda: Links(me, table, network, changed, limits),
+                name=LINKS,
+                mailbox_limit=MAILBOX_LIMIT,
+            ),
+        ],
+    )
