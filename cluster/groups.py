@@ -71,7 +71,8 @@ class Left:
 def register_group_messages(table: MessageTable) -> None:
     """Let the actors of all nodes talk to each other; the three highest numbers are theirs."""
     for tag, kind in enumerate((Discover, Joined, Left), 65_533):
-        table.register(kind, tag)
+        if table.type_of(tag) is not kind:
+            table.register(kind, tag)
 
 
 class Groups(Actor):

@@ -254,9 +254,14 @@ class Links(Actor):
             self._dial_if_due(peer, now_s)
 
     def _accept(self, connection: Connection) -> None:
-        if len(self._channels) - len(self._linked) >= self._limits.waiting_max:
-            connection.close()
-            return
+        """Hear a dialler out; where too many are being heard, the one that has taken longest goes.
+
+        So strangers that say nothing cannot keep a node out: its handshake takes milliseconds.
+        """
+        waiting = [channel for channel in self._channels.values() if not (channel.is_up or channel.session.is_dialler)]
+        if len(waiting) >= self._limits.waiting_max:
+            sentence = f"{len(waiting)} others dialled {self._me.name} at once; dial again."
+            self._end(waiting[0], LinkError(LinkCode.TOO_SLOW, sentence))
         self._open(connection, Session(self._me, None, self._random_bytes))
 
     def _open(self, connection: Connection, session: Session) -> Channel:

@@ -12,6 +12,8 @@ from protocol.frames import LENGTH_SIZE_BYTES
 
 __all__ = ["Outbound"]
 
+FRAME_OVERHEAD_BYTES: Final = 64
+"""What a waiting frame takes beside its bytes, so that many small ones are bounded, too."""
 _SHED: Final = b""
 
 
@@ -19,7 +21,7 @@ class Outbound:
     """Frames that wait, each with its length before it.
 
     Args:
-        size_bytes_max: The limit.
+        size_bytes_max: The limit, with what the frames take beside their bytes.
 
     Attributes:
         size_bytes: What waits now.
@@ -37,10 +39,10 @@ class Outbound:
 
     def put(self, frame: bytes) -> bool:
         """Take a message's frame; returns whether there was room."""
-        size = self.size_bytes + len(frame)
+        size = self.size_bytes + len(frame) + FRAME_OVERHEAD_BYTES
         if size > self._limit:
             self._shed()
-            size = self.size_bytes + len(frame)
+            size = self.size_bytes + len(frame) + FRAME_OVERHEAD_BYTES
             if size > self._limit:
                 return False
         self.size_bytes = size
@@ -49,16 +51,17 @@ class Outbound:
 
     def put_sheddable(self, frame: bytes) -> bool:
         """Take the frame of a message that may be lost under load; returns whether there was room."""
-        if self.size_bytes + len(frame) > self._limit // 2:
+        if self.size_bytes + len(frame) + FRAME_OVERHEAD_BYTES > self._limit // 2:
             return False
         self._sheddable.append(len(self._frames))
         return self.put(frame)
 
     def put_owed(self, frame: bytes) -> bool:
         """Take a frame that must not be dropped; False means that the link has to end."""
-        if self.size_bytes + len(frame) > 2 * self._limit:
+        size = self.size_bytes + len(frame) + FRAME_OVERHEAD_BYTES
+        if size > 2 * self._limit:
             return False
-        self.size_bytes += len(frame)
+        self.size_bytes = size
         self._frames.append(len(frame).to_bytes(LENGTH_SIZE_BYTES, "big") + frame)
         return True
 
@@ -72,7 +75,7 @@ class Outbound:
 
     def _shed(self) -> None:
         for index in self._sheddable:
-            self.size_bytes -= len(self._frames[index]) - LENGTH_SIZE_BYTES
+            self.size_bytes -= len(self._frames[index]) - LENGTH_SIZE_BYTES + FRAME_OVERHEAD_BYTES
             self._frames[index] = _SHED
         self.shed += len(self._sheddable)
         self._sheddable.clear()

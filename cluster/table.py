@@ -135,7 +135,7 @@ class Passport:
         Raises:
             ValueError: It is neither.
         """
-        if type(value) is list and len(value) == 2 and issubclass(Pid, kind):
+        if kind in (Pid, Named) and type(value) is list and len(value) == 2:
             return Named(str(value[0]), name_of(value[1]))
         node, incarnation, number = value
         if type(node) is not str or type(incarnation) is not int or type(number) is not int:

@@ -67,6 +67,7 @@ _CALL: Final = CallFrame.__struct_config__.tag
 _CALL_NAMED: Final = CallNamedFrame.__struct_config__.tag
 _ANSWER: Final = AnswerFrame.__struct_config__.tag
 _KINDS: Final = tuple(Kind)
+_UNREADABLE_ERRORS: Final = (KeyError, ValueError, TypeError, RecursionError)
 _REASONS: Final = {
     reason.name: reason
     for reason in (MAILBOX_FULL, NAME_TAKEN, NODEDOWN, NOPROC, NORMAL, SHUTDOWN, TIMEOUT, UNREADABLE)
@@ -175,7 +176,7 @@ class Translation:
         """A message for a process has come."""
         try:
             message = self._codec.decode(frame.type, frame.message)
-        except (KeyError, ValueError, TypeError):
+        except _UNREADABLE_ERRORS:
             self.unreadable += 1
             return
         here = self._foreign.pid(self._node, self._incarnation, frame.target)
@@ -194,21 +195,20 @@ class Translation:
             try:
                 target = Named(self._node, name_of(frame.name))
                 message = self._codec.decode(frame.type, frame.message)
-            except (KeyError, ValueError, TypeError):
+            except _UNREADABLE_ERRORS:
                 self.unreadable += 1
                 return
             foreign.receive_post(target, _KINDS[frame.kind], message)
             return
         try:
             signal = self._signal_of(node, incarnation, frame)
-        except (KeyError, ValueError, TypeError):
+        except _UNREADABLE_ERRORS:
             self.unreadable += 1
             if isinstance(frame, (CallFrame, CallNamedFrame)):
                 caller = foreign.pid(node, incarnation, frame.caller)
                 foreign.carry(caller, Ended(caller, frame.number, UNREADABLE))
             return
-        if signal is not None:
-            foreign.receive(node, signal)
+        foreign.receive(node, signal)
 
     def _checked(self, items: tuple[object, ...], message: Message) -> bytes:
         try:
@@ -225,7 +225,7 @@ class Translation:
     def _message(self, tag: int, body: Raw) -> Message:
         return self._codec.decode(tag, body)
 
-    def _signal_of(self, node: str, incarnation: int, frame: LinkFrame) -> Signal | None:
+    def _signal_of(self, node: str, incarnation: int, frame: LinkFrame) -> Signal:
         here = self._here
 
         def there(serial: int) -> Pid:
@@ -256,4 +256,5 @@ class Translation:
                 return Unlinked(there(source), here(target))
             case ExitFrame(source, target, reason, linked):
                 return ExitSignal(there(source), here(target), read_reason(reason), linked)
-        return None
+            case _:
+                raise TypeError(f"{type(frame).__name__} is no word of a runtime")

@@ -121,8 +121,8 @@ def test_a_peer_whose_link_was_full_is_told_everything_anew(seed: int) -> None:
     sender, far = world.puppet("a"), world.puppet("b")
     pid = world.seen("a", far.pid)
     world.block("a", "b")
-    while world.runtimes["a"].statistics().refused < 10:
-        world.play(sender, lambda process: [process.cast(pid, 1) for _ in range(1000)])
+    for _ in range(60):
+        world.play(sender, lambda process: [process.cast(pid, bytes(10)) for _ in range(1000)])
     world.groups("a").join("office", sender.pid)
     world.settle()
     world.blocked.clear()

@@ -37,10 +37,10 @@ def test_at_the_limit_what_may_be_shed_makes_room_and_then_messages_are_refused(
     outbound = Outbound(LIMIT)
     assert outbound.put_sheddable(bytes(400))
     assert not outbound.put_sheddable(bytes(200))
-    assert outbound.put(bytes(600))
+    assert outbound.put(bytes(400))
     assert outbound.put(bytes(300))
     assert outbound.shed == 1
-    assert not outbound.put(bytes(101))
+    assert not outbound.put(bytes(109))
     assert outbound.put_owed(bytes(1_000))
     assert not outbound.put_owed(bytes(200))
 

@@ -9,7 +9,8 @@ import pytest
 
 from cluster import MessageTable, MessageTooLargeError, UnregisteredError
 from cluster.frames import FRAME_SIZE_BYTES_MAX
-from runtime import Crash, Named
+from cluster.table import MessageCodec, Passport
+from runtime import Crash, FarRef, Named, Pid, Ref
 from tests.cluster.messages import Newer, Note, Stranger, registered
 from tests.cluster.world import World
 from tests.runtime.cast import Box
@@ -127,3 +128,25 @@ def test_a_class_with_a_field_that_cannot_cross_is_refused_when_it_is_registered
 def test_a_newer_type_is_sent_to_whoever_speaks_the_newer_version() -> None:
     table = registered(MessageTable())
     assert table.tag_of(Newer, 2) == 19
+
+
+class Many(msgspec.Struct):
+    """Values of the types that stand for something."""
+
+    pid: Pid
+    named: Named
+    ref: Ref
+
+
+def test_each_kind_of_address_is_a_field_of_its_own(seed: int) -> None:
+    world = World(seed)
+    table = MessageTable()
+    table.register(Many, 16)
+    runtime = world.runtimes["a"]
+    codec = MessageCodec(table, Passport(runtime.foreign, "a", runtime.incarnation))
+    said = Many(Pid("b", 1, 2), Named("b", "office"), FarRef("b", 1, 2))
+    assert codec.decode(16, msgspec.Raw(codec.encode(said))) == said
+    for wrong in ([["b", "x"], ["b", 1, 2], ["b", 1, 2]], [["b", 1, 2], ["b", "x"], ["b", 1]], [1, 2, 3]):
+        body = msgspec.msgpack.encode(dict(zip(("pid", "named", "ref"), wrong, strict=True)))
+        with pytest.raises(ValueError, match=r"Expected|stands|values|unpack"):
+            codec.decode(16, msgspec.Raw(body))

@@ -15,13 +15,16 @@ from runtime import (
     Answer,
     Crash,
     Down,
+    Ended,
     Exit,
+    FarRef,
     Foreign,
     From,
     Kind,
     Named,
     NoReply,
     Pid,
+    Ref,
     Reply,
 )
 from tests.runtime.cast import Box, Stage, boom
@@ -297,3 +300,52 @@ def test_demonitor_and_the_end_of_a_watcher_are_told_to_the_other_node(web: Web)
     web.play(near, lambda process: process.stop())
     assert far.process._watchers is None
     assert web.runtimes["a"].foreign.tied("b") == web.runtimes["b"].foreign.tied("a") == 0
+
+
+def test_an_answer_under_a_reference_that_nobody_elsewhere_made_is_late(web: Web) -> None:
+    near, far, _ = pair(web)
+    web.play(far, lambda process: process.reply(From(web.seen("b", near.pid), Ref()), 1))
+    assert near.heard == []
+    assert late(web, "b") == 1
+
+
+def test_an_end_that_another_node_tells_of_is_not_believed(seed: int) -> None:
+    web = Web(seed, "abc")
+    near, _, pid = pair(web)
+    box = Box()
+    web.play(near, box.of(lambda process: process.monitor(pid)))
+    foreign = web.runtimes["a"].foreign
+    foreign.receive("c", Ended(near.pid, foreign.number_of(box.value), NOPROC))
+    web.settle()
+    assert near.heard == []
+
+
+def test_addresses_and_references_show_what_they_are() -> None:
+    assert [repr(value) for value in (Pid("a", 1, 2), Named("b", "office"), FarRef("c", 1, 9))] == [
+        "<a.1>",
+        "<b.'office'>",
+        "<FarRef c.9>",
+    ]
+    assert Named("a", "x") != Pid("a", -1)
+    assert Pid("a", -1) != Named("a", "x")
+    assert FarRef("a", 1, 2) != "a"
+
+
+def test_no_process_is_linked_to_a_name(web: Web) -> None:
+    near, _ = web.puppet("a", trap_exit=True), web.puppet("b", name="office")
+    web.play(near, lambda process: process.link(Named("b", "office")))
+    web.play(near, lambda process: process.exit(Named("b", "office"), KILLED))
+    assert near.heard == [Exit(Named("b", "office"), NOPROC)]
+
+
+def test_an_unlink_twice_at_once_is_confirmed_twice(web: Web) -> None:
+    near, far, pid = pair(web, trap_exit=True)
+
+    def back_and_forth(process: Process) -> None:
+        for _ in range(2):
+            process.link(pid)
+            process.unlink(pid)
+
+    web.play(near, back_and_forth)
+    assert web.runtimes["a"].foreign.tied("b") == web.runtimes["b"].foreign.tied("a") == 0
+    assert far.process._links is None
