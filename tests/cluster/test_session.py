@@ -47,7 +47,7 @@ def frame(value: object) -> bytes:
 
 
 def exchange(one: Session, other: Session) -> list[LinkFrame]:
-    """Let bytes go to and fro until both are quiet; what the two heard."""
+    """Let bytes go both ways until both are quiet; what the two heard."""
     heard: list[LinkFrame] = []
     while True:
         to_other, to_one = one.data_to_send(), other.data_to_send()
