@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import stat
+import sys
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cluster.network import Accepted, DialFailed, Dialled, Lost, Received, Writable
@@ -29,6 +30,8 @@ UNWRITTEN_SIZE_BYTES_MAX: Final = 1 << 18
 
 _TCP: Final = re.compile(r"tcp://(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[^:/\[\]]+)):(?P<port>\d{1,5})")
 _UNIX: Final = "unix:"
+_KEPT: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The path belongs to the bound socket, which outlives a restart of the links; Python 3.13 would remove it."""
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -90,7 +93,7 @@ def _listening(listening: socket.socket, address: tuple[str, int] | str) -> sock
 class _NodeSocket(asyncio.Protocol):
     """One socket to another node; the links' `Connection`."""
 
-    __slots__ = ("_accepted", "_is_open", "_tell", "_transport", "_unread", "is_full")
+    __slots__ = ("_accepted", "_gone", "_is_open", "_tell", "_transport", "_unread", "is_full")
 
     _transport: asyncio.Transport
 
@@ -98,6 +101,7 @@ class _NodeSocket(asyncio.Protocol):
         self._tell = tell
         self._accepted = accepted
         self._is_open = True
+        self._gone = False
         self._unread = 0
         self.is_full = False
 
@@ -125,12 +129,14 @@ class _NodeSocket(asyncio.Protocol):
             self._tell(Writable(self))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._gone = True
         if self._is_open:
             self._is_open = False
             self._tell(Lost(self, "it was closed" if exc is None else str(exc)))
 
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        if self._is_open and not self._transport.is_closing():  # uvloop raises where asyncio would warn
+            self._transport.write(data)
 
     def taken(self, size_bytes: int) -> None:
         was_full = self._unread > UNREAD_SIZE_BYTES_MAX
@@ -142,7 +148,12 @@ class _NodeSocket(asyncio.Protocol):
         if self._is_open:
             self._is_open = False
             self._transport.close()
-            asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
+            asyncio.get_running_loop().call_later(LINGER_S, self._abort)
+
+    def _abort(self) -> None:
+        """End what has not been written in time."""
+        if not self._gone:
+            self._transport.abort()
 
 
 class SocketNetwork:
@@ -190,7 +201,7 @@ class SocketNetwork:
             return _NodeSocket(tell, accepted=True)
 
         if listening.family == socket.AF_UNIX:
-            self._server = await loop.create_unix_server(accepted, sock=listening, backlog=BACKLOG)
+            self._server = await loop.create_unix_server(accepted, sock=listening, backlog=BACKLOG, **_KEPT)
         else:
             self._server = await loop.create_server(accepted, sock=listening, backlog=BACKLOG)
 

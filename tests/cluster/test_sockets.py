@@ -9,10 +9,12 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 
 from cluster import (
     Identity,
@@ -41,6 +43,15 @@ if TYPE_CHECKING:
     from runtime import From, Message, Pid
 
 Change = NodeUp | NodeDown | NodeRefused
+
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Each test runs on both loops."""
+    return asyncio.run if request.param == "asyncio" else uvloop.run
 
 
 class Ear(Actor):
@@ -133,7 +144,7 @@ def seen(node: Node, pid: Pid) -> Pid:
 
 
 @async_kinds
-def test_two_runtimes_talk_over_real_sockets(kind: str, tmp_path: Path) -> None:
+def test_two_runtimes_talk_over_real_sockets(kind: str, run: Run, tmp_path: Path) -> None:
     async def play() -> None:
         at_a, at_b = addresses(kind, tmp_path)
         a, b = Node("a", at_a, {"b": at_b}), Node("b", at_b, {"a": at_a})
@@ -149,10 +160,10 @@ def test_two_runtimes_talk_over_real_sockets(kind: str, tmp_path: Path) -> None:
                     await asyncio.sleep(0)
             assert [(await b.hear()).number for _ in range(5_000)] == list(range(5_000))
 
-    asyncio.run(play())
+    run(play())
 
 
-def test_a_node_that_stops_says_so_and_one_that_comes_back_is_up_again(tmp_path: Path) -> None:
+def test_a_node_that_stops_says_so_and_one_that_comes_back_is_up_again(run: Run, tmp_path: Path) -> None:
     async def play() -> None:
         at_a, at_b = addresses("tcp", tmp_path)
         a, b = Node("a", at_a, {"b": at_b}), Node("b", at_b, {"a": at_a})
@@ -169,10 +180,10 @@ def test_a_node_that_stops_says_so_and_one_that_comes_back_is_up_again(tmp_path:
                 assert isinstance(second, NodeUp)
                 assert first.incarnation != second.incarnation
 
-    asyncio.run(play())
+    run(play())
 
 
-def test_one_side_may_dial_alone(tmp_path: Path) -> None:
+def test_one_side_may_dial_alone(run: Run, tmp_path: Path) -> None:
     async def play() -> None:
         at_a, _ = addresses("unix", tmp_path)
         a, b = Node("a", at_a, {"b": None}), Node("b", None, {"a": at_a})
@@ -180,10 +191,10 @@ def test_one_side_may_dial_alone(tmp_path: Path) -> None:
             assert isinstance(await a.until(NodeUp), NodeUp)
             assert isinstance(await b.until(NodeUp), NodeUp)
 
-    asyncio.run(play())
+    run(play())
 
 
-def test_a_wrong_key_and_a_stranger_are_refused_and_junk_harms_nobody(tmp_path: Path) -> None:
+def test_a_wrong_key_and_a_stranger_are_refused_and_junk_harms_nobody(run: Run, tmp_path: Path) -> None:
     async def play() -> None:
         at_a, at_b = addresses("tcp", tmp_path)
         a = Node("a", at_a, {"b": at_b, "c": None})
@@ -201,10 +212,10 @@ def test_a_wrong_key_and_a_stranger_are_refused_and_junk_harms_nobody(tmp_path: 
             c.runtime.cast(Named("a", "ear"), Note("still here"))
             assert await a.hear() == Note("still here")
 
-    asyncio.run(play())
+    run(play())
 
 
-def test_strangers_that_say_nothing_are_closed_in_time_and_bounded(tmp_path: Path) -> None:
+def test_strangers_that_say_nothing_are_closed_in_time_and_bounded(run: Run, tmp_path: Path) -> None:
     async def play() -> None:
         at_a, _ = addresses("tcp", tmp_path)
         a, b = Node("a", at_a, {"b": None}), Node("b", None, {"a": at_a})
@@ -218,10 +229,12 @@ def test_strangers_that_say_nothing_are_closed_in_time_and_bounded(tmp_path: Pat
             assert b.runtime.cast(Named("a", "ear"), Note("still here"))
             assert await a.hear() == Note("still here")
 
-    asyncio.run(play())
+    run(play())
 
 
-def test_a_reader_that_is_slower_than_its_sender_holds_the_sender_up_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_reader_that_is_slower_than_its_sender_holds_the_sender_up_and_loses_nothing(
+    run: Run, tmp_path: Path
+) -> None:
     async def play() -> None:
         at_a, at_b = addresses("unix", tmp_path)
         a, b = Node("a", at_a, {"b": at_b}), Node("b", at_b, {"a": at_a})
@@ -235,7 +248,7 @@ def test_a_reader_that_is_slower_than_its_sender_holds_the_sender_up_and_loses_n
             for _ in range(taken):
                 assert len(await b.hear()) == 100_000
 
-    asyncio.run(play())
+    run(play())
 
 
 @pytest.mark.parametrize("address", ["tcp://host", "tcp://h:99999", "http://h:1", "", "tcp://::1:5"])
@@ -260,7 +273,9 @@ def test_an_address_in_use_is_refused_and_one_of_a_dead_node_is_taken_over(tmp_p
 
 @pytest.mark.crash
 @async_kinds
-def test_a_killed_process_is_told_at_once_and_a_stopped_one_within_four_seconds(kind: str, tmp_path: Path) -> None:
+def test_a_killed_process_is_told_at_once_and_a_stopped_one_within_four_seconds(
+    kind: str, run: Run, tmp_path: Path
+) -> None:
     async def play() -> None:
         at_a, at_b = addresses(kind, tmp_path)
         a = Node("a", at_a, {"b": at_b})
@@ -287,7 +302,7 @@ def test_a_killed_process_is_told_at_once_and_a_stopped_one_within_four_seconds(
                     child.kill()
                 await child.wait()
 
-    asyncio.run(play())
+    run(play())
 
 
 class Watcher(Actor):
