@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.accounts.logic import Account, encode_account
+from cluster.frames import encode_frame as encode_link_frame
 from protocol import AccountId
 from protocol.codec import encode_frame
 from protocol.messages import CLIENT_FRAMES, SERVER_FRAMES
@@ -16,6 +17,8 @@ from storage import Acked, ConversationView, Entry, Marked, Owned, Record, Remov
 from storage.inbox import Summary
 from storage.outbox import MASK_SIZE_BYTES
 from storage.records import encode_entry, encode_record
+from tests.cluster.test_frames import EXAMPLES as LINK_EXAMPLES
+from tests.fuzz.link_targets import sessions
 from tests.fuzz.target import CORPUS
 from tests.fuzz.wires import STAGES, honest_answer, pair
 from tests.protocol.frame_examples import EXAMPLES
@@ -57,6 +60,11 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     yield "server_wire", "seed-hello", stage["answered"] + SEALED + written(clients[:1])
     yield "server_wire", "seed-session", stage["ready"] + SEALED + written(clients[8:])
     yield "server_wire", "seed-whole", stage["greeting"] + SEALED + written(clients[:8])
+    links = [len(data).to_bytes(3, "big") + data for data in map(encode_link_frame, LINK_EXAMPLES)]
+    yield "node_link", "seed-first-message", b"\x00\x00" + sessions("acceptor")[1].data_to_send()
+    yield "node_link", "seed-hello", b"\x02\x14" + links[0]
+    yield "node_link", "seed-up", b"\x03\x0a" + b"".join(links[4:])
+    yield "node_words", "seed-frames", b"".join(links)
     yield "client_wire", "seed-answer", stage["fresh"] + RAW + honest_answer()
     yield "client_wire", "seed-alert", stage["answered"] + RAW + b"\x00\x00\x05\x93\x64\xa1x\xff"
     yield "client_wire", "seed-session", stage["ready"] + SEALED + written(servers[8:])
