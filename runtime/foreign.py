@@ -184,9 +184,10 @@ class Foreign:
 
     def pass_on(self, target: Tied, source: Pid, reason: Reason, linked: Tied | None) -> None:
         """Send the exit signal of a process that ended to one that was linked to it."""
-        if linked is not None and remove_link(target, linked):
-            self.carry(target.pid, ExitSignal(source, target.pid, reason, linked=True))
-            self.retire(target)
+        assert linked is not None, "what `exit` sends to another node waits in no queue of this one"
+        remove_link(target, linked)
+        self.carry(target.pid, ExitSignal(source, target.pid, reason, linked=True))
+        self.retire(target)
 
     def carry(self, pid: Pid, signal: Signal) -> bool:
         """Hand a signal for a process over, if the present life of its node is the one it belongs to."""
@@ -385,21 +386,20 @@ class Foreign:
 
     def _relinked(self, signal: Link | Unlink | Unlinked) -> None:
         source = signal.source
+        if isinstance(signal, Unlinked):
+            self._confirm_unlink(signal)
+            return
         target = self._here(signal.target)
-        match signal:
-            case Link():
-                if target is None:
-                    self.carry(source, ExitSignal(signal.target, source, NOPROC, linked=True))
-                elif target not in self._standin(source).unlinking:
-                    add_link(target, self._standin(source))
-            case Unlink():
-                standin = self._standins.get(source.node, {}).get(source)
-                if target is not None and standin is not None:
-                    remove_link(target, standin)
-                    self.retire(standin)
-                self.carry(source, Unlinked(signal.target, source))
-            case Unlinked():
-                self._confirm_unlink(signal)
+        if isinstance(signal, Unlink):
+            standin = self._standins.get(source.node, {}).get(source)
+            if target is not None and standin is not None:
+                remove_link(target, standin)
+                self.retire(standin)
+            self.carry(source, Unlinked(signal.target, source))
+        elif target is None:
+            self.carry(source, ExitSignal(signal.target, source, NOPROC, linked=True))
+        elif target not in self._standin(source).unlinking:
+            add_link(target, self._standin(source))
 
     def _confirm_unlink(self, signal: Unlinked) -> None:
         standin = self._standins.get(signal.source.node, {}).get(signal.source)

@@ -6,11 +6,14 @@ import itertools
 
 import pytest
 
-from cluster import LinkCode, NodeDown, NodeRefused, NodeUp
+from cluster import LinkCode, LinkError, NodeDown, NodeRefused, NodeUp, Peer
+from cluster.network import Accepted, Received
+from cluster.session import Session
 from protocol import StaticKey
 from runtime import KILLED, NODEDOWN, NOPROC, SHUTDOWN, Crash, Down, Exit, Named, NoReply, RemoteCrashError, Reply
 from tests.cluster.messages import Count, Note, Pair
-from tests.cluster.world import World
+from tests.cluster.test_session import identity
+from tests.cluster.world import End, World, key_of
 from tests.runtime.cast import Box, boom
 
 
@@ -284,3 +287,27 @@ def test_a_peer_that_is_not_there_yet_is_dialled_again_and_again(seed: int) -> N
     world.bear("b")
     world.wait(4.0)
     assert world.are_linked("a", "b")
+
+
+def test_a_peer_that_says_hello_and_then_junk_is_no_link(seed: int) -> None:
+    world = World(seed, start=False)
+    world.bear("a")
+    world.settle()
+    session = Session(identity("b"), Peer("a", key_of("a").public))
+    end, stranger = End(world, "a", world.wires["a"].tell or bool), End(world, "b", lambda event: True)
+    end.other, stranger.other = stranger, end
+    end.tell(Accepted(end))
+    end.tell(Received(end, session.data_to_send()))
+    world.settle()
+    session.receive(b"".join(end.way))
+    end.way.clear()
+    end.tell(Received(end, session.data_to_send() + b"junk"))
+    world.settle()
+    assert not world.runtimes["a"].foreign.linked
+    refused = world.told["a"][-1]
+    assert isinstance(refused, NodeRefused)
+    assert (refused.node, refused.code) == ("b", LinkCode.JUNK)
+
+
+def test_an_error_of_a_link_says_its_code_and_its_sentence() -> None:
+    assert str(LinkError(LinkCode.SILENT, "b is silent.")) == "SILENT (9): b is silent."

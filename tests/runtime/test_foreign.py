@@ -349,3 +349,12 @@ def test_an_unlink_twice_at_once_is_confirmed_twice(web: Web) -> None:
     web.play(near, back_and_forth)
     assert web.runtimes["a"].foreign.tied("b") == web.runtimes["b"].foreign.tied("a") == 0
     assert far.process._links is None
+
+
+def test_two_who_unlink_the_same_process_at_once_are_each_confirmed(web: Web) -> None:
+    near, _, pid = pair(web)
+    other = web.puppet("a")
+    for puppet in (near, other):
+        web.begin(puppet, lambda process: (process.link(pid), process.unlink(pid)))  # type: ignore[func-returns-value]
+    web.settle()
+    assert web.runtimes["a"].foreign.tied("b") == web.runtimes["b"].foreign.tied("a") == 0

@@ -210,6 +210,7 @@ def test_an_unlink_stops_an_exit_signal_that_is_on_its_way(seed: int) -> None:
             process.runtime.start(child)
         process.unlink(child.process.pid)
         process.unlink(Pid("elsewhere", 1))
+        process.unlink(Pid("local", 99))
 
     stage.play(puppet, start_dying_and_unlink)
     assert stage.is_alive(puppet)
