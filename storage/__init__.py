@@ -4,7 +4,8 @@ A tour in reading order:
 
 - `records`: what can be written down, and its form on disk; `Entry`, what waits for a device.
 - `engine`: the port below: ordered keys, a commit in two halves, range scans. `lmdb_engine` is the embedded engine,
-  `memory_engine` that of tests and simulations; `committer` decides on which thread a commit syncs.
+  in a folder that a `folder_lock` holds, `memory_engine` that of tests and simulations; `committer` decides on which
+  thread a commit syncs.
 - `group`, `journal`: appends, group commit with an adaptive patience, completions in the order of the calls;
   `order_guard`: what may not pass after a failed commit.
 - `memtable`: the hot journal indexed by owner. `conversation_view`: the fold of one conversation.
@@ -36,6 +37,7 @@ from storage.errors import (
     StoreLockedError,
     StoreVersionError,
 )
+from storage.folder_lock import FolderLock
 from storage.group import Committed
 from storage.limits import RefusalReason, StoreLimits
 from storage.lmdb_engine import LmdbEngine
@@ -79,6 +81,7 @@ __all__ = [
     "Entry",
     "Expectation",
     "FencedError",
+    "FolderLock",
     "LmdbEngine",
     "ManualCommitter",
     "Mark",

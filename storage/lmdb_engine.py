@@ -9,14 +9,14 @@ pages from being used again. What stays on is every sync: `sync` and `metasync` 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from typing import TYPE_CHECKING
 
 import lmdb
 
 from storage.engine import Batch, EngineStatistics, Table
-from storage.errors import EngineError, EngineFullError, StoreLockedError
+from storage.errors import EngineError, EngineFullError
+from storage.folder_lock import FolderLock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,6 @@ MAP_SIZE_BYTES_MIN = 1 << 20
 MAP_SLACK_BYTES = 256 << 10
 PAGE_BYTES = 4_096
 STATISTICS_EVERY_COMMITS = 32
-LOCK_FILE = "node.lock"
 
 
 class LmdbPrepared:
@@ -70,6 +69,7 @@ class LmdbEngine:
     Args:
         folder: The data folder; made (mode 0700) where absent.
         size_bytes_max: The map starts small and doubles up to this.
+        lock: The folder's lock, where the caller holds it already and keeps it; else the engine has one for its life.
 
     Raises:
         StoreLockedError: Another process has the folder open.
@@ -84,7 +84,7 @@ class LmdbEngine:
         "_folder",
         "_free_space_bytes",
         "_in_flight",
-        "_lock_descriptor",
+        "_lock",
         "_map_size_bytes",
         "_size_bytes_max",
         "_transaction",
@@ -92,7 +92,7 @@ class LmdbEngine:
         "_used_bytes",
     )
 
-    def __init__(self, folder: Path, size_bytes_max: int) -> None:
+    def __init__(self, folder: Path, size_bytes_max: int, lock: FolderLock | None = None) -> None:
         self._folder = folder
         self._size_bytes_max = max(size_bytes_max, MAP_SIZE_BYTES_MIN)
         self._in_flight = False
@@ -100,12 +100,11 @@ class LmdbEngine:
         self._commits = 0
         self._unmeasured_bytes = 0
         self._batch_bytes = 0
+        self._lock = FolderLock(folder) if lock is None else None
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
-            self._lock_descriptor = _lock(folder)
             self._open_environment()
         except (OSError, lmdb.Error) as error:
+            self._unlock()
             raise EngineError(f"cannot open {folder}: {error}") from error
 
     def _open_environment(self) -> None:
@@ -115,24 +114,24 @@ class LmdbEngine:
         while self._map_size_bytes < present_bytes + MAP_SLACK_BYTES:
             self._map_size_bytes *= 2
         self._map_size_bytes = max(present_bytes, min(self._map_size_bytes, self._size_bytes_max))
-        try:
-            self._environment = lmdb.open(
-                str(self._folder),
-                map_size=self._map_size_bytes,
-                mode=0o700,
-                max_dbs=len(Table),
-                max_spare_txns=1,
-                lock=False,
-                readahead=False,
-            )
-            self._databases: tuple[_Database, ...] = tuple(
-                self._environment.open_db(table.name.lower().encode()) for table in Table
-            )
-            with self._environment.begin() as transaction:
-                self._measure(transaction)
-        except lmdb.Error:
-            os.close(self._lock_descriptor)
-            raise
+        self._environment = lmdb.open(
+            str(self._folder),
+            map_size=self._map_size_bytes,
+            mode=0o700,
+            max_dbs=len(Table),
+            max_spare_txns=1,
+            lock=False,
+            readahead=False,
+        )
+        self._databases: tuple[_Database, ...] = tuple(
+            self._environment.open_db(table.name.lower().encode()) for table in Table
+        )
+        with self._environment.begin() as transaction:
+            self._measure(transaction)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def prepare(self, batch: Batch) -> LmdbPrepared:
         """Write a batch into a new transaction, growing the map where it must.
@@ -207,9 +206,7 @@ class LmdbEngine:
             self._transaction.abort()
             self._transaction = None
         self._environment.close()
-        if self._lock_descriptor >= 0:
-            os.close(self._lock_descriptor)
-            self._lock_descriptor = -1
+        self._unlock()
 
     def translated(self, error: lmdb.Error) -> EngineFullError | EngineError:
         """Return the port's error for one of LMDB's."""
@@ -311,16 +308,3 @@ def _scan_back(
         pairs.append(cursor.item())
         found = cursor.prev()
     return pairs
-
-
-def _lock(folder: Path) -> int:
-    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        raise StoreLockedError(str(folder), holder) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
