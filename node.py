@@ -1,5 +1,7 @@
 """One node of Roost, run once per host: read cluster.toml, build the tree, wait. The whole system on one screen.
 
+The launcher holds the premises and starts the process tree of the host (`supervisors.host`); its worker runs the node:
+
 rest_for_one
 ├─ journal      drives the store: one LMDB environment, one thread that commits
 ├─ shards       one_for_one: a supervisor per shard, and in it the shard's own process, then its accounts,
@@ -13,9 +15,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import os
 import resource
-import secrets
 import signal
 import sys
 from pathlib import Path
@@ -29,16 +29,18 @@ from actors.logbook import configure, hooks
 from actors.presence.api import Load
 from actors.router.api import Router
 from config import ClusterConfig, ConfigError, load
-from gateway import Door, DoorLimits, TcpListener, bound_socket, drain
-from protocol import ServerWire, StaticKey, Ulid, shard_of
+from gateway import Door, DoorLimits, Premises, StartRefusedError, TcpListener, drain
+from protocol import ServerWire, Ulid, shard_of
 from protocol.ids import SHARDS
 from runtime import SHUTDOWN, Actor, Down, LoopScheduler, Pid, Runtime
 from storage import LmdbEngine, StorageError, Store, ThreadCommitter
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorFlags
+from supervisors.host import BEAT_S, GAVE_UP, REFUSED, STOPPED, HostPlan, Shift, WorkerSpec
 
 SOFTWARE: Final = "roost/0.1.0"
 RECONNECT_SPREAD_MS: Final = 5_000
 TREE_STOP_S: Final = 10.0
+FLUSH_S: Final = 10.0
 DESCRIPTORS_OWN: Final = 64
 STATISTICS_INTERVAL_S: Final = 300.0
 
@@ -59,31 +61,24 @@ class _Watcher(Actor):
             self.process.stop()
 
 
-class StartError(Exception):
-    """The node cannot start; the text says why and what to do."""
-
-
 class Node:
     """A running node.
 
     Args:
         config: Every setting.
         log: The node's logger.
+        premises: Its folder, key and listening socket.
 
     Raises:
-        StartError: The data folder or the address cannot be had.
+        StartRefusedError: The store or a setting is no good.
     """
 
-    def __init__(self, config: ClusterConfig, log: Any) -> None:
+    def __init__(self, config: ClusterConfig, log: Any, premises: Premises) -> None:
         self.config = config
         self.log = log
-        folder = config.node.data_folder
+        self.premises = premises
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StartError(f"cannot make the folder {folder}: {error.strerror}; change node.data_folder") from error
-        try:
-            engine = LmdbEngine(folder, config.journal.store_size_bytes_max)
+            engine = LmdbEngine(config.node.data_folder, config.journal.store_size_bytes_max, premises.lock)
             self.runtime = Runtime(node=config.node.name, scheduler=LoopScheduler(), hooks=hooks(log))
             self.store = Store.open(
                 engine,
@@ -95,12 +90,7 @@ class Node:
                 shard_of,
             )
         except StorageError as error:
-            raise StartError(str(error)) from error
-        self.static_key = _static_key(folder / "node.key")
-        try:
-            self.listening = bound_socket(config.node.listen_host, config.node.listen_port)
-        except OSError as error:
-            raise StartError(f"cannot listen on {config.node.listen}: {error.strerror}; change node.listen") from error
+            raise StartRefusedError(str(error)) from error
         limits = config.limits
         self.door = Door(
             DoorLimits(
@@ -122,18 +112,19 @@ class Node:
         router = Router(runtime)
         limiter = RateLimiter(rates(config.rates))
         load = Load(config.presence.shed_lag_ms / 1000, self.log.warning)
+        static_key = self.premises.static_key
         connect = connection_maker(
-            lambda: ServerWire(self.static_key), router, limiter, connection_limits(config, load), SOFTWARE
+            lambda: ServerWire(static_key), router, limiter, connection_limits(config, load), SOFTWARE
         )
         try:
             sender = code_sender(config.registration.code_sender, _say)
         except ValueError as error:
-            raise StartError(str(error)) from error
+            raise StartRefusedError(str(error)) from error
         gateway = [
             ChildSpec("connections", lambda: self.connections, kind="supervisor"),
             ChildSpec(
                 "listener",
-                lambda: TcpListener(self.listening, self.door, self.connections, connect, self.static_key),
+                lambda: TcpListener(self.premises.listening, self.door, self.connections, connect, static_key),
                 name="listener",
                 restart="transient",  # a node that drains stops it for good
             ),
@@ -152,23 +143,22 @@ class Node:
         ]
         return runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
 
-    @property
-    def address(self) -> str:
-        """Where clients connect."""
-        host, port = self.listening.getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
     async def owning(self) -> None:
         """Wait until the disk says that the shards are this node's; nothing that is written before counts.
 
         Raises:
-            StartError: It did not say so.
+            StartRefusedError: It did not say so.
         """
         settled = asyncio.Event()
         self.store.directory.get(b"node", lambda _: settled.set())
         await settled.wait()
         if self.store.statistics().failures:
-            raise StartError("the first write to the data folder failed; look at the disk, then start again")
+            raise StartRefusedError("the first write to the data folder failed; look at the disk, then start again")
+
+    def show_pulse(self, shift: Shift) -> None:
+        """A beat now, and the next in half a second: by the timers of the runtime, so it stands still when they do."""
+        shift.beat()
+        self.runtime.schedule(BEAT_S, lambda: self.show_pulse(shift))
 
     def report(self) -> None:
         """A log line with the delivery statistics, and the next one in five minutes."""
@@ -180,7 +170,11 @@ class Node:
         runtime = self.runtime
         listener = runtime.whereis("listener")
         if listener is not None:
+            closed = asyncio.Event()
+            runtime.start(_Watcher(listener, closed))
             runtime.exit(listener, SHUTDOWN)
+            await closed.wait()
+        self.premises.close_door()
         drain(runtime, self.connections, RECONNECT_SPREAD_MS)
         deadline_s = runtime.clock.now_s() + self.config.node.drain_timeout_s
         while self.door.connections and runtime.clock.now_s() < deadline_s:  # noqa: ASYNC110 - the door keeps counts
@@ -192,36 +186,6 @@ class Node:
         self.store.close(closed.set)
         await closed.wait()
         runtime.close()
-        self.listening.close()
-
-
-def _static_key(path: Path) -> StaticKey:
-    """The server's identity, made at the first start; whoever reads the file can pose as this server."""
-    try:
-        if not path.exists():
-            _write_key(path, StaticKey(secrets.token_bytes(32)))
-        return StaticKey.from_bytes(bytes.fromhex(path.read_text().strip()))
-    except ValueError as error:
-        raise StartError(f"{path} is not a key: restore it from a copy; clients have pinned its public half") from error
-    except OSError as error:
-        raise StartError(f"cannot keep the server's key in {path}: {error.strerror}") from error
-
-
-def _write_key(path: Path, key: StaticKey) -> None:
-    """Under another name first: a start that dies in the middle leaves no half key behind."""
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key.private_bytes().hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _allow_descriptors(connections_max: int, log: Any) -> None:
@@ -244,60 +208,91 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _hello(node: Node) -> str:
+def _hello(config: ClusterConfig, premises: Premises) -> str:
     """The start-up line, and what to do next."""
-    config = node.config.node
-    server = "" if node.address == "127.0.0.1:7667" else f" --server {node.address}"
+    address = premises.address
+    server = "" if address == "127.0.0.1:7667" else f" --server {address}"
     return (
-        f"Roost is at {node.address}, data in {config.data_folder}, key {node.static_key.public.hex()}; "
+        f"Roost is at {address}, data in {config.node.data_folder}, key {premises.static_key.public.hex()}; "
         f"next: .venv/bin/roost register alice{server}, then .venv/bin/roost chat bob"
     )
 
 
-async def _run(config: ClusterConfig, log: Any) -> int:
+async def _run(config: ClusterConfig, log: Any, premises: Premises, shift: Shift | None) -> int:
+    """Serve until told to stop, in a worker process of the host or, with no shift, alone."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    _allow_descriptors(config.limits.connections_max, log)
+    if shift is None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+    else:
+        shift.on_stop(lambda: loop.call_soon_threadsafe(stop.set))
     gc.disable()  # a replay makes a million objects and no garbage
-    node = Node(config, log)
+    node = Node(config, log, premises)
     await node.owning()
     # What is there now stays; a young collection each 50,000 objects instead of 700 (22.5 to 18.7 us a message).
     gc.freeze()
     gc.enable()
     node.runtime.schedule(STATISTICS_INTERVAL_S, node.report)
     gc.set_threshold(50_000, 20, 50)
-    print(_hello(node), flush=True)
+    if shift is not None:
+        node.show_pulse(shift)
+    if shift is None or shift.announce():
+        _say(_hello(config, premises))
     fallen = loop.create_task(node.ended.wait())
     waiting = loop.create_task(stop.wait())
     await asyncio.wait({fallen, waiting}, return_when=asyncio.FIRST_COMPLETED)
     if fallen.done():
-        log.error("tree_gave_up", fix="look at the crashes above; the process manager should start the node again")
-        return 1
+        log.error("tree_gave_up", fix="look at the crashes above; what watches this process starts it again")
+        return GAVE_UP
     log.info("draining", connections=node.door.connections)
     fallen.cancel()
     await node.stop()
     log.info("stopped", **node.tally.figures())
-    return 0
+    return STOPPED
+
+
+def serve(config: ClusterConfig, log: Any, premises: Premises, shift: Shift | None) -> int:
+    """The node itself, on an event loop of its own; returns its exit status."""
+    try:
+        return uvloop.run(_run(config, log, premises, shift))
+    except StartRefusedError as error:
+        print(f"Roost cannot start: {error}", file=sys.stderr, flush=True)
+        return REFUSED
+
+
+def _host(config: ClusterConfig, log: Any, premises: Premises) -> int:
+    """The process tree, and in it the node."""
+    from supervisors.host.launcher import run_host  # Thespian asks for this host's names (DNS) when it is imported
+
+    gc.collect()
+    gc.freeze()  # what is imported by now is shared by all processes of the tree, and no collection touches its pages
+    worker = WorkerSpec(config.node.name, lambda shift: serve(config, log, premises, shift))
+    return run_host(HostPlan((worker,), log, config.node.drain_timeout_s + TREE_STOP_S + FLUSH_S))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a node until SIGTERM or SIGINT; returns the exit status."""
     parser = argparse.ArgumentParser(prog="node.py", description="Run one node of Roost.")
     parser.add_argument("--config", type=Path, help="the settings file (default: cluster.toml here, if there is one)")
-    chosen = parser.parse_args(arguments).config
+    parser.add_argument(
+        "--single", action="store_true", help="one process, without the tree that replaces one which dies or hangs"
+    )
+    chosen = parser.parse_args(arguments)
     try:
-        config = load(chosen or Path("cluster.toml"), required=chosen is not None)
+        config = load(chosen.config or Path("cluster.toml"), required=chosen.config is not None)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
     log = configure(config.log.level, config.log.format)
     try:
-        return uvloop.run(_run(config, log))
-    except StartError as error:
+        premises = Premises(config.node)
+    except StartRefusedError as error:
         print(f"Roost cannot start: {error}", file=sys.stderr)
         return 1
+    _allow_descriptors(config.limits.connections_max, log)
+    status = serve(config, log, premises, None) if chosen.single else _host(config, log, premises)
+    return 0 if status == STOPPED else 1
 
 
 if __name__ == "__main__":

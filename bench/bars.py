@@ -58,6 +58,10 @@ BARS = (
     Bar("remote: message between two nodes, receiver", "us CPU", 6, 4),
     Bar("remote: end of a killed process told", "s", 0.5, 0.1),
     Bar("remote: end of a silent node told", "s", 4, 4),
+    Bar("replace: killed worker answers again, p50", "ms", wall=True),
+    Bar("replace: killed worker answers again, p99", "ms", 300, 150, wall=True),
+    Bar("host: memory besides the worker", "MiB"),
+    Bar("host: CPU besides the worker, idle", "ms CPU/s"),
 )
 """The messenger's, in the order of the table."""
 

@@ -15,20 +15,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
-__all__ = ["LiveNode", "NodeError", "Settings", "free_port", "merged"]
+__all__ = ["ADMIN", "SUPERVISOR", "WORKER", "LiveNode", "NodeError", "Settings", "free_port", "merged"]
 
 PROJECT: Final = Path(__file__).parents[1]
 START_WAIT_S: Final = 20.0
 STOP_WAIT_S: Final = 20.0
 LINE_WAIT_S: Final = 10.0
+ADMIN: Final = "roost-admin"
+SUPERVISOR: Final = "roost-super"
+WORKER: Final = "roost-worker"
 
 _HELLO: Final = r"Roost is at \S+, data in .*, key ([0-9a-f]{64});"
 # Below the ports that the system gives to clients: a client that dials the port of a node that is down could else be
 # given that very port, meet itself, and keep the node from coming back.
 _PORTS: Final = range(15_000, 30_000)
+
+_CRASHES: Final = ("actor_crashed", "tree_gave_up", "worker_replaced", "host_failed", "Traceback")
 
 Settings = dict[str, dict[str, Any]]
 """Section -> key -> value, as in cluster.toml."""
@@ -60,16 +65,21 @@ def merged(*layers: Mapping[str, Mapping[str, Any]]) -> Settings:
 
 
 class LiveNode:
-    """`node.py` on a free port of this machine, with a folder of its own.
+    """`node.py` on a free port of this machine, with a folder of its own: a launcher, and the processes below it.
 
     Args:
         folder: Where its settings file and its data are kept; made if it is missing.
         settings: What differs from the defaults.
         command: What runs node.py; nothing for this very Python.
+        arguments: For node.py, besides where its settings are.
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, Mapping[str, Any]] | None = None, command: Iterable[str] = ()
+        self,
+        folder: Path,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        command: Iterable[str] = (),
+        arguments: Iterable[str] = (),
     ) -> None:
         self.folder = folder
         self.address = f"127.0.0.1:{free_port()}"
@@ -77,6 +87,7 @@ class LiveNode:
         self.lines: list[str] = []
         self._settings = settings or {}
         self._command = tuple(command) or (sys.executable,)
+        self._arguments = tuple(arguments)
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._news = threading.Condition()
@@ -120,7 +131,7 @@ class LiveNode:
         self._codes_read.clear()
         self._ended = False
         self._process = subprocess.Popen(
-            [*self._command, str(PROJECT / "node.py"), "--config", str(path)],
+            [*self._command, str(PROJECT / "node.py"), "--config", str(path), *self._arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -138,9 +149,14 @@ class LiveNode:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The launcher's process id."""
         assert self._process is not None, "it does not run"
         return self._process.pid
+
+    def processes(self) -> dict[str, int]:
+        """The process ids of its tree by the names that `ps` shows; "launcher" is the worker where there is no tree."""
+        below = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in _descendants(self.pid)}
+        return {"launcher": self.pid, **(below or {WORKER: self.pid})}
 
     @property
     def data_folder(self) -> Path:
@@ -157,10 +173,13 @@ class LiveNode:
     def crashes(self) -> list[str]:
         """What it has logged about actors of its own that crashed."""
         with self._news:
-            return [line for line in self.lines if "actor_crashed" in line or "tree_gave_up" in line]
+            return [line for line in self.lines if any(event in line for event in _CRASHES)]
 
     def kill(self) -> None:
-        """SIGKILL: it has no chance to do anything more."""
+        """SIGKILL of the launcher, which is the end of the whole tree: none has a chance to do anything more.
+
+        Their output ends with the last of them, so nothing of it is left when this returns.
+        """
         if self._process is not None:
             self._process.kill()
             self.wait()
@@ -237,6 +256,12 @@ class LiveNode:
         with self._news:
             self._ended = True
             self._news.notify_all()
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        yield child
+        yield from _descendants(child)
 
 
 def _toml(settings: Mapping[str, Mapping[str, Any]]) -> str:

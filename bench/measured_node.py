@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bench.live_node import LiveNode, NodeError, Settings, merged
+from bench.live_node import WORKER, LiveNode, NodeError, Settings, merged
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -32,17 +32,22 @@ class MeasuredNode(LiveNode):
 
     Args:
         folder: Where its settings and its data lie.
-        profile: Run under cProfile and leave the statistics there; then no figure means anything.
+        profile: Run alone, under cProfile, and leave the statistics there; then no figure means anything.
         settings: What differs from the other scenarios.
+        watchful: Whether a crash of whatever kind spoils the figures; not so where the scenario kills by itself.
 
     Attributes:
         started_s: When its process was started, by `time.perf_counter`.
     """
 
-    def __init__(self, folder: Path, profile: Path | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self, folder: Path, profile: Path | None = None, settings: Settings | None = None, *, watchful: bool = True
+    ) -> None:
         profiler = () if profile is None else ("-m", "cProfile", "-o", str(profile.absolute()))
-        super().__init__(folder, merged(SETTINGS, settings or {}), (sys.executable, *profiler))
+        alone = () if profile is None else ("--single",)
+        super().__init__(folder, merged(SETTINGS, settings or {}), (sys.executable, *profiler), alone)
         self.started_s = 0.0
+        self._watchful = watchful
 
     def start(self, **settings: dict[str, object]) -> None:
         """Start, and wait for the start-up line; raises as `LiveNode.start`."""
@@ -54,22 +59,37 @@ class MeasuredNode(LiveNode):
     ) -> None:
         """Stop; a figure from a node in which actors crashed is none."""
         self.terminate()
-        if self.crashes and error is None:
+        if self._watchful and self.crashes and error is None:
             raise NodeError(f"actors crashed under load: {self.crashes[0]}")
 
     def cpu_s(self) -> float:
-        """User and system time of all its threads so far, in seconds."""
-        if sys.platform == "linux":
-            # The CPU clock of another process (clock_getcpuclockid(3)): what utime and stime count in ticks of 10 ms.
-            return time.clock_gettime(~self.pid << 3 | 2)
-        times = psutil.Process(self.pid).cpu_times()
-        return float(times.user + times.system)
+        """User and system time of all threads of all its processes so far, in seconds."""
+        return sum(_cpu_s(pid) for pid in set(self.processes().values()))
 
     def waited_s(self) -> float:
-        """How long its threads were ready to run and got no processor, in seconds; 0 where the system does not say."""
-        tasks = Path(f"/proc/{self.pid}/task")
+        """How long the worker's threads were ready to run and got no processor, in seconds; 0 where nobody says."""
+        tasks = Path(f"/proc/{self.processes()[WORKER]}/task")
         return sum(int(task.read_text().split()[1]) for task in tasks.glob("*/schedstat")) / 1e9
 
     def pss_bytes(self) -> int:
-        """Its proportional set size."""
-        return int(psutil.Process(self.pid).memory_full_info().pss)
+        """The proportional set size of the worker."""
+        return int(psutil.Process(self.processes()[WORKER]).memory_full_info().pss)
+
+    def tree_bytes(self) -> int:
+        """What only the processes besides the worker have in memory: most of theirs they share with it."""
+        return sum(int(psutil.Process(pid).memory_full_info().uss) for pid in self._others())
+
+    def tree_cpu_s(self) -> float:
+        """As `cpu_s`, of the processes besides the worker."""
+        return sum(_cpu_s(pid) for pid in self._others())
+
+    def _others(self) -> list[int]:
+        return [pid for name, pid in self.processes().items() if name != WORKER]
+
+
+def _cpu_s(pid: int) -> float:
+    if sys.platform == "linux":
+        # The CPU clock of another process (clock_getcpuclockid(3)): what utime and stime count in ticks of 10 ms.
+        return time.clock_gettime(~pid << 3 | 2)
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)

@@ -16,6 +16,7 @@ from bench.direct_store import inbox_entries
 from bench.live_node import PROJECT
 from bench.measured_node import MeasuredNode
 from bench.registration import register
+from bench.replace import replacement_s
 from bench.waiting_store import READERS, WAITING, readers
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ class Returner(Client):
 
 
 async def _measure(node: MeasuredNode) -> dict[str, float]:
+    figures = await _first_served(node)
+    return figures | {
+        f"restart: killed worker answers again with {WAITING:,} waiting, ms": await replacement_s(node) * 1000
+    }
+
+
+async def _first_served(node: MeasuredNode) -> dict[str, float]:
     returner = Returner(readers()[0])
     await connect(node.address, [returner])
     async with asyncio.timeout(STEP_TIMEOUT_S):
@@ -65,5 +73,5 @@ def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     waiting = inbox_entries(data) if writer.returncode == -signal.SIGKILL else 0
     if waiting != WAITING:
         raise RuntimeError(f"the store was not prepared: status {writer.returncode}, {waiting} in the inbox")
-    with MeasuredNode(folder, profile) as node:
+    with MeasuredNode(folder, profile, watchful=False) as node:
         return uvloop.run(_measure(node))

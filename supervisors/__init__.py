@@ -9,6 +9,7 @@ In reading order:
 - `children`, `supervisor`: a fixed list of children, started from the left and stopped from the right.
 - `dynamic`: children that come and go.
 - `keyed`: children on demand, one for each key.
+- `host/`: the same for processes, with its own face: the process tree of a host.
 
 Invariants: nothing starts before every spec has been checked. A supervisor that has started runs all its children.
 Children stop before their supervisor does, the last one first, each waited for with a monitor until its deadline and

@@ -69,6 +69,16 @@ def test_runtime_uses_the_standard_library_only() -> None:
     assert found == []
 
 
+def test_thespian_lives_in_the_host_only() -> None:
+    found = [
+        at(path, line, f"imports {name}")
+        for path in [*modules(*packages(), "examples"), ROOT / "node.py"]
+        for name, line in imports(path)
+        if name.partition(".")[0] == "thespian" and path.parent != ROOT / "supervisors" / "host"
+    ]
+    assert found == []
+
+
 def test_rooms_are_entered_through_their_api_only() -> None:
     names_of_rooms = {room.name for room in rooms()}
     found = []

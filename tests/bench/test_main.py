@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_every_messenger_bar_belongs_to_a_scenario() -> None:
-    scenarios = {"login": "idle"}
+    scenarios = {"login": "idle", "host": "replace"}
     for bar in (*BARS, *RUNTIME_BARS):
         word = bar.bar.partition(":")[0]
         assert scenarios.get(word, word) in command.SCENARIOS
