@@ -128,11 +128,12 @@ def addresses(kind: str, folder: Path) -> tuple[str, str]:
     """Two free addresses."""
     if kind == "unix":
         return f"unix:{folder}/a", f"unix:{folder}/b"
+    own = f"127.{os.getpid() >> 16 & 127 | 64}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"  # nobody else's ports
     free = []
     for _ in range(2):
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            free.append(f"tcp://127.0.0.1:{probe.getsockname()[1]}")
+            probe.bind((own, 0))
+            free.append(f"tcp://{own}:{probe.getsockname()[1]}")
     return free[0], free[1]
 
 
