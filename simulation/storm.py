@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "Summary", "Violation", "attempt", "storm"]
 
 RUN_CPU_S_MAX: Final = 180.0
-"""Real seconds that no run takes, on the slowest machine: beyond them something turns in circles."""
+"""Seconds of processor time that no run takes: beyond them something turns in circles."""
 
 VIOLATIONS_KEPT_MAX: Final = 20
 RUNS_PER_PROCESS_MAX: Final = 500
