@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.accounts.api import AccountLimits
+from actors.accounts.api import AccountLimits, AccountView, Show
 from actors.accounts.logic import Account, encode_account
 from actors.conversation.api import ConversationLimits, Sender, Submit
 from actors.presence.api import PresenceLimits
@@ -208,6 +208,15 @@ class Office:
     def receipts(self, visitor: Visitor) -> list[Receipt]:
         """The receipts that came."""
         return visitor.all(Receipt)
+
+    def view(self, name: str) -> AccountView:
+        """An account, as its process shows it to others."""
+        visitor = Visitor()
+        self.runtime.cast(self.router.account(AccountId(name)), Show(self.runtime.start(visitor)))
+        self.settle()
+        (view,) = visitor.all(AccountView)
+        assert isinstance(view, AccountView)
+        return view
 
     def waiting(self, name: str, device: str) -> int:
         """How much waits for a device, by the store."""

@@ -285,3 +285,24 @@ def test_nothing_is_delivered_behind_a_poison_message_before_its_notice_is_on_di
         again = office.attach("bob", BOB)
     assert again.texts == ["2", "3"]
     assert office.notices(ann) == [(1, NOTICE_POISON)]
+
+
+@pytest.mark.parametrize("late", range(0, 24, 2))
+def test_a_removed_device_is_let_go_although_its_account_dies_before_it_can_say_so(seed: int, late: int) -> None:
+    """Found by the simulator (seed 10390): its entries waited for their time to live."""
+    office = Office(seed)
+    office.employ("ann", ANN)
+    office.employ("bob", BOB, "bob's laptop")
+    ann, laptop = office.attach("ann", ANN), office.attach("bob", "bob's laptop")
+    office.say(ann, "ann", ANN, "bob", 1, "before")
+    account = office.router.account(AccountId("bob"))
+    remove = Ask(laptop.process.pid, *device_of("bob's laptop"), RemoveDevice(1, device_of(BOB)[0]))
+    office.runtime.cast(account, remove)
+    for _ in range(late):
+        office.step()
+    office.runtime.exit(account, KILLED)
+    office.settle()
+    removed = device_of(BOB)[0] not in office.view("bob").devices
+    office.wait(6.0)
+    assert office.waiting("bob", BOB) == (0 if removed else 1)
+    assert office.notices(ann) == ([(1, NOTICE_REVOKED)] if removed else [])
