@@ -19,7 +19,7 @@ from actors.presence.api import PresenceLimits
 from actors.queue.api import QueueLimits
 from actors.tree import MessengerLimits, Parts, connection_maker, messenger_children
 from protocol import ServerWire, StaticKey, Ulid, device_id_of, shard_of
-from protocol.messages import Closing, Deliver, Message
+from protocol.messages import Closing, Deliver, Login, Message
 from runtime import KILLED, Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, SeededScheduler, StartError
 from runtime.mailbox import Info
 from simulation.agenda import HostClock, chance_of
@@ -31,7 +31,7 @@ from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorErro
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocol import AccountId, Code
+    from protocol import AccountId, Code, ServerEvent
     from runtime.process import Process
     from simulation.network import Socket, SocketUser
     from simulation.witness import Witness
@@ -127,11 +127,20 @@ class NodeScheduler(SeededScheduler):
 class WatchedWire(ServerWire):
     """The server's end of a wire, which lets the witness see what it says."""
 
-    __slots__ = ("_witness",)
+    __slots__ = ("_epoch", "_witness")
 
     def __init__(self, static_key: StaticKey, random_bytes: Callable[[int], bytes], witness: Witness) -> None:
         super().__init__(static_key, random_bytes=random_bytes)
         self._witness = witness
+        self._epoch = b""
+
+    def receive_data(self, data: bytes) -> list[ServerEvent]:
+        """Hear the client, and note the epoch under which it logs in."""
+        events = super().receive_data(data)
+        for event in events:
+            if isinstance(event, Login):
+                self._epoch = event.epoch
+        return events
 
     def send(self, frame: object) -> None:
         """Say a frame, and tell."""
@@ -152,7 +161,7 @@ class WatchedWire(ServerWire):
     def _tell(self, frame: object) -> None:
         key = self.remote_static_key
         if key is not None:
-            self._witness.told(device_id_of(key), frame)
+            self._witness.told(device_id_of(key), frame, self._epoch)
 
 
 class Codes:

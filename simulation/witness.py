@@ -181,6 +181,7 @@ class Witness:
         self._answered: set[tuple[bytes, str, int]] = set()
         self._hear: dict[str, list[Any]] = {event: [] for event in HEARD}
         self.checkers: list[Checker] = []
+        self.login_epoch = b""
 
     def listen(self, checkers: Iterable[Checker]) -> None:
         """Tell these checkers of all that happens from now on."""
@@ -342,8 +343,9 @@ class Witness:
         for hear in self._hear["opened"]:
             hear(node)
 
-    def told(self, device_id: bytes, frame: Any) -> None:
-        """A frame leaves a server."""
+    def told(self, device_id: bytes, frame: Any, login_epoch: bytes = b"") -> None:
+        """A frame leaves a server, over a connection that has logged in under this epoch."""
+        self.login_epoch = login_epoch
         device = self.devices.get(device_id)
         if device is None:
             return

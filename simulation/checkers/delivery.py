@@ -44,7 +44,7 @@ class AcceptedIsDurable(Checker):
         """A tick or a delivery names what is durable, and names it rightly."""
         witness = self.witness
         if isinstance(frame, Sent) and frame.number:
-            epoch = device.epoch
+            epoch = witness.login_epoch or device.epoch
             known = witness.by_number.get((device.id, epoch, frame.conversation, frame.number))
             if known is None or (known.seq, known.message_id) != (frame.seq, frame.message_id):
                 self.breaks(f"{device} was told that number {frame.number} of {frame.conversation} is {frame.seq}")
