@@ -10,31 +10,28 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from actors.accounts.api import AccountLimits, RateLimiter
 from actors.connection.api import ConnectionLimits, Drain, Ended, Origin, Pressure
 from actors.conversation.api import ConversationLimits
 from actors.presence.api import PresenceLimits
 from actors.queue.api import QueueLimits
 from actors.tree import MessengerLimits, Parts, connection_maker, messenger_children
-from protocol import ServerWire, StaticKey, Ulid, device_id_of, shard_of
-from protocol.messages import Closing, Deliver, Login, Message
+from protocol import StaticKey, Ulid, shard_of
 from runtime import KILLED, Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, SeededScheduler, StartError
 from runtime.mailbox import Info
 from simulation.agenda import HostClock, chance_of
 from simulation.disk import DiskCommitter, SimulatedDisk
 from simulation.trap import InjectedError, Trap, TrappedRouter
+from simulation.watched_wire import WatchedWire
 from storage import EngineStatistics, StorageError, StoreLimits, Table
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorError, SupervisorFlags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocol import AccountId, Code, ServerEvent
+    from protocol import AccountId
     from runtime.process import Process
     from simulation.network import Socket, SocketUser
-    from simulation.witness import Witness
     from simulation.world import World
 
 __all__ = ["SimulatedNode", "Sizes"]
@@ -55,8 +52,6 @@ SLICE_S: Final = (0.00002, 0.0005)
 REBOOT_S: Final = (0.2, 3.0)
 LIFETIME_S_MAX: Final = 86_400
 FREE_SPACE_BYTES: Final = 1 << 40
-
-_decode_message = msgspec.msgpack.Decoder(Message).decode
 
 
 @dataclass(frozen=True)
@@ -122,46 +117,6 @@ class NodeScheduler(SeededScheduler):
             self._runtime._settle()  # it dies before its turn, and what waited for it is lost
         self._node.witness.turned(self._node, process)
         return super()._take_turn(process, budget)
-
-
-class WatchedWire(ServerWire):
-    """The server's end of a wire, which lets the witness see what it says."""
-
-    __slots__ = ("_epoch", "_witness")
-
-    def __init__(self, static_key: StaticKey, random_bytes: Callable[[int], bytes], witness: Witness) -> None:
-        super().__init__(static_key, random_bytes=random_bytes)
-        self._witness = witness
-        self._epoch = b""
-
-    def receive_data(self, data: bytes) -> list[ServerEvent]:
-        """Hear the client, and note the epoch under which it logs in."""
-        events = super().receive_data(data)
-        for event in events:
-            if isinstance(event, Login):
-                self._epoch = event.epoch
-        return events
-
-    def send(self, frame: object) -> None:
-        """Say a frame, and tell."""
-        super().send(frame)  # type: ignore[arg-type]  # checked by the wire itself
-        self._tell(frame)
-
-    def send_deliver(self, position: int, message: bytes) -> None:
-        """Deliver, and tell."""
-        super().send_deliver(position, message)
-        self._tell(Deliver(position, _decode_message(message)))
-
-    def close(self, code: Code, sentence: str | None = None, retry_after_ms: int | None = None) -> None:
-        """Say why, and tell."""
-        if not self.closed:
-            self._tell(Closing(code, sentence or "", -1))
-        super().close(code, sentence, retry_after_ms)
-
-    def _tell(self, frame: object) -> None:
-        key = self.remote_static_key
-        if key is not None:
-            self._witness.told(device_id_of(key), frame, self._epoch)
 
 
 class Codes:

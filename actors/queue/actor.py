@@ -169,8 +169,9 @@ class QueueActor(LoadingActor):
         self._retiring = False
         state = self._state if self.is_loaded else None
         away_s = self.process.runtime.clock.now_s() - self._detached_s
-        keep_s = SUSPICION_S if state is not None and state.attempts else self._limits.resume_window_s
         removing = self._removals is not None and self._removals.busy
+        suspected = state is not None and state.attempts and not (self._removals is not None and self._removals.revoked)
+        keep_s = SUSPICION_S if suspected else self._limits.resume_window_s
         busy = self._connection is not None or self._reading or removing or self.process.waiting
         if state is None or busy or away_s < keep_s:
             self._arm_retirement()
@@ -224,6 +225,7 @@ class QueueActor(LoadingActor):
         if self._hold is not None:
             self._hold.end()
         self._connection = self._monitor = self._hold = None
+        self._reading = False  # a page that is on its way belongs to nobody now
         self._detached_s = self.process.runtime.clock.now_s()
         self._state.detach(broken)
         self._vanish()

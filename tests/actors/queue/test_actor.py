@@ -306,3 +306,24 @@ def test_a_removed_device_is_let_go_although_its_account_dies_before_it_can_say_
     office.wait(6.0)
     assert office.waiting("bob", BOB) == (0 if removed else 1)
     assert office.notices(ann) == ([(1, NOTICE_REVOKED)] if removed else [])
+
+
+def test_a_queue_whose_device_leaves_during_a_read_retires_like_any_other(seed: int) -> None:
+    """Found by the simulator (seed 50958): it took the read for work under way, for ever."""
+    office, ann = two(seed)
+    office.say(ann, "ann", ANN, "bob", 1, "hello")
+    bob = Visitor()
+    pid = office.runtime.start(bob)
+    queue = office.queue("bob", BOB)
+    office.say(ann, "ann", ANN, "bob", 2, "again")
+    office.submit(ann, "ann", ANN, "bob", 3, "and again")
+    office.scheduler.run_until_idle()
+    office.store.flush()  # a commit is in flight: reads wait behind it
+    office.runtime.cast(queue, Attach(pid, b"", 0, foreground=True, power=POWER_BATTERY))
+    office.scheduler.run_until_idle()
+    office.runtime.exit(pid, KILLED)
+    office.scheduler.run_until_idle()
+    office.settle()
+    assert bob.texts == []
+    office.wait(200.0)
+    assert not office.runtime.is_alive(queue)
