@@ -10,7 +10,6 @@ from actors.queue.logic import QueueState
 from actors.queue.removals import Removals
 from actors.shard.api import Enqueue
 from actors.tree import Parts
-from runtime import Down
 from simulation import Scenario
 from storage import QueueView
 from storage.records import Acked
@@ -94,22 +93,6 @@ class StaleConnectionKept(QueueActor):
     _routes = QueueActor._routes | {Attach: _attach}  # type: ignore[misc]  # the parent's is final
 
 
-class EndOfTheFormerConnection(QueueActor):
-    """The end of a connection that was replaced is heard late, and taken for that of the one that replaced it."""
-
-    __slots__ = ()
-
-    def _detach(self, *, broken: bool) -> None:
-        self._monitor = None  # and so it is still watched
-        super()._detach(broken=broken)
-
-    def receive_info(self, message: Any) -> None:
-        if type(message) is not Down:
-            super().receive_info(message)
-        elif self._connection is not None:
-            self._detach(broken=False)
-
-
 class Wordless(Removals):
     """Tells nobody."""
 
@@ -165,12 +148,6 @@ BUGS: Final = {
     "late reply taken for a new one": Bug(_planted(LateReplyTaken), DELETED),
     "stale connection kept in the queue actor": Bug(
         Scenario(parts=Parts(queue=StaleConnectionKept), faults=rough(client_crashes=30.0)), RESTS, EMPTY, PRESENCE
-    ),
-    "end of another connection taken for one's own": Bug(
-        Scenario(parts=Parts(queue=EndOfTheFormerConnection), faults=rough(client_crashes=150.0)),
-        RESTS,
-        EMPTY,
-        PRESENCE,
     ),
     "expiry without notice": Bug(_planted(RemovedWithoutNotice), DELETED),
 }
