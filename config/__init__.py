@@ -6,6 +6,7 @@ Reading order:
 - `setting`: what one setting may be, and the sentence that refuses anything else.
 - `schema`: every setting with its default, limits and meaning; one dataclass a section.
 - `agreement`: settings that must agree with one another.
+- `nodes`: the nodes that the settings describe, and what all of them must agree on.
 - `reader`: `load` and `parse`; all that is wrong in one `ConfigError`.
 - `reference`: cluster.toml and docs/configuration.md, written from the schema.
 
@@ -16,12 +17,15 @@ ours and reads one file; each actor is given its own section, so only node.py se
 """
 
 from config.errors import ConfigError
+from config.nodes import ClusterNode, cluster_nodes, shared_settings, worker_folder, worker_name
 from config.reader import load, parse
 from config.schema import (
     ClusterConfig,
+    HostConfig,
     JournalConfig,
     LimitsConfig,
     LogConfig,
+    MembersConfig,
     NodeConfig,
     PresenceConfig,
     QueueConfig,
@@ -31,15 +35,22 @@ from config.schema import (
 
 __all__ = [
     "ClusterConfig",
+    "ClusterNode",
     "ConfigError",
+    "HostConfig",
     "JournalConfig",
     "LimitsConfig",
     "LogConfig",
+    "MembersConfig",
     "NodeConfig",
     "PresenceConfig",
     "QueueConfig",
     "RatesConfig",
     "RegistrationConfig",
+    "cluster_nodes",
     "load",
     "parse",
+    "shared_settings",
+    "worker_folder",
+    "worker_name",
 ]

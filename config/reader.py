@@ -97,7 +97,7 @@ def _settings(section: str, content: Mapping[str, object], errors: list[ConfigEr
         try:
             yield name, settings[name].read(key, value)
         except ConfigError as error:
-            errors.append(error)
+            errors += (error, *error.others)
 
 
 def _unknown_section(name: str, content: object) -> ConfigError:

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
 from config.schema import ClusterConfig
-from config.setting import setting_of, written
+from config.setting import Tables, setting_of, written
 from config.units import unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from config.setting import Setting
 
 _LINE_WIDTH: Final = 118
 
@@ -57,6 +59,7 @@ def configuration_page() -> str:
             f"\n## [{name}]\n\n{_tour(section)}\n\n| key | default | allowed | meaning |\n|---|---|---|---|\n"
         )
         blocks.extend(_table_row(key) for key in fields(section))
+        blocks.extend(_tables(f"{name}.{key.name}", setting_of(key)) for key in fields(section))
     return "".join(blocks)
 
 
@@ -69,16 +72,33 @@ def _tour(section: object) -> str:
     return (type(section).__doc__ or "").strip().partition("\n")[0]
 
 
+def _tables(name: str, setting: Setting) -> str:
+    """The keys of a table that may stand more than once, with an example; nothing for any other setting."""
+    if not isinstance(setting, Tables):
+        return ""
+    head = f"\n### [[{name}]]\n\n| key | default | allowed | meaning |\n|---|---|---|---|\n"
+    rows = [_table_row(key) for key in fields(setting.kind)]
+    return f"{head}{''.join(rows)}\n```toml\n{setting.example}```\n"
+
+
 def _toml_lines(key: Field[Any]) -> str:
-    setting, unit, size = setting_of(key), unit_of(key.name), _in_words(key)
+    """A key at its default; tables, of which there are none by default, as an example in a comment."""
+    setting = setting_of(key)
+    if isinstance(setting, Tables):
+        keys = [f"{name}: {each.meaning} ({each.allowed})" for name, each in setting.settings.items()]
+        comment = [line for text in (setting.meaning, *keys) for line in wrap(text, _LINE_WIDTH)]
+        return "".join(f"# {line}\n" for line in (*comment, *setting.example.splitlines()))
+    unit, size = unit_of(key.name), _in_words(key)
     limits = f"{unit.name}, {setting.allowed}" if unit else setting.allowed
-    comment = "".join(f"# {line}\n" for line in wrap(f"{setting.meaning} ({limits})", _LINE_WIDTH))
-    return f"{comment}{key.name} = {written(key.default)}{f'  # {size}' if size else ''}\n"
+    meaning = "".join(f"# {line}\n" for line in wrap(f"{setting.meaning} ({limits})", _LINE_WIDTH))
+    return f"{meaning}{key.name} = {written(key.default)}{f'  # {size}' if size else ''}\n"
 
 
 def _table_row(key: Field[Any]) -> str:
     setting, unit, size = setting_of(key), unit_of(key.name), _in_words(key)
     default = f"`{written(key.default)}`{f' ({size})' if size else ''}"
+    if key.default in (MISSING, ()):
+        default = "none" if key.default == () else "must be given"
     limits = f"{setting.allowed} {unit.name}" if unit else setting.allowed
     return f"| `{key.name}` | {default} | {limits} | {setting.meaning} |\n"
 

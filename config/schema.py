@@ -11,19 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from config.setting import Choice, Folder, Number, Switch, Text, Whole
+from config.setting import Choice, Folder, Number, Switch, Tables, Text, Whole
 
 _KIB: Final = 1 << 10
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
 _DAY_S: Final = 86_400
 
+WORKERS_MAX: Final = 64
+"""As many as there are shards: one more would have none."""
+
 _NODE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+_NODE_NAME_IN_WORDS: Final = 'up to 64 of a-z, 0-9, ".", "_" and "-", such as "local"'
 _LISTEN = re.compile(
     r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)"
     r":(?P<port>\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])",
     re.ASCII,
 )
+_LINK = re.compile(rf"(?!0\.0\.0\.0:|\[[0:]*\]:)(?!.*:0+$){_LISTEN.pattern}", re.ASCII)
+_PUBLIC_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CODE_SENDER = re.compile(r"log|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
@@ -34,15 +40,15 @@ class NodeConfig:
     name: str = field(
         default="local",
         metadata=Text(
-            "The name of this node in its logs and pids.",
+            "The name of this host and of its first worker, in logs, pids and [cluster].",
             _NODE_NAME,
-            'up to 64 of a-z, 0-9, ".", "_" and "-", such as "local"',
+            _NODE_NAME_IN_WORDS,
         ).metadata(),
     )
     data_folder: Path = field(
         default=Path("data"),
         metadata=Folder(
-            "Where everything durable is kept, one node per folder. A relative path starts at this file's folder.",
+            "Where everything durable is kept, one host per folder. A relative path starts at this file's folder.",
         ).metadata(),
     )
     listen: str = field(
@@ -51,6 +57,15 @@ class NodeConfig:
             "Where clients connect. Port 0 takes a free one, host 0.0.0.0 lets other machines in.",
             _LISTEN,
             'host:port, such as "127.0.0.1:7667" or "[::1]:7667"',
+        ).metadata(),
+    )
+    workers: int = field(
+        default=1,
+        metadata=Whole(
+            "Worker processes of this host, each a node of the cluster with shards of its own; one for each core that "
+            "Roost shall use.",
+            1,
+            WORKERS_MAX,
         ).metadata(),
     )
     drain_timeout_s: int = field(
@@ -67,6 +82,66 @@ class NodeConfig:
     def listen_port(self) -> int:
         """The port part of `listen`; 0 means any free one."""
         return int(self.listen.rpartition(":")[2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostConfig:
+    """One host of the cluster: an entry of `cluster.nodes`."""
+
+    name: str = field(metadata=Text("Its `node.name`.", _NODE_NAME, _NODE_NAME_IN_WORDS).metadata())
+    link: str = field(
+        metadata=Text(
+            "Where it listens for other hosts; its second worker does so one port above, and so on.",
+            _LINK,
+            'the host:port by which the other hosts reach it, such as "10.0.0.1:7668"',
+        ).metadata(),
+    )
+    key: str = field(
+        metadata=Text(
+            "Its public key, which nobody else can speak for.",
+            _PUBLIC_KEY,
+            "the 64 digits that `roostctl node-key` prints on that host",
+        ).metadata(),
+    )
+    workers: int = field(default=1, metadata=Whole("Its `node.workers`.", 1, WORKERS_MAX).metadata())
+    weight: float = field(
+        default=1.0,
+        metadata=Number(
+            "How many shards each of its workers takes, compared with those of others.", 0.01, 100
+        ).metadata(),
+    )
+
+    @property
+    def link_host(self) -> str:
+        """The host part of `link`, an IPv6 address without its brackets."""
+        return self.link.rpartition(":")[0].strip("[]")
+
+    @property
+    def link_port(self) -> int:
+        """The port part of `link`."""
+        return int(self.link.rpartition(":")[2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembersConfig:
+    """All hosts of the cluster, this one among them; the same on every host. Empty: this host is alone."""
+
+    nodes: tuple[HostConfig, ...] = field(
+        default=(),
+        metadata=Tables(
+            "The hosts.",
+            HostConfig,
+            64,
+            """\
+[[cluster.nodes]]
+name = "a"
+link = "10.0.0.1:7668"
+key = "5f1a...64 digits, from roostctl node-key"
+workers = 1
+weight = 1.0
+""",
+        ).metadata(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,6 +465,7 @@ class ClusterConfig:
     """All settings of a node, as one value that never changes."""
 
     node: NodeConfig = field(default_factory=NodeConfig)
+    cluster: MembersConfig = field(default_factory=MembersConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     queue: QueueConfig = field(default_factory=QueueConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -247,3 +247,67 @@ class Folder(Setting):
     def allowed(self) -> str:
         """See `Setting.allowed`."""
         return "the path of a folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables(Setting):
+    """A list of tables, one `[[section.key]]` each, read into a tuple of dataclasses whose fields carry settings.
+
+    Args:
+        meaning: see `Setting`.
+        kind: the dataclass of one table; its first field names it, and what has no default must be there.
+        count_max: how many there may be.
+        example: one table as TOML, for the documents.
+    """
+
+    kind: type
+    count_max: int
+    example: str
+
+    def read(self, key: str, value: object) -> tuple[object, ...]:
+        """See `Setting.read`; all that is wrong in all tables is in one error."""
+        if not isinstance(value, list | tuple) or not all(isinstance(table, dict | self.kind) for table in value):
+            raise ConfigError(key, _is(value), f"write each as a table of its own, below a line [[{key}]]")
+        if len(value) > self.count_max:
+            raise ConfigError(key, f"are {len(value)}, too many", f"give at most {self.count_max}")
+        errors: list[ConfigError] = []
+        tables = [self._table(key, number, table, errors) for number, table in enumerate(value, 1)]
+        if errors:
+            first, *others = errors
+            first.others = tuple(others)
+            raise first
+        return tuple(tables)
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """What a table may hold, by key."""
+        return {field.name: setting_of(field) for field in fields(self.kind)}
+
+    def _table(self, key: str, number: int, table: Any, errors: list[ConfigError]) -> object:
+        """One table; what is wrong goes to `errors`."""
+        if isinstance(table, self.kind):
+            return table
+        settings = self.settings
+        named = table.get(next(iter(settings)))
+        place = f"{key}[{written(named) if isinstance(named, str) else number}]"
+        values: dict[str, object] = {}
+        before = len(errors)
+        for name, value in table.items():
+            if name not in settings:
+                fix = f"remove it; a table has {', '.join(settings)}"
+                errors.append(ConfigError(f"{place}.{shortened(name)}", "is unknown", fix))
+                continue
+            try:
+                values[name] = settings[name].read(f"{place}.{name}", value)
+            except ConfigError as error:
+                errors.append(error)
+        for field in fields(self.kind):
+            if field.name not in table and field.default is MISSING:
+                fix = f"add {field.name}: {settings[field.name].allowed}"
+                errors.append(ConfigError(f"{place}.{field.name}", "is missing", fix))
+        return self.kind(**values) if len(errors) == before else None
+
+    @property
+    def allowed(self) -> str:
+        """See `Setting.allowed`."""
+        return f"up to {self.count_max} tables"

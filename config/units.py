@@ -74,7 +74,8 @@ _WRITTEN: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
 
 def unit_of(key: str) -> Unit | None:
     """The unit that a key's name carries; None for a bare count or a value that is no number."""
-    return next((unit for pattern, unit in _NAMED if pattern.search(key)), None)
+    name = key.rpartition(".")[2]
+    return next((unit for pattern, unit in _NAMED if pattern.search(name)), None)
 
 
 def number_meant(key: str, written: str) -> float | None:

@@ -78,7 +78,7 @@ def test_settings_never_change() -> None:
         ('[node]\nlevel = "info"', "node.level", "is unknown: did you mean log.level, below [log]"),
         ("[log]\ncolour = true", "log.colour", "is unknown: remove it; [log] has level, format"),
         ("[limit]\nsend_window = 1", "limit", "is unknown: did you mean [limits]"),
-        ("[zebra]", "zebra", "is unknown: the sections are [node], [limits]"),
+        ("[zebra]", "zebra", "is unknown: the sections are [node], [cluster], [limits]"),
         ('listen = "127.0.0.1:1"', "listen", "stands outside its section: move it below [node]"),
         ("limits = 5", "limits", "is not a section: write [limits] on a line of its own"),
         ("[[limits]]", "limits", "is not a section"),

@@ -11,8 +11,8 @@ import pytest
 
 from config import ClusterConfig, parse
 from config.reference import cluster_toml, configuration_page, write
-from config.schema import NodeConfig
-from config.setting import Folder, Number, Switch, Whole, setting_of
+from config.schema import HostConfig, NodeConfig
+from config.setting import Folder, Number, Switch, Tables, Whole, setting_of
 from config.units import BYTES, SECONDS, number_meant, unit_of
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,18 @@ def test_the_shipped_file_holds_every_key_at_its_default() -> None:
     document = tomllib.loads(text)
     assert list(document) == SECTIONS
     for section in SECTIONS:
-        assert list(document[section]) == [key.name for key in fields(getattr(DEFAULTS, section))]
+        keys = fields(getattr(DEFAULTS, section))
+        assert list(document[section]) == [key.name for key in keys if not isinstance(setting_of(key), Tables)]
+
+
+def test_the_shipped_file_and_page_show_a_table_that_needs_only_a_real_key() -> None:
+    comments = (ROOT / "cluster.toml").read_text(encoding="utf-8").split("\n# [[cluster.nodes]]\n")[1]
+    example = "[[cluster.nodes]]\n" + comments.split("\n\n")[0].replace("# ", "")
+    assert f"```toml\n{example}\n```" in configuration_page()
+    [shown] = tomllib.loads(example)["cluster"]["nodes"]
+    assert list(shown) == [key.name for key in fields(HostConfig)]
+    [entry] = parse(f'node.name = "a"\n{example.replace(shown["key"], "5f" * 32)}').cluster.nodes
+    assert entry == HostConfig(name="a", link="10.0.0.1:7668", key="5f" * 32)
 
 
 def test_the_shipped_file_and_page_are_those_of_the_schema(tmp_path: Path) -> None:
@@ -40,7 +51,9 @@ def test_the_shipped_file_and_page_are_those_of_the_schema(tmp_path: Path) -> No
 def test_the_page_names_every_key_with_its_meaning() -> None:
     page, shipped = configuration_page(), cluster_toml().replace("\n# ", " ")
     for section in SECTIONS:
-        for key in fields(getattr(DEFAULTS, section)):
+        part = getattr(DEFAULTS, section)
+        inner = [below for key in fields(part) for below in fields(getattr(setting_of(key), "kind", part))]
+        for key in (*fields(part), *inner):
             assert f"| `{key.name}` |" in page
             assert setting_of(key).meaning in page
             assert setting_of(key).meaning in shipped
@@ -59,11 +72,17 @@ def test_every_setting_reads_the_type_its_field_declares(section: str) -> None:
     hints = get_type_hints(type(part))
     for key in fields(part):
         reads = {Whole: int, Number: float, Switch: bool, Folder: Path}.get(type(setting_of(key)), str)
-        assert hints[key.name] is reads
+        setting = setting_of(key)
+        expected = (
+            f"tuple[{setting.kind.__module__}.{setting.kind.__name__}, ...]" if isinstance(setting, Tables) else ""
+        )
+        assert hints[key.name] is reads or str(hints[key.name]) == expected
 
 
 def test_a_sections_class_is_named_after_it() -> None:
-    assert [type(getattr(DEFAULTS, name)).__name__ for name in SECTIONS] == [f"{n.title()}Config" for n in SECTIONS]
+    names = [f"{n.title()}Config" for n in SECTIONS]
+    names[SECTIONS.index("cluster")] = "MembersConfig"  # ClusterConfig is all of cluster.toml
+    assert [type(getattr(DEFAULTS, name)).__name__ for name in SECTIONS] == names
     assert isinstance(DEFAULTS.node, NodeConfig)
 
 
