@@ -13,7 +13,7 @@ The semantics are the runtime's own (`runtime.Foreign`); this storey carries the
 - `membership`: who is up, for whoever asks. `groups`: who belongs together, as OTP's pg.
 - `tree`: the supervisor of all that.
 
-Invariants: only the node whose key is pinned is believed, under the name that belongs to that key. A link joins one
+Invariants: only the host whose key is pinned is believed, under the names that belong to that key. A link joins one
 life of a node with one life of another; what was said in an earlier one is not heard. Between two actors order holds.
 A link that ends is down on both sides before another comes up, and everything that spanned it has heard so: nothing
 that was on its way is silently missing. Junk, silence and a flood end that link, with a code, and touch nothing else.
@@ -27,6 +27,8 @@ from cluster.links import LinkLimits, Links
 from cluster.membership import (
     MEMBERSHIP,
     ListNodes,
+    NodeChange,
+    NodeClock,
     NodeDown,
     NodeRefused,
     NodeStatus,
@@ -56,6 +58,8 @@ __all__ = [
     "MessageTable",
     "MessageTooLargeError",
     "Network",
+    "NodeChange",
+    "NodeClock",
     "NodeDown",
     "NodeRefused",
     "NodeStatus",

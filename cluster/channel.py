@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cluster.codes import LinkCode, LinkError
-from cluster.frames import HeartbeatFrame, encode_frame
+from cluster.frames import ClockFrame, HeartbeatFrame, encode_frame
 from cluster.outbound import Outbound
 from cluster.session import SessionState
 from protocol.frames import LENGTH_SIZE_BYTES
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cluster.session import Session
 
 __all__ = ["Channel"]
+
+CLOCK_SAID_EVERY_S: Final = 60.0
 
 
 class Channel:
@@ -33,15 +35,18 @@ class Channel:
         is_dirty: Whether it is to be flushed at the end of this tick.
         overflowed: Whether something that must not be dropped found no room.
         heard_s: When anything came last.
+        is_clock_apart: Whether the peer's clock was found to be wrong, or ours.
     """
 
     __slots__ = (
+        "_clock_at_s",
         "_confirmed",
         "_confirmed_s",
         "_said_s",
         "_up_by_s",
         "connection",
         "heard_s",
+        "is_clock_apart",
         "is_dirty",
         "outbound",
         "overflowed",
@@ -55,6 +60,8 @@ class Channel:
         self.is_dirty = False
         self.overflowed = False
         self.heard_s = 0.0
+        self.is_clock_apart = False
+        self._clock_at_s = 0.0
         self._up_by_s = up_by_s
         self._said_s = 0.0
         self._confirmed = 0
@@ -85,12 +92,17 @@ class Channel:
         """Whether this side has to say that it lives."""
         return self.is_up and now_s - self._said_s >= heartbeat_s
 
-    def say_heartbeat(self, now_s: float) -> None:
-        """Say it, ahead of what waits: its order means nothing."""
+    def say_heartbeat(self, now_s: float, wall_ms: int) -> None:
+        """Say it, ahead of what waits: its order means nothing. Now and then say what the clock shows, too."""
         self._said_s = now_s
-        frame = encode_frame(HeartbeatFrame(self.session.frames_read))
+        frames = [encode_frame(HeartbeatFrame(self.session.frames_read))]
+        if now_s >= self._clock_at_s:
+            self._clock_at_s = now_s + CLOCK_SAID_EVERY_S
+            frames.append(encode_frame(ClockFrame(wall_ms)))
         self.write_session()
-        self.connection.write(self.session.seal(len(frame).to_bytes(LENGTH_SIZE_BYTES, "big") + frame))
+        self.connection.write(
+            self.session.seal(b"".join(len(frame).to_bytes(LENGTH_SIZE_BYTES, "big") + frame for frame in frames))
+        )
 
     def take_heartbeat(self, heard: int, now_s: float) -> None:
         """The other side says how many of our frames it has read."""

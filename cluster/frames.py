@@ -68,6 +68,12 @@ class HeartbeatFrame(_Base, tag=3):
     heard: Number
 
 
+class ClockFrame(_Base, tag=4):
+    """Once a minute: what the calendar of this side shows, in milliseconds since 1970."""
+
+    wall_ms: Number
+
+
 class PostFrame(_Base, tag=10):
     """A message for a process."""
 
@@ -195,6 +201,7 @@ LinkFrame = (
     | UpFrame
     | GoodbyeFrame
     | HeartbeatFrame
+    | ClockFrame
     | PostFrame
     | PostNamedFrame
     | CallFrame

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from cluster.channel import Channel
 from cluster.codes import LinkCode, LinkError
-from cluster.frames import GoodbyeFrame, HeartbeatFrame, HelloFrame, PostFrame, UpFrame
-from cluster.membership import NodeDown, NodeRefused, NodeUp
+from cluster.frames import ClockFrame, GoodbyeFrame, HeartbeatFrame, HelloFrame, PostFrame, UpFrame
+from cluster.membership import NodeClock, NodeDown, NodeRefused, NodeUp
 from cluster.network import Accepted, DialFailed, Dialled, Lost, Received, Writable
 from cluster.session import Session, SessionState
 from cluster.translation import Translation
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cluster.frames import LinkFrame
+    from cluster.membership import NodeChange
     from cluster.network import Connection, Network
     from cluster.peers import Identity, Peer
     from cluster.table import MessageTable
@@ -36,6 +37,8 @@ FLUSH_SIZE_BYTES: Final = 1 << 18
 """What waits for one node is written at once when it grows beyond this, and otherwise once a tick."""
 
 STRANGER_REPORT_S: Final = 1.0
+CLOCK_APART_S: Final = 10.0
+"""A difference between two clocks that is told: more than a frame can be late without the link being given up."""
 _BEAT: Final = "beat"
 _LASTING: Final = frozenset(
     {
@@ -123,7 +126,7 @@ class Links(Actor):
         me: Identity,
         table: MessageTable,
         network: Network,
-        observer: Callable[[NodeUp | NodeDown | NodeRefused], object],
+        observer: Callable[[NodeChange], object],
         limits: LinkLimits | None = None,
     ) -> None:
         self._me = me
@@ -247,7 +250,7 @@ class Links(Actor):
             if fault is not None:
                 self._end(channel, fault)
             elif channel.is_heartbeat_due(now_s, self._limits.heartbeat_s):
-                channel.say_heartbeat(now_s)
+                channel.say_heartbeat(now_s, self._runtime.clock.wall_ms())
         for number in [number for number, (_, by_s) in self._dials.items() if now_s >= by_s]:
             self._dial_failed(number)
         for peer in self._me.peers.values():
@@ -341,8 +344,18 @@ class Links(Actor):
             self._rise(channel)
         elif isinstance(frame, HeartbeatFrame):
             channel.take_heartbeat(frame.heard, channel.heard_s)
+        elif isinstance(frame, ClockFrame):
+            self._compare_clocks(channel, frame)
         elif not isinstance(frame, GoodbyeFrame) and self._linked.get(session.peer) is channel:
             self._translation.receive(session.peer, session.incarnation, frame)
+
+    def _compare_clocks(self, channel: Channel, frame: ClockFrame) -> None:
+        """Tell when a peer's clock is found to be far from ours, and when it is no more."""
+        ahead_s = (frame.wall_ms - self._runtime.clock.wall_ms()) / 1000
+        is_apart = abs(ahead_s) > CLOCK_APART_S
+        if is_apart != channel.is_clock_apart and self._linked.get(channel.session.peer) is channel:
+            channel.is_clock_apart = is_apart
+            self._observer(NodeClock(channel.session.peer, ahead_s if is_apart else 0.0))
 
     def _greet(self, channel: Channel) -> None:
         """Both Hellos are as they should be: let the link come up, unless another one of the pair stays."""

@@ -15,6 +15,8 @@ __all__ = [
     "MEMBERSHIP",
     "ListNodes",
     "Membership",
+    "NodeChange",
+    "NodeClock",
     "NodeDown",
     "NodeRefused",
     "NodeStatus",
@@ -73,6 +75,24 @@ class NodeRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeClock:
+    """A linked node's clock is far from this one's, or is so no more.
+
+    Attributes:
+        node: Its name.
+        ahead_s: How far it is ahead, negative if it is behind; 0 if the two agree again. Which of them is wrong, none
+            of them knows.
+    """
+
+    node: str
+    ahead_s: float
+
+
+NodeChange = NodeUp | NodeDown | NodeRefused | NodeClock
+"""What an observer is told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subscribe:
     """A cast: tell this process, by `send`, of the nodes that are up now and of every change, until it ends."""
 
@@ -99,11 +119,13 @@ class NodeStatus:
         node: Its name.
         is_up: Whether it is linked now.
         last: What was told of it last.
+        clock_ahead_s: How far its clock is ahead of this node's, if that is far, and it is linked.
     """
 
     node: str
     is_up: bool
     last: NodeUp | NodeDown | NodeRefused
+    clock_ahead_s: float = 0.0
 
 
 class Membership(Actor):
@@ -112,9 +134,10 @@ class Membership(Actor):
     A subscriber that must not miss anything monitors this actor, and subscribes again when it has ended.
     """
 
-    __slots__ = ("_last", "_subscribers", "_up")
+    __slots__ = ("_clocks", "_last", "_subscribers", "_up")
 
     def __init__(self) -> None:
+        self._clocks: dict[str, float] = {}
         self._up: dict[str, NodeUp] = {}
         self._last: dict[str, NodeUp | NodeDown | NodeRefused] = {}
         self._subscribers: dict[Pid, Ref] = {}
@@ -132,9 +155,12 @@ class Membership(Actor):
                 self._tell(message)
             case NodeDown(node):
                 self._up.pop(node, None)
+                self._clocks.pop(node, None)
                 self._tell(message)
             case NodeRefused():
                 self._tell(message)
+            case NodeClock(node, ahead_s):
+                self._clocks[node] = ahead_s
             case Subscribe(pid):
                 if pid not in self._subscribers:
                     self._subscribers[pid] = self.process.monitor(pid)
@@ -151,8 +177,11 @@ class Membership(Actor):
         """The nodes."""
         if not isinstance(request, ListNodes):
             super().handle_call(request, caller)
-        statuses = tuple(NodeStatus(node, node in self._up, last) for node, last in sorted(self._last.items()))
-        self.process.reply(caller, statuses)
+        statuses = (
+            NodeStatus(node, node in self._up, last, self._clocks.get(node, 0.0))
+            for node, last in sorted(self._last.items())
+        )
+        self.process.reply(caller, tuple(statuses))
 
     def handle_info(self, message: Message) -> None:
         """A subscriber has ended."""

@@ -35,7 +35,8 @@ class Peer:
 
     Attributes:
         name: Its name, as in its pids.
-        public_key: The public half of its static key, 32 bytes; nothing else is believed.
+        public_key: The public half of its host's static key, 32 bytes; nothing else is believed. The nodes of one host
+            share it.
         address: Where it listens: `tcp://host:port`, or `unix:path` within a host; None if only it dials.
     """
 
@@ -57,10 +58,10 @@ class Identity:
     Attributes:
         name: Its name.
         incarnation: Its present life.
-        key: Its static key.
+        key: Its host's static key. A peer with the same key is another node of this host.
         peers: The other nodes, by name.
         shared: The settings that must be the same on all nodes: key and value as text.
-        names_by_key: The other nodes' names, by public key.
+        names_by_key: The names of the other nodes for which a public key may speak: those of its host.
     """
 
     name: str
@@ -68,14 +69,14 @@ class Identity:
     key: StaticKey
     peers: Mapping[str, Peer]
     shared: Mapping[str, str] = field(default_factory=dict)
-    names_by_key: Mapping[bytes, str] = field(init=False)
+    names_by_key: Mapping[bytes, frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        names = {peer.public_key: peer.name for peer in self.peers.values()}
-        if len(names) != len(self.peers) or self.key.public in names:
-            raise ValueError("two nodes of the cluster have the same key: give each node a key of its own")
         if self.name in self.peers:
             raise ValueError(f"{self.name} is named among its own peers: each node needs a name of its own")
+        names: dict[bytes, frozenset[str]] = {}
+        for peer in self.peers.values():
+            names[peer.public_key] = names.get(peer.public_key, frozenset()) | {peer.name}
         object.__setattr__(self, "names_by_key", names)
 
     def digests(self) -> dict[str, bytes]:

@@ -72,7 +72,7 @@ class Session:
 
     Attributes:
         state: How far it is.
-        peer: The other node's name: who was dialled, or whose key it proved.
+        peer: The other node's name: who was dialled, or who it says to be with a key that may speak for that name.
         incarnation: The other node's life; known with its Hello.
         version: The version of the frames; known with its Hello.
         unknown: Frames of unknown types that were skipped.
@@ -82,6 +82,7 @@ class Session:
     __slots__ = (
         "_dialled",
         "_early",
+        "_entitled",
         "_frames",
         "_handshake",
         "_me",
@@ -102,8 +103,13 @@ class Session:
         self._me = me
         self._dialled = dialled
         self._handshake = Handshake(
-            initiator=dialled is not None, static=me.key, prologue=PROLOGUE, random_bytes=random_bytes
+            initiator=dialled is not None,
+            static=me.key,
+            prologue=PROLOGUE,
+            random_bytes=random_bytes,
+            own_allowed=me.key.public in me.names_by_key,  # who leads us to ourselves is found out by the name
         )
+        self._entitled = frozenset(() if dialled is None else (dialled.name,))
         self._early = bytearray()
         self._records = RecordReader()
         self._frames = FrameReader()
@@ -256,14 +262,16 @@ class Session:
         )
 
     def _check_dialler(self, key: bytes) -> None:
-        name = self._me.names_by_key.get(key)
-        if name is None:
+        names = self._me.names_by_key.get(key)
+        if names is None:
             raise LinkError(
                 LinkCode.KEY_UNKNOWN,
                 f"A node with the key {key.hex()} dialled {self._me.name}, which knows no such node; put that key into "
                 "the settings of the node it belongs to, on every host.",
             )
-        self.peer = name
+        self._entitled = names
+        if len(names) == 1:
+            [self.peer] = names
 
     def _receive_alert(self, data: bytearray) -> None:
         """The other side refused before the link was encrypted; anyone on the way could have said it."""
@@ -317,11 +325,13 @@ class Session:
 
     def _check_hello(self, hello: HelloFrame) -> None:
         me = self._me
-        if hello.node != self.peer:
+        if hello.node not in self._entitled:
+            owner = " and ".join(sorted(self._entitled)[:3])
             raise LinkError(
                 LinkCode.NAME_WRONG,
-                f"The node whose key is that of {self.peer} calls itself {hello.node[:64]}; mend its name or its key.",
+                f"The node whose key is that of {owner} calls itself {hello.node[:64]}; mend its name or its key.",
             )
+        self.peer = hello.node
         version = next((version for version in VERSIONS_SUPPORTED if version in hello.versions), None)
         if version is None:
             raise LinkError(
@@ -337,7 +347,8 @@ class Session:
             keys = ", ".join(key[:100] for key in differing[:3])
             raise LinkError(
                 LinkCode.SETTINGS_DIFFER,
-                f"{self.peer} and {me.name} differ in {keys}; make these settings the same on every host.",
+                f"{self.peer} and {me.name} differ in {keys}; make these settings the same on every host, and start "
+                "again those that had them wrong.",
             )
         self.version = version
         self.incarnation = hello.incarnation

@@ -157,24 +157,24 @@ class _NodeSocket(asyncio.Protocol):
 
 
 class SocketNetwork:
-    """Accepts nodes on a bound socket, and dials others.
+    """Accepts nodes on bound sockets, and dials others.
 
     Args:
-        listening: From `bound_node_socket`; it belongs to the caller, so that it outlives a restart of the links. None:
-            this node only dials.
+        listening: From `bound_node_socket`; they belong to the caller, so that they outlive a restart of the links.
+            None: this node only dials.
     """
 
-    def __init__(self, listening: socket.socket | None) -> None:
+    def __init__(self, *listening: socket.socket) -> None:
         self._listening = listening
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._tell: Tell = _nobody
 
     def open(self, tell: Tell) -> None:
         """Begin to accept."""
         self._tell = tell
-        if self._listening is not None:
-            self._run(self._serve(self._listening.dup(), tell))
+        for listening in self._listening:
+            self._run(self._serve(listening.dup(), tell))
 
     def dial(self, number: int, address: str) -> None:
         """Connect to an address."""
@@ -184,9 +184,9 @@ class SocketNetwork:
         """Accept and dial no more; open connections stay with whoever has them."""
         for task in self._tasks:
             task.cancel()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         self._tell = _nobody
 
     def _run(self, work: Any) -> None:
@@ -201,9 +201,10 @@ class SocketNetwork:
             return _NodeSocket(tell, accepted=True)
 
         if listening.family == socket.AF_UNIX:
-            self._server = await loop.create_unix_server(accepted, sock=listening, backlog=BACKLOG, **_KEPT)
+            server = await loop.create_unix_server(accepted, sock=listening, backlog=BACKLOG, **_KEPT)
         else:
-            self._server = await loop.create_server(accepted, sock=listening, backlog=BACKLOG)
+            server = await loop.create_server(accepted, sock=listening, backlog=BACKLOG)
+        self._servers.append(server)
 
     async def _dial(self, number: int, address: str, tell: Tell) -> None:
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from cluster.groups import GROUPS, Groups, register_group_messages
 from cluster.links import LINKS, Links
-from cluster.membership import MEMBERSHIP, Membership, NodeDown, NodeRefused, NodeUp
+from cluster.membership import MEMBERSHIP, Membership
 from runtime import Named, Runtime
 from supervisors import ChildSpec, Supervisor, SupervisorFlags
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cluster.links import LinkLimits
+    from cluster.membership import NodeChange
     from cluster.network import Network
     from cluster.peers import Identity
     from cluster.table import MessageTable
@@ -30,7 +31,7 @@ def cluster_supervisor(
     table: MessageTable,
     network: Network,
     *,
-    observer: Callable[[NodeUp | NodeDown | NodeRefused], object] | None = None,
+    observer: Callable[[NodeChange], object] | None = None,
     limits: LinkLimits | None = None,
 ) -> Supervisor:
     """The supervisor that makes a runtime a node of a cluster once it is started.
@@ -46,7 +47,7 @@ def cluster_supervisor(
     register_group_messages(table)
     membership = Named(runtime.node, MEMBERSHIP)
 
-    def changed(change: NodeUp | NodeDown | NodeRefused) -> None:
+    def changed(change: NodeChange) -> None:
         runtime.cast(membership, change)
         if observer is not None:
             observer(change)

@@ -162,6 +162,7 @@ class Handshake:
         "_ephemeral",
         "_hash",
         "_initiator",
+        "_own_allowed",
         "_random_bytes",
         "_remote_ephemeral",
         "_static",
@@ -178,6 +179,7 @@ class Handshake:
         prologue: bytes,
         suite: Suite = AESGCM_SHA256,
         random_bytes: RandomBytes = os.urandom,
+        own_allowed: bool = False,
     ) -> None:
         """Start a handshake (Initialize() of section 5.3).
 
@@ -187,6 +189,9 @@ class Handshake:
             prologue: What both sides must agree on beforehand.
             suite: Cipher and hash.
             random_bytes: Source of the ephemeral key; a fresh one makes a replayed handshake useless.
+            own_allowed: Whether the peer may have our own identity, as another process of this host has. Then whoever
+                asks must tell itself from such a peer by what is said next: somebody in between may have led it to
+                itself.
         """
         name = suite.name.encode()
         size = hashlib.new(suite.hash_name).digest_size
@@ -195,6 +200,7 @@ class Handshake:
         self._chaining_key = self._hash
         self._cipher: CipherState | None = None
         self._initiator = initiator
+        self._own_allowed = own_allowed
         self._static = static
         self._ephemeral: EphemeralKey | None = None
         self._random_bytes = random_bytes
@@ -265,7 +271,7 @@ class Handshake:
             elif token == "s":
                 sealed, rest = _take(rest, KEY_SIZE_BYTES + TAG_SIZE_BYTES)
                 self.remote_static = self._decrypt_and_hash(sealed)
-                if self.remote_static == self._static.public:
+                if self.remote_static == self._static.public and not self._own_allowed:
                     raise NoiseError("the peer sent our own static key back")
             else:
                 self._mix_exchange(token)

@@ -48,6 +48,7 @@ EXAMPLES: tuple[f.LinkFrame, ...] = (
     f.GoodbyeFrame(9, "Nothing was heard of b for 3.5 s."),
     f.HeartbeatFrame(0),
     f.HeartbeatFrame(2**40),
+    f.ClockFrame(1_800_000_000_000),
     f.PostFrame(0, 12, 16, RAW),
     f.PostFrame(2, 2**40, 3, msgspec.Raw(b"\x07")),
     f.PostNamedFrame(1, "office", 16, RAW),

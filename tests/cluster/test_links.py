@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from cluster import LinkCode, LinkError, NodeDown, NodeRefused, NodeUp, Peer
+from cluster import LinkCode, LinkError, NodeClock, NodeDown, NodeRefused, NodeUp, Peer
 from cluster.network import Accepted, Received
 from cluster.session import Session
 from protocol import StaticKey
@@ -311,3 +311,37 @@ def test_a_peer_that_says_hello_and_then_junk_is_no_link(seed: int) -> None:
 
 def test_an_error_of_a_link_says_its_code_and_its_sentence() -> None:
     assert str(LinkError(LinkCode.SILENT, "b is silent.")) == "SILENT (9): b is silent."
+
+
+def test_the_nodes_of_two_hosts_link_each_with_each_although_hosts_share_a_key(seed: int) -> None:
+    world = World(seed, "abcd", hosts={"b": "a", "d": "c"})
+    world.wait(3.0)
+    for one in "abcd":
+        assert set(world.runtimes[one].foreign.linked) == set("abcd") - {one}
+    assert len(world.lines()) == 2 * 6
+
+
+def test_a_clock_that_is_ten_minutes_off_is_told_once_with_the_node_and_how_far(seed: int) -> None:
+    world = World(seed, "abc")
+    world.ahead_ms["b"] = -600_000
+    world.wait(200.0)
+    assert told_of(world, "a") == told_of(world, "c") == [("b", -600)]
+    assert sorted(told_of(world, "b")) == [("a", 600), ("c", 600)]
+
+
+def test_a_clock_that_was_set_right_is_told_too_and_a_small_difference_is_not(seed: int) -> None:
+    world = World(seed)
+    world.ahead_ms["b"] = 9_000
+    world.wait(70.0)
+    assert told_of(world, "a") == []
+    world.ahead_ms["b"] = 30_000
+    world.wait(70.0)
+    assert told_of(world, "a") == [("b", 30)]
+    world.ahead_ms["b"] = 0
+    world.wait(70.0)
+    assert told_of(world, "a") == [("b", 30), ("b", 0)]
+
+
+def told_of(world: World, node: str) -> list[tuple[str, int]]:
+    """The clocks that a node was told of, by how many seconds they are ahead."""
+    return [(change.node, round(change.ahead_s)) for change in world.told[node] if isinstance(change, NodeClock)]

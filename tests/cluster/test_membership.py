@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from cluster import MEMBERSHIP, LinkCode, Links, ListNodes, MessageTable, NodeDown, NodeUp, Subscribe, Unsubscribe
+from cluster import (
+    MEMBERSHIP,
+    LinkCode,
+    Links,
+    ListNodes,
+    MessageTable,
+    NodeDown,
+    NodeRefused,
+    NodeUp,
+    Subscribe,
+    Unsubscribe,
+)
 from cluster import frames as f
 from cluster.groups import GROUPS
 from cluster.network import Accepted, DialFailed, Received
@@ -109,7 +120,7 @@ def test_an_info_that_nobody_understands_is_ignored_and_counted(seed: int, name:
 def test_links_of_another_node_or_another_life_do_not_start(seed: int) -> None:
     world = World(seed, start=False)
     world.bear("b")
-    links = Links(identity("a"), registered(MessageTable()), SocketNetwork(None), lambda change: None)
+    links = Links(identity("a"), registered(MessageTable()), SocketNetwork(), lambda change: None)
     with pytest.raises(StartError) as caught:
         world.runtimes["b"].start(links)
     assert isinstance(caught.value.reason, Crash)
@@ -146,7 +157,7 @@ def test_strangers_that_knock_all_the_time_are_reported_once_a_second(seed: int)
         end.tell(Received(end, b"GET / HTTP/1.1"))
         world.wait(0.02)
     assert 2 <= len(world.told["a"]) <= 3
-    assert {change.code for change in world.told["a"] if not isinstance(change, NodeUp)} == {LinkCode.JUNK}
+    assert {change.code for change in world.told["a"] if isinstance(change, NodeRefused)} == {LinkCode.JUNK}
 
 
 def test_an_answer_to_a_dial_that_was_given_up_is_closed(seed: int) -> None:

@@ -21,6 +21,7 @@ from cluster import (
     LinkCode,
     LinkLimits,
     MessageTable,
+    NodeChange,
     NodeDown,
     NodeRefused,
     NodeUp,
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
     from protocol import StaticKey
     from runtime import From, Message, Pid
-
-Change = NodeUp | NodeDown | NodeRefused
 
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -76,17 +75,17 @@ class Node:
     def __init__(
         self, name: str, address: str | None, peers: dict[str, str | None], key: StaticKey | None = None
     ) -> None:
-        self.listening = None if address is None else bound_node_socket(address)
+        self.listening = [bound_node_socket(each) for each in address.split()] if address else []
         self.runtime = Runtime(node=name, incarnation=fresh_incarnation(os.urandom))
         others = {peer: Peer(peer, key_of(peer).public, where) for peer, where in peers.items()}
         me = Identity(name, self.runtime.incarnation, key or key_of(name), others)
-        self.changes: asyncio.Queue[Change] = asyncio.Queue()
+        self.changes: asyncio.Queue[NodeChange] = asyncio.Queue()
         self.tree = self.runtime.start(
             cluster_supervisor(
                 self.runtime,
                 me,
                 registered(MessageTable()),
-                SocketNetwork(self.listening),
+                SocketNetwork(*self.listening),
                 observer=self.changes.put_nowait,
                 limits=LinkLimits(redial_s_max=0.3, up_s=1.0),
             )
@@ -94,7 +93,7 @@ class Node:
         self.ear = Ear()
         self.pid = self.runtime.start(self.ear, name="ear")
 
-    async def until(self, kind: type[Change]) -> Change:
+    async def until(self, kind: type[NodeChange]) -> NodeChange:
         """The next change of a kind."""
         async with asyncio.timeout(20):
             while True:
@@ -109,8 +108,8 @@ class Node:
 
     def close(self) -> None:
         self.runtime.close()
-        if self.listening is not None:
-            self.listening.close()
+        for listening in self.listening:
+            listening.close()
 
 
 @asynccontextmanager
@@ -191,6 +190,18 @@ def test_one_side_may_dial_alone(run: Run, tmp_path: Path) -> None:
         async with nodes(a, b):
             assert isinstance(await a.until(NodeUp), NodeUp)
             assert isinstance(await b.until(NodeUp), NodeUp)
+
+    run(play())
+
+
+def test_a_node_listens_within_its_host_and_for_other_hosts_at_once(run: Run, tmp_path: Path) -> None:
+    async def play() -> None:
+        within, (outside, _) = addresses("unix", tmp_path)[0], addresses("tcp", tmp_path)
+        a = Node("a", f"{within} {outside}", {"b": None, "c": None})
+        b, c = Node("b", None, {"a": within}), Node("c", None, {"a": outside})
+        async with nodes(a, b, c):
+            ups = [await a.until(NodeUp), await a.until(NodeUp)]
+            assert {up.node for up in ups} == {"b", "c"}
 
     run(play())
 

@@ -12,9 +12,7 @@ from cluster import (
     Identity,
     LinkLimits,
     MessageTable,
-    NodeDown,
-    NodeRefused,
-    NodeUp,
+    NodeChange,
     Peer,
     cluster_supervisor,
 )
@@ -26,7 +24,7 @@ from tests.cluster.messages import registered
 from tests.runtime.cast import Puppet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from runtime import Pid, Process
 
@@ -35,6 +33,22 @@ FULL_SIZE_BYTES = 1 << 16
 
 def key_of(node: str) -> StaticKey:
     return StaticKey(hashlib.sha256(node.encode()).digest())
+
+
+class NodeClockwork(VirtualClock):
+    """The world's clock as one node sees it, with a calendar of its own."""
+
+    def __init__(self, clock: VirtualClock, ahead_ms: Mapping[str, int], node: str) -> None:
+        super().__init__()
+        self._clock = clock
+        self._ahead_ms = ahead_ms
+        self._node = node
+
+    def now_s(self) -> float:
+        return self._clock.now_s()
+
+    def wall_ms(self) -> int:
+        return self._clock.wall_ms() + self._ahead_ms.get(self._node, 0)
 
 
 class End:
@@ -127,7 +141,7 @@ class Wires:
 
 
 class World:
-    """Nodes a, b, c ... that know each other."""
+    """Nodes a, b, c ... that know each other; `hosts` says who shares a key, `ahead_ms` whose calendar is wrong."""
 
     def __init__(
         self,
@@ -137,6 +151,7 @@ class World:
         limits: LinkLimits | None = None,
         shared: dict[str, dict[str, str]] | None = None,
         keys: dict[str, StaticKey] | None = None,
+        hosts: dict[str, str] | None = None,
         foreign: type[Foreign] = Foreign,
         start: bool = True,
     ) -> None:
@@ -148,6 +163,8 @@ class World:
         self.limits = limits
         self.shared = shared or {}
         self.keys = keys or {}
+        self.hosts = hosts or {}
+        self.ahead_ms: dict[str, int] = {}
         self.lives = 0
         self.ends: list[End] = []
         self.dials: deque[tuple[Wires, int, str]] = deque()
@@ -156,7 +173,7 @@ class World:
         self.runtimes: dict[str, Runtime] = {}
         self.wires: dict[str, Wires] = {}
         self.trees: dict[str, Pid] = {}
-        self.told: dict[str, list[NodeUp | NodeDown | NodeRefused]] = {node: [] for node in nodes}
+        self.told: dict[str, list[NodeChange]] = {node: [] for node in nodes}
         self.told_at: dict[str, list[float]] = {node: [] for node in nodes}
         for node in nodes if start else "":
             self.bear(node)
@@ -167,19 +184,23 @@ class World:
         runtime = Runtime(
             node=node,
             incarnation=self.lives,
-            clock=self.clock,
+            clock=NodeClockwork(self.clock, self.ahead_ms, node),
             randomness=SeededRandomness(self.seed + self.lives),
             scheduler=SeededScheduler(self.seed + self.lives),
             tasks=InlineTasks(),
         )
         runtime.foreign = self.foreign(runtime)
-        peers = {other: Peer(other, key_of(other).public, other) for other in self.names if other != node}
-        key = self.keys.get(node, key_of(node))
+        peers = {
+            other: Peer(other, key_of(self.hosts.get(other, other)).public, other)
+            for other in self.names
+            if other != node
+        }
+        key = self.keys.get(node, key_of(self.hosts.get(node, node)))
         me = Identity(node, self.lives, key, peers, self.shared.get(node, {}))
         self.runtimes[node] = runtime
         self.wires[node] = Wires(self, node)
 
-        def observer(change: NodeUp | NodeDown | NodeRefused) -> None:
+        def observer(change: NodeChange) -> None:
             self.told[node].append(change)
             self.told_at[node].append(self.clock.now_s())
 

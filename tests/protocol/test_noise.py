@@ -185,6 +185,21 @@ def test_our_own_static_key_coming_back_is_refused() -> None:
         initiator.read(responder.write())
 
 
+def test_our_own_static_key_is_taken_where_another_process_of_this_host_may_answer() -> None:
+    static = StaticKey.generate(random_bytes_of("the only key"))
+    one, other = (
+        Handshake(
+            initiator=initiator, static=static, prologue=b"", random_bytes=random_bytes_of(source), own_allowed=True
+        )
+        for initiator, source in ((True, "a"), (False, "b"))
+    )
+    other.read(one.write())
+    one.read(other.write())
+    other.read(one.write())
+    assert one.handshake_hash == other.handshake_hash
+    assert one.remote_static == other.remote_static == static.public
+
+
 @pytest.mark.parametrize("point", json.loads((VECTORS / "noise_x25519.json").read_text())["low_order"])
 def test_a_low_order_ephemeral_key_is_refused(point: str) -> None:
     _, responder = handshakes()
