@@ -186,7 +186,10 @@ class QueueActor(LoadingActor):
                 process.stop()
             return
         if self._connection is not None:
-            self.insist(self._connection, Fault(Code.REPLACED))
+            late = attach.connection.older_than(self._connection)  # the client has long given it up for this one
+            self.insist(attach.connection if late else self._connection, Fault(Code.REPLACED))
+            if late:
+                return
             self._detach(broken=False)
         forgotten = state.resume(attach.received_up_to) if self._resumable(attach) else None
         resumed = forgotten is not None
@@ -254,7 +257,7 @@ class QueueActor(LoadingActor):
         """Nobody looks at the device since now: last seen is written without waiting."""
         self._foreground = False
         now_ms = self.process.runtime.clock.wall_ms()
-        self._disk.store.directory.put(last_seen_key(self._account), now_ms.to_bytes(8, "big"), _ignore)
+        self._disk.store.directory.put(last_seen_key(self._account), now_ms.to_bytes(8, "big"), lambda _: None)
 
     def _turn(self, turn: Turn) -> None:
         if turn.connection != self._connection:
@@ -494,7 +497,3 @@ class QueueActor(LoadingActor):
         DeviceRevoked: _revoke,
         AccountView: _account_known,
     }
-
-
-def _ignore(_: bool) -> None:
-    """Last seen is written without waiting."""

@@ -77,6 +77,20 @@ def test_a_connection_whose_mailbox_is_full_ends_before_an_ack_can_forget_what_i
     assert office.attach("bob", BOB).texts == ["one"]
 
 
+def test_a_login_that_was_under_way_for_long_does_not_replace_a_connection_opened_after_its_own(seed: int) -> None:
+    office, ann = two(seed)
+    given_up = Visitor()
+    pid = office.runtime.start(given_up)
+    bob = office.attach("bob", BOB)
+    office.runtime.cast(office.queue("bob", BOB), Attach(pid, b"", 0, foreground=True, power=POWER_BATTERY))
+    office.settle()
+    office.say(ann, "ann", ANN, "bob", 1, "one")
+    assert (bob.faults, bob.texts) == ([], ["one"])
+    assert (given_up.attached, given_up.faults, given_up.texts) == (None, [Code.REPLACED], [])
+    newer = office.attach("bob", BOB)
+    assert (bob.faults, newer.faults, newer.texts) == ([Code.REPLACED], [], ["one"])
+
+
 @pytest.mark.parametrize(("reason", "stays"), [(MAILBOX_FULL, True), (KILLED, False)])
 def test_a_message_is_poison_only_if_connections_broke_over_it(seed: int, reason: Reason, stays: bool) -> None:
     office, ann = two(seed)
