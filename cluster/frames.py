@@ -77,7 +77,7 @@ class ClockFrame(_Base, tag=4):
 class PostFrame(_Base, tag=10):
     """A message for a process."""
 
-    kind: Annotated[int, Meta(ge=0, le=2)]
+    kind: Annotated[int, Meta(ge=0, le=3)]
     target: Serial
     type: Tag
     message: msgspec.Raw
@@ -86,7 +86,7 @@ class PostFrame(_Base, tag=10):
 class PostNamedFrame(_Base, tag=11):
     """A message for whoever has a name."""
 
-    kind: Annotated[int, Meta(ge=0, le=2)]
+    kind: Annotated[int, Meta(ge=0, le=3)]
     name: Any
     type: Tag
     message: msgspec.Raw

@@ -21,6 +21,7 @@ TAG_MAX: Final = 65_535
 _SCALARS: Final[tuple[type, ...]] = (type(None), bool, int, float, str, bytes, Pid, Ref)
 """Cross without being registered, numbered from 0; further ones go behind the last."""
 _NAMED: Final = (Named,)
+_NAME_PARTS: Final = (str, bytes, int)
 
 
 class MessageTable:
@@ -151,26 +152,26 @@ def portable_name(name: object) -> object:
     """A registered name as it crosses.
 
     Raises:
-        UnregisteredError: It is not a text, a number, or a tuple of these.
+        UnregisteredError: It is not a text, bytes, a number, or a tuple of these.
     """
-    if type(name) is str or type(name) is int:
+    if type(name) in _NAME_PARTS:
         return name
     if type(name) is tuple:
         return tuple(map(portable_name, name))
     raise UnregisteredError(type(name).__name__, "is the type of a name")
 
 
-def name_of(value: object) -> str | int | tuple[Any, ...]:
+def name_of(value: object) -> str | bytes | int | tuple[Any, ...]:
     """The name that crossed so.
 
     Raises:
         ValueError: It is none.
     """
-    if type(value) is str or type(value) is int:
+    if isinstance(value, _NAME_PARTS) and type(value) is not bool:
         return value
     if type(value) is list:
         return tuple(map(name_of, value))
-    raise ValueError("a name is a text, a number, or a list of these")
+    raise ValueError("a name is a text, bytes, a number, or a list of these")
 
 
 class MessageCodec:

@@ -62,9 +62,13 @@ class Foreign:
 
     Args:
         runtime: The runtime.
+
+    Attributes:
+        resolver: Asked when another node says something to a name that nobody holds: it may start whom the name stands
+            for, and returns its pid, or None. So an actor can be sent to before it runs, as Orleans' grains can.
     """
 
-    __slots__ = ("_distribution", "_last_number", "_refs", "_runtime", "_standins")
+    __slots__ = ("_distribution", "_last_number", "_refs", "_runtime", "_standins", "resolver")
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -72,6 +76,7 @@ class Foreign:
         self._standins: dict[str, dict[Pid, Standin]] = {}
         self._refs: WeakValueDictionary[int, Ref] = WeakValueDictionary()
         self._last_number = 0
+        self.resolver: Callable[[Hashable], Pid | None] = _nobody
 
     def attach(self, distribution: Distribution | None) -> None:
         """Reach other nodes through this, or through nothing any more; whatever was linked before is down."""
@@ -298,7 +303,7 @@ class Foreign:
     def _here(self, pid: Pid) -> Process | None:
         """The living process of this runtime behind a pid or a name."""
         if isinstance(pid, Named):
-            found = self._runtime.whereis(pid.name)
+            found = self._runtime.whereis(pid.name) or self.resolver(pid.name)
             return None if found is None else found._process
         if pid.incarnation != self._runtime.incarnation:
             self._runtime._counters.stale += 1
@@ -310,7 +315,12 @@ class Foreign:
             return enqueue(target, message)
         if kind is Kind.SEND:
             return enqueue(target, Info(message))
-        return self._runtime.cast_sheddable(target.pid, message)
+        if kind is Kind.SHEDDABLE:
+            return self._runtime.cast_sheddable(target.pid, message)
+        taken = enqueue(target, message)
+        if not taken:
+            self._runtime.exit(target.pid, MAILBOX_FULL)
+        return taken
 
     def _standin(self, pid: Pid) -> Standin:
         standins = self._standins.setdefault(pid.node, {})
@@ -412,3 +422,8 @@ class Foreign:
                 else:
                     del standin.unlinking[process]
         self.retire(standin)
+
+
+def _nobody(name: Hashable) -> Pid | None:
+    """Without a resolver a name that nobody holds stands for nobody."""
+    return None

@@ -56,7 +56,7 @@ class Named(Pid):
     Who holds the name is looked up where the message arrives.
 
     Attributes:
-        name: The name; between nodes a text, a number, or a tuple of these.
+        name: The name; between nodes a text, bytes, a number, or a tuple of these.
     """
 
     __slots__ = ("name",)

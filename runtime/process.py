@@ -112,6 +112,20 @@ class Process(Tied):
         """
         return self.runtime.cast_sheddable(pid, message)
 
+    def insist(self, pid: Pid, message: Message) -> bool:
+        """Cast what may not be missed: a target whose mailbox is full ends with `MAILBOX_FULL`, wherever it lives.
+
+        So whoever lives on has heard everything, in order, and whoever watches it hears of the end.
+
+        Returns:
+            As `cast` does; False of a name on another node says that the link's buffer is full, and nobody has ended.
+        """
+        target = pid._process
+        taken = self.runtime.foreign.post(pid, Kind.INSISTENT, message) if target is None else self.cast(pid, message)
+        if not taken:
+            self.exit(pid, MAILBOX_FULL)
+        return taken
+
     def send(self, pid: Pid, message: Message) -> bool:
         """Send a message that the target's `handle_info` gets.
 

@@ -24,6 +24,7 @@ class Kind(IntEnum):
     CAST = 0
     SEND = 1
     SHEDDABLE = 2
+    INSISTENT = 3
 
 
 @dataclass(slots=True)

@@ -226,7 +226,7 @@ class AccountActor(LoadingActor):
             if view.devices_version != told_version:
                 self._tell_devices(view)
             for subscriber in self._subscribers.values():
-                self.insist(subscriber, view)  # it may not go on with one that is out of date
+                self.process.insist(subscriber, view)  # it may not go on with one that is out of date
         saved.then()
 
     def _tell_devices(self, view: AccountView) -> None:
@@ -239,7 +239,7 @@ class AccountActor(LoadingActor):
         queues = (self._router.live_queue(device) for device in view.devices)
         for listener in (*self._connections.values(), *queues):
             if listener is not None:
-                self.insist(listener, changed)  # its client comes back, and hears of it then
+                self.process.insist(listener, changed)  # its client comes back, and hears of it then
 
     def _change(self, ask: Ask, account: Account, answer: Callable[[], object]) -> None:
         """Save a change that a client asked for and answer it."""
@@ -468,7 +468,7 @@ class AccountActor(LoadingActor):
                 queue = self._router.queue(DeviceId(device), self._id)
             except UnreachableError:
                 continue
-            self.insist(queue, DeviceRevoked(self.process.pid))  # or it ends, and its connection with it
+            self.process.insist(queue, DeviceRevoked(self.process.pid))  # or it ends, and its connection with it
         if not self._telling:
             self._telling = True
             self.process.send_after(TELL_AGAIN_S, TellLeaving())

@@ -148,7 +148,7 @@ class ConversationActor(LoadingActor):
         sender, frame = submit.sender, submit.frame
         refusal = self._judge(sender, frame)
         if refusal is not None:
-            self.insist(sender.connection, refused(frame, refusal))
+            self.process.insist(sender.connection, refused(frame, refusal))
         elif frame.flags & EPHEMERAL:
             self._pass_on(sender, frame)
         else:
@@ -190,7 +190,7 @@ class ConversationActor(LoadingActor):
         full = self._disk.store.accepting()
         if full is not None:
             refusal = Refusal(Code.STORAGE_FULL, 0, 60_000) if full.full else Refusal(Code.BUSY, 0, RETRY_MS)
-            self.insist(sender.connection, refused(frame, refusal))
+            self.process.insist(sender.connection, refused(frame, refusal))
             return
         now_ms = process.runtime.clock.wall_ms()
         message_id = self._ulid.next(now_ms)
@@ -226,13 +226,13 @@ class ConversationActor(LoadingActor):
     def _answer(self, sender: Sender, frame: Send, outcome: Sent | Refusal) -> None:
         """A send that was here before: its commit answers it, or has answered it already."""
         if isinstance(outcome, Refusal):
-            self.insist(sender.connection, refused(frame, outcome))
+            self.process.insist(sender.connection, refused(frame, outcome))
             return
         for ticket in self._tickets:
             if ticket.sent.seq == outcome.seq and not ticket.done:
                 ticket.waiters.append(sender.connection)
                 return
-        self.insist(sender.connection, outcome)
+        self.process.insist(sender.connection, outcome)
 
     def _pass_on(self, sender: Sender, frame: Send) -> None:
         """An ephemeral message: to whoever is connected now, without number, seq, disk or promise."""
@@ -247,7 +247,7 @@ class ConversationActor(LoadingActor):
                 queue = self._router.live_queue(DeviceId(device))
                 if queue is not None:
                     process.cast_sheddable(queue, Pass(body))
-        self.insist(sender.connection, Sent(conversation, 0, 0, message_id, now_ms))
+        self.process.insist(sender.connection, Sent(conversation, 0, 0, message_id, now_ms))
 
     def _advance(self, advance: Advance) -> None:
         view = self._members.get(advance.account)

@@ -134,7 +134,7 @@ class QueueActor(LoadingActor):
     def terminate(self, reason: Reason) -> None:
         """The connection has nobody to hear from any more: its client comes back at once."""
         if self._connection is not None:
-            self.insist(self._connection, Fault(Code.BUSY))
+            self.process.insist(self._connection, Fault(Code.BUSY))
 
     def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers and from monitors."""
@@ -181,13 +181,13 @@ class QueueActor(LoadingActor):
     def _attach(self, attach: Attach) -> None:
         process, state = self.process, self._state
         if self._removals is not None and self._removals.revoked:
-            self.insist(attach.connection, Fault(Code.BUSY))  # the next login tells: it is revoked, or here again
+            process.insist(attach.connection, Fault(Code.BUSY))  # the next login tells: revoked, or here again
             if not self._removals.busy:
                 process.stop()
             return
         if self._connection is not None:
             late = attach.connection.older_than(self._connection)  # the client has long given it up for this one
-            self.insist(attach.connection if late else self._connection, Fault(Code.REPLACED))
+            process.insist(attach.connection if late else self._connection, Fault(Code.REPLACED))
             if late:
                 return
             self._detach(broken=False)
@@ -207,7 +207,7 @@ class QueueActor(LoadingActor):
         self._flow_open = True
         self._reading = False
         waiting = max(0, state.count)  # an entry may be removed before word of it came
-        self.insist(attach.connection, Attached(self._session, resumed, waiting))
+        process.insist(attach.connection, Attached(process.pid, self._session, resumed, waiting))
         if resumed:
             self._let_go()
         self._receipts.clear()
@@ -327,7 +327,7 @@ class QueueActor(LoadingActor):
                 state.send(entry)
                 batch.append((entry.position, entry.kind, entry.body))
         if batch and self._connection is not None:
-            self.insist(self._connection, Batch(batch))
+            self.process.insist(self._connection, Batch(batch))
         if not state.live:
             self._pump()  # what was left out may have been all that there was: no ack will come to go on after
 
@@ -345,7 +345,7 @@ class QueueActor(LoadingActor):
         if state.live:
             if not self._drained_told:
                 self._drained_told = True
-                self.insist(connection, Drained(state.sent_up_to))
+                self.process.insist(connection, Drained(state.sent_up_to))
         elif state.window_open:
             self._reading = True
             session = self._session
@@ -380,7 +380,7 @@ class QueueActor(LoadingActor):
             state.send(entry)
             batch.append((entry.position, entry.kind, entry.body))
         if batch:
-            self.insist(self._connection, Batch(batch))
+            self.process.insist(self._connection, Batch(batch))
         elif not page.entries:
             state.all_read()
         self._pump()
@@ -394,7 +394,7 @@ class QueueActor(LoadingActor):
             return
         forgotten = self._state.acknowledge(ack.up_to)
         if forgotten is None:
-            self.insist(ack.connection, Fault(Code.ACK_BEYOND_SENT))
+            self.process.insist(ack.connection, Fault(Code.ACK_BEYOND_SENT))
             return
         self._forget(forgotten)
         if not self._state.live or not self._drained_told:
@@ -439,14 +439,14 @@ class QueueActor(LoadingActor):
 
     def _devices_changed(self, changed: DevicesChanged) -> None:
         if self._connection is not None:
-            self.insist(self._connection, changed)
+            self.process.insist(self._connection, changed)
 
     def _expire(self, _: Expire) -> None:
         self._some_removals().expire()
 
     def _revoke(self, message: DeviceRevoked) -> None:
         if self._connection is not None:
-            self.insist(self._connection, Fault(Code.DEVICE_REVOKED))
+            self.process.insist(self._connection, Fault(Code.DEVICE_REVOKED))
             self._detach(broken=False)
         self._detached_s = self.process.runtime.clock.now_s()  # it stays for what was accepted before, however idle
         removals = self._some_removals()

@@ -51,6 +51,7 @@ class Attach(msgspec.Struct, frozen=True):
 class Attached(msgspec.Struct, frozen=True):
     """Answer to `Attach`: deliveries follow."""
 
+    queue: Pid
     session: bytes
     resumed: bool
     waiting: int

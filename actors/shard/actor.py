@@ -218,11 +218,11 @@ class ShardActor(LoadingActor):
                         arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
             elif isinstance(record, Marked):
                 if isinstance(commit.token, Pid):
-                    self.insist(commit.token, MarksDurable(AccountId(record.account)))
+                    self.process.insist(commit.token, MarksDurable(AccountId(record.account)))
             elif isinstance(record, Removed):
                 self._route(commit.position, record, spreads, arrivals)
                 if isinstance(commit.token, Pid):
-                    self.insist(commit.token, RemovalDurable(record.positions))
+                    self.process.insist(commit.token, RemovalDurable(record.positions))
         for (device, account), entries in arrivals.items():
             self._cast_queue(device, account, Enqueue(entries))
         for target, jobs in spreads.items():
@@ -233,7 +233,7 @@ class ShardActor(LoadingActor):
         ticket.done = True
         self._disk.tally.accepted += 1
         for waiter in ticket.waiters:
-            self.insist(waiter, ticket.sent)
+            self.process.insist(waiter, ticket.sent)
 
     def _route(
         self,
@@ -270,7 +270,7 @@ class ShardActor(LoadingActor):
                 0,
             )
             for waiter in token.waiters:
-                self.insist(waiter, refusal)
+                self.process.insist(waiter, refusal)
             self.process.exit(token.conversation, WRITE_FAILED)
         elif isinstance(token, Pid):
             self.process.exit(token, WRITE_FAILED)
@@ -324,7 +324,7 @@ class ShardActor(LoadingActor):
     def _cast_queue(self, device: DeviceId, account: AccountId, message: object) -> None:
         """To a queue; one that cannot start now reads its entries from the store when it does."""
         try:
-            self.insist(self._router.queue(device, account), message)
+            self.process.insist(self._router.queue(device, account), message)
         except UnreachableError:
             return
 

@@ -153,15 +153,6 @@ class LoadingActor(Actor):
     def __init__(self) -> None:
         self._stash: list[Any] | None = []
 
-    def insist(self, pid: Pid, message: object) -> None:
-        """Cast to a process that may not miss it: one whose mailbox is full ends, and starts anew from what is on disk.
-
-        A queue that missed one entry would send the next, and the ack of that one would forget both. A connection that
-        missed one answer would get the next ones, and its client would go on until that one is too old to be known.
-        """
-        if not self.process.cast(pid, message):
-            self.process.exit(pid, MAILBOX_FULL)
-
     def handle_cast(self, message: Any) -> None:
         """Act on a message, or keep it until the state is there."""
         stash = self._stash

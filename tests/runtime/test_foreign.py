@@ -358,3 +358,39 @@ def test_two_who_unlink_the_same_process_at_once_are_each_confirmed(web: Web) ->
         web.begin(puppet, lambda process: (process.link(pid), process.unlink(pid)))  # type: ignore[func-returns-value]
     web.settle()
     assert web.runtimes["a"].foreign.tied("b") == web.runtimes["b"].foreign.tied("a") == 0
+
+
+@pytest.mark.parametrize("insistent", [False, True])
+def test_who_insists_ends_a_process_elsewhere_that_has_no_room(web: Web, insistent: bool) -> None:
+    near, far, pid = pair(web)
+    far.process.mailbox_limit = 1
+    box = Box()
+    web.play(near, box.of(lambda process: process.monitor(pid)))
+    web.begin(near, lambda process: process.insist(pid, "this") if insistent else process.cast(pid, "this"))
+    while not web.queues["a", "b"]:
+        web.step()
+    web.begin(far, lambda process: None)
+    web.deliver("a", "b")
+    web.settle()
+    assert near.heard == ([Down(box.value, pid, MAILBOX_FULL)] if insistent else [])
+
+
+def test_a_name_that_nobody_holds_is_resolved_when_something_comes_for_it(web: Web) -> None:
+    near = web.puppet("a")
+    asked: list[object] = []
+
+    def resolve(name: object) -> Pid | None:
+        asked.append(name)
+        return web.puppet("b", name="sleeper").pid if name == ("at", "sleeper") else None
+
+    web.runtimes["b"].foreign.resolver = resolve
+    sleeper, nobody = Named("b", ("at", "sleeper")), Named("b", "nobody")
+    box = Box()
+    web.play(near, box.of(lambda process: [process.monitor(sleeper), process.monitor(nobody)]))
+    assert near.heard == [Down(box.value[1], nobody, NOPROC)]
+    pid = web.runtimes["b"].whereis("sleeper")
+    assert pid is not None
+    web.runtimes["b"].exit(pid, KILLED)
+    web.settle()
+    assert near.heard[1:] == [Down(box.value[0], sleeper, KILLED)]
+    assert asked == [("at", "sleeper"), "nobody"]
