@@ -12,8 +12,8 @@ that owns the state. In reading order, along a message's way:
 - `presence`: who is here, who types; never on the durable path.
 - `accounts`: people, devices, settings, block lists, codes, rate limits.
 
-Beside the rooms: `tree` (who lives where, and who restarts whom), `slices` (each room's part of the settings), `tally`
-(what became of the messages), `logbook` (what the node says).
+Beside the rooms: `tree` (who lives where, and who restarts whom), `messages` (what crosses between nodes), `slices`
+(each room's part of the settings), `tally` (what became of the messages), `logbook` (what the node says).
 
 Invariants: rooms meet only through `api.py`. Only an actor changes its state. What is on the disk is known only by a
 message that comes after the commit. Nothing is acknowledged before it is durable.

@@ -187,7 +187,7 @@ class TrappedRouter(Router):
         self._trap.before()
         return super().presence(account)
 
-    def live_queue(self, device: DeviceId) -> Pid | None:
+    def live_queue(self, device: DeviceId, account: AccountId) -> Pid | None:
         """Look up a running queue."""
         self._trap.before()
-        return super().live_queue(device)
+        return super().live_queue(device, account)

@@ -236,14 +236,14 @@ class AccountActor(LoadingActor):
         """
         changed = DevicesChanged(view.devices_version)
         self._connections = {device: pid for device, pid in self._connections.items() if device in view.devices}
-        queues = (self._router.live_queue(device) for device in view.devices)
+        queues = (self._router.live_queue(device, self._id) for device in view.devices)
         for listener in (*self._connections.values(), *queues):
             if listener is not None:
                 self.process.insist(listener, changed)  # its client comes back, and hears of it then
 
     def _change(self, ask: Ask, account: Account, answer: Callable[[], object]) -> None:
         """Save a change that a client asked for and answer it."""
-        request = ask.frame.request  # type: ignore[attr-defined]  # every frame that changes something has one
+        request = ask.frame.request
         cast, connection = self.process.cast, ask.connection
 
         def then() -> None:
@@ -255,7 +255,7 @@ class AccountActor(LoadingActor):
         self._save(account, then, failed)
 
     def _refuse(self, ask: Ask, code: Code, sentence: str | None = None, retry_after_ms: int = -1) -> None:
-        request = ask.frame.request  # type: ignore[attr-defined]  # every frame that is refused has one
+        request = ask.frame.request
         self.process.cast(ask.connection, Error(request, code, sentence or code.sentence, retry_after_ms))
 
     def _owned(self, ask: Ask) -> Account | None:
@@ -300,7 +300,7 @@ class AccountActor(LoadingActor):
             self._codes.withdraw(code)
             self._refuse(ask, Code.NOT_AVAILABLE, "The verification code could not be sent; try again later.", 60_000)
         else:
-            request = ask.frame.request  # type: ignore[attr-defined]  # it is a RequestCode
+            request = ask.frame.request
             self.process.cast(ask.connection, CodeSent(request, self._sender.via, self._limits.code_lifetime_s))
 
     def _register(self, ask: Ask, frame: Register) -> None:

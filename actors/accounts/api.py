@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from actors.accounts.codes import CodeSender, code_sender
 from actors.accounts.rates import Allowance, Rate, RateLimiter
 from protocol import AccountId, DeviceId
+from protocol.messages import (
+    GetSettings,
+    ListDevices,
+    ListRelations,
+    Lookup,
+    Register,
+    RemoveDevice,
+    RequestCode,
+    SetRelation,
+    SetSettings,
+)
 from runtime import Pid
 
 __all__ = [
@@ -89,18 +100,29 @@ class LoginRefused(msgspec.Struct, frozen=True):
     code: int
 
 
+AccountFrame: TypeAlias = (
+    RequestCode
+    | Register
+    | GetSettings
+    | SetSettings
+    | SetRelation
+    | Lookup
+    | ListDevices
+    | RemoveDevice
+    | ListRelations
+)
+
+
 class Ask(msgspec.Struct, frozen=True):
     """A client's request about this account, answered with frames straight to `connection`.
 
-    `frame` is one of RequestCode, Register, GetSettings, SetSettings, SetRelation, Lookup,
-    ListDevices, RemoveDevice, ListRelations; `device`, `static_key` and `network` (empty if
-    its networks are not limited) are those of the connection that asks.
+    `device`, `static_key` and `network` (empty if its networks are not limited) are those of the connection that asks.
     """
 
     connection: Pid
     device: DeviceId
     static_key: bytes
-    frame: object
+    frame: AccountFrame
     network: str = ""
 
 

@@ -355,6 +355,7 @@ class ConnectionActor(Actor):
             process.cancel(self._hurry)
             self._hurry = None
         self._forget_monitor()
+        self._monitor = session.found(attached.queue)
         self._admission.logged_in()
         self._agree(login)
         self._send(

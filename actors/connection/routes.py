@@ -32,6 +32,7 @@ from protocol.messages import (
     SetSettings,
     Typing,
 )
+from runtime import Named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,12 @@ class Session:
         process = self.process
         if not process.cast(self.queue, message):
             process.cast(process.pid, Fault(Code.BUSY))
+
+    def found(self, queue: Pid) -> Ref | None:
+        """The queue has answered. One of another node is watched: what it says may be lost with the link."""
+        was_name = type(self.queue) is Named
+        self.queue = queue
+        return self.process.monitor(queue) if was_name else None
 
     def wait_ms(self, operation: str) -> int:
         """0 when the operation is allowed now, else after how many milliseconds; all devices share their account's."""

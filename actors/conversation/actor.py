@@ -242,9 +242,9 @@ class ConversationActor(LoadingActor):
         body = encode_message(
             Message(conversation, 0, sender.account, sender.device, message_id, now_ms, frame.flags, frame.payload)
         )
-        for _, devices in self._targets[sender.device]:
+        for account, devices in self._targets[sender.device]:
             for device in devices:
-                queue = self._router.live_queue(DeviceId(device))
+                queue = self._router.live_queue(DeviceId(device), AccountId(account))
                 if queue is not None:
                     process.cast_sheddable(queue, Pass(body))
         self.process.insist(sender.connection, Sent(conversation, 0, 0, message_id, now_ms))
@@ -280,7 +280,7 @@ class ConversationActor(LoadingActor):
         process = self.process
         for receipt in self._receipts(viewer, accounts):
             for device in viewer.devices:
-                queue = self._router.live_queue(device)
+                queue = self._router.live_queue(device, viewer.account)
                 if queue is not None:
                     process.cast_sheddable(queue, Tell(receipt))
 

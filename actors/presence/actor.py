@@ -149,7 +149,7 @@ class PresenceActor(LoadingActor):
         known = self._view.devices if self._view is not None else ()
         self._view = view
         for device in view.devices:
-            queue = self._router.live_queue(device) if device not in known else None
+            queue = self._router.live_queue(device, self._account) if device not in known else None
             if queue is not None and self.process.cast(queue, Report(self.process.pid)):
                 self._asked.add(device)
                 self._follow(queue, device)
@@ -166,7 +166,7 @@ class PresenceActor(LoadingActor):
             return
         self._checked_s = now_s
         for device in dict.fromkeys((*view.devices, *state.devices)):
-            queue = self._router.live_queue(device) if device in view.devices else None
+            queue = self._router.live_queue(device, self._account) if device in view.devices else None
             if queue is not None:
                 self.process.cast(queue, Report(self.process.pid))
             elif device in state.devices:

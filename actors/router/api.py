@@ -1,13 +1,21 @@
-"""The routing table of a node."""
+"""The routing table of a node: which shards live here, which elsewhere, and how their actors are reached.
+
+An actor of a shard of this node is a pid, started when somebody needs it. One of another node is a name that stands for
+it there, `("at", kind, key...)`: whatever comes for it starts it if need be, there, through `Router.resolve`. So every
+verb of the runtime works the same from anywhere, and nobody waits for an answer to "where".
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from protocol import AccountId, ConversationId, DeviceId, shard_of
-from runtime import Pid, Runtime, StartError
+from runtime import Named, Pid, Runtime, StartError
 from supervisors import KeyedSupervisor, TooManyChildrenError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 __all__ = ["Household", "Router", "UnreachableError", "shard_number"]
 
@@ -16,9 +24,11 @@ Key = TypeVar("Key")
 # SHA-256 of an id costs 0.9 µs, the cache 0.07.
 shard_number = lru_cache(maxsize=1 << 16)(shard_of)
 
+_AT: Final = "at"
+
 
 class UnreachableError(Exception):
-    """The shard of an id is not there at this moment (it restarts, or it is full); ask again soon."""
+    """The shard of an id is not there at this moment (it restarts, moves, its node is away, or it is full)."""
 
 
 class Household:
@@ -42,58 +52,131 @@ class Household:
 class Router:
     """Finds the process of an id. Everything of an account lives in the account's shard.
 
+    Attributes:
+        places: Shard -> node, for shards that live elsewhere.
+
     Raises:
-        UnreachableError: (every method but the `live_` ones) the process could not be started now.
+        UnreachableError: (every method but the `live_` ones) it cannot be reached, or could not be started, now.
     """
 
-    __slots__ = ("_households", "_runtime")
+    __slots__ = ("_households", "_runtime", "places")
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._households: dict[int, Household] = {}
+        self.places: dict[int, str] = {}
+        runtime.foreign.resolver = self.resolve
 
     def settle(self, shard: int, household: Household) -> None:
         """A shard is built: this is where its processes start."""
         self._households[shard] = household
+        self.places.pop(shard, None)
+
+    def leave(self, shard: int) -> None:
+        """A shard lives here no more."""
+        self._households.pop(shard, None)
+
+    def node_of(self, shard: int) -> str | None:
+        """The node on which a shard lives; None if nobody knows."""
+        return self._runtime.node if shard in self._households else self.places.get(shard)
 
     def shard(self, shard: int) -> Pid:
         """The shard's own process."""
         pid = self._runtime.whereis(("shard", shard))
-        if pid is None:
+        if pid is not None:
+            return pid
+        if shard in self._households:
             raise UnreachableError(f"shard {shard} is restarting")
-        return pid
+        return self._elsewhere(shard, ("shard", shard))
+
+    def live_shard(self, shard: int) -> Pid | None:
+        """The shard's own process, if it runs on this node."""
+        return self._runtime.whereis(("shard", shard))
 
     def account(self, account: AccountId) -> Pid:
         """The process that owns an account's devices, settings and lists."""
         pid = self._runtime.whereis(("account", account))
-        return pid or self._ensure(self._households[shard_number(account)].accounts, account)
+        if pid is not None:
+            return pid
+        household = self._households.get(shard := shard_number(account))
+        if household is None:
+            return self._elsewhere(shard, (_AT, "account", account))
+        return self._ensure(household.accounts, account)
 
     def conversation(self, conversation: ConversationId) -> Pid:
         """The single writer of a conversation."""
         pid = self._runtime.whereis(("conversation", conversation))
-        return pid or self._ensure(self._households[shard_number(conversation)].conversations, conversation)
+        if pid is not None:
+            return pid
+        household = self._households.get(shard := shard_number(conversation))
+        if household is None:
+            return self._elsewhere(shard, (_AT, "conversation", conversation))
+        return self._ensure(household.conversations, conversation)
 
     def queue(self, device: DeviceId, account: AccountId) -> Pid:
         """The process that owns what waits for a device."""
         pid = self._runtime.whereis(("queue", device))
-        return pid or self._ensure(self._households[shard_number(account)].queues, (device, account))
+        if pid is not None:
+            return pid
+        household = self._households.get(shard := shard_number(account))
+        if household is None:
+            return self._elsewhere(shard, (_AT, "queue", device, account))
+        return self._ensure(household.queues, (device, account))
 
     def presence(self, account: AccountId) -> Pid:
         """The process that knows which devices of an account are here."""
         pid = self._runtime.whereis(("presence", account))
-        return pid or self._ensure(self._households[shard_number(account)].presences, account)
+        if pid is not None:
+            return pid
+        household = self._households.get(shard := shard_number(account))
+        if household is None:
+            return self._elsewhere(shard, (_AT, "presence", account))
+        return self._ensure(household.presences, account)
 
     def live_conversation(self, conversation: ConversationId) -> Pid | None:
-        """The conversation's process if it runs already."""
-        return self._runtime.whereis(("conversation", conversation))
+        """The conversation's process if it runs already; elsewhere a name that reaches it if it does."""
+        return self._live(("conversation", conversation), conversation)
 
-    def live_queue(self, device: DeviceId) -> Pid | None:
-        """The queue's process if it runs already: only then can its device be connected."""
-        return self._runtime.whereis(("queue", device))
+    def live_queue(self, device: DeviceId, account: AccountId) -> Pid | None:
+        """The queue's process if it runs already (only then can its device be connected); or a name, as above."""
+        return self._live(("queue", device), account)
 
     def live_presence(self, account: AccountId) -> Pid | None:
-        """The presence process if it runs already."""
-        return self._runtime.whereis(("presence", account))
+        """The presence process if it runs already; or a name, as above."""
+        return self._live(("presence", account), account)
+
+    def resolve(self, name: Hashable) -> Pid | None:
+        """Start, if need be, whom a name of another node's router stands for; None for one that does not live here."""
+        try:
+            match name:
+                case ("at", "account", str(account)):
+                    pid = self.account(AccountId(account))
+                case ("at", "conversation", str(conversation)):
+                    pid = self.conversation(ConversationId(conversation))
+                case ("at", "queue", bytes(device), str(account)):
+                    pid = self.queue(DeviceId(device), AccountId(account))
+                case ("at", "presence", str(account)):
+                    pid = self.presence(AccountId(account))
+                case _:
+                    return None
+        except UnreachableError:
+            return None
+        return None if type(pid) is Named else pid
+
+    def _live(self, name: tuple[str, Hashable], owner: str) -> Pid | None:
+        pid = self._runtime.whereis(name)
+        if pid is not None or not self.places:
+            return pid
+        node = self.places.get(shard_number(owner))
+        return Named(node, name) if node is not None and node in self._runtime.foreign.linked else None
+
+    def _elsewhere(self, shard: int, name: Hashable) -> Named:
+        node = self.places.get(shard)
+        if node is None:
+            raise UnreachableError(f"nobody has shard {shard} now")
+        if node not in self._runtime.foreign.linked:
+            raise UnreachableError(f"shard {shard} is at {node}, which is away")
+        return Named(node, name)
 
     @staticmethod
     def _ensure(supervisor: KeyedSupervisor[Key], key: Key) -> Pid:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -14,26 +13,28 @@ from actors.shard.api import (
     Expire,
     LoadingActor,
     MarksDurable,
+    Reachable,
     RemovalDurable,
     Ticket,
     answers,
     device_key,
     holder_of,
 )
-from actors.shard.logic import Inbound, Job, Outbound
+from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spread, Spreading, Taken
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused
 from runtime import Pid, Reason
 from storage import Entry, ShardView, StoreCorruptError
 from storage.group import Committed
-from storage.records import MESSAGE, NOTICE, Accepted, Entries, Marked, Removed, Target
+from storage.records import Accepted, Entries, Marked, Removed
+
+if TYPE_CHECKING:
+    from actors.shard.logic import Job
 
 __all__ = ["Commits", "ShardActor"]
 
 TAKEN_INTERVAL_S: Final = 1.0
-RESYNC_DELAY_S: Final = 0.2
 EXPIRED_MAX: Final = 1_000
-OUTBOX_PAGE_RECORDS: Final = 1_000
 RETRY_MS: Final = 1_000
 WRITE_FAILED: Final = Reason("write_failed")
 
@@ -44,40 +45,12 @@ class Commits(msgspec.Struct, frozen=True):
     committed: list[Committed]
 
 
-class Spread(msgspec.Struct, frozen=True):
-    """From a source shard: jobs with something for accounts of this one, chained to position `previous`."""
-
-    source: int
-    previous: int
-    jobs: Sequence[Job]
-
-
-class Resync(msgspec.Struct, frozen=True):
-    """From a target shard: send again everything behind this cursor."""
-
-    target: int
-    cursor: int
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """From a target shard: everything up to this position is on its disk."""
-
-    target: int
-    up_to: int
-
-
 class TellTaken:
     """The timer that tells the sources how far this shard has come."""
 
 
 class SweepExpired:
     """The timer that looks for entries which have outlived their time."""
-
-
-class AskAgain(NamedTuple):
-    """The timer that asks a source shard for what is missing."""
-
-    source: int
 
 
 class Expired(NamedTuple):
@@ -93,13 +66,6 @@ class DeviceFound(NamedTuple):
     account: bytes | None
 
 
-class OutboxPage(NamedTuple):
-    """From the disk: jobs that some target may not have taken."""
-
-    jobs: list[Job]
-    complete: bool
-
-
 class ShardActor(LoadingActor):
     """Acts on everything that becomes durable in one shard.
 
@@ -110,7 +76,9 @@ class ShardActor(LoadingActor):
         sweep_interval_s: How often expired entries are looked for.
     """
 
-    __slots__ = ("_disk", "_inbound", "_outbound", "_router", "_shard", "_shards", "_sweep_interval_s")
+    _spreading: Spreading
+
+    __slots__ = ("_disk", "_router", "_shard", "_shards", "_spreading", "_sweep_interval_s")
 
     def __init__(self, disk: Disk, router: Router, shards: range, sweep_interval_s: float) -> None:
         super().__init__()
@@ -119,8 +87,6 @@ class ShardActor(LoadingActor):
         self._router = router
         self._shards = shards
         self._sweep_interval_s = sweep_interval_s
-        self._inbound: dict[int, Inbound] = {}
-        self._outbound: dict[int, Outbound] = {}
 
     def init(self) -> None:
         """Ask for what is still to be spread, and how far this shard has taken what others spread."""
@@ -134,16 +100,22 @@ class ShardActor(LoadingActor):
         if kind is ShardView:
             self._restore(message)
         elif kind is TellTaken:
-            self._tell_taken()
+            if self.is_loaded:
+                self._spreading.tell_taken()
             self.process.send_after(TAKEN_INTERVAL_S, message)
         elif kind is AskAgain:
-            self._resync_from(message.source)
+            self._spreading.ask(message.source)
+        elif kind is SendAgain:
+            self._spreading.send_again(message.target)
         elif kind is SweepExpired:
             now_ms = self.process.runtime.clock.wall_ms()
             self._disk.store.expired(self._shard, now_ms, EXPIRED_MAX, *answers(self.process, Expired))
             self.process.send_after(self._sweep_interval_s, message)
         elif kind is OutboxPage:
-            self._restore_outbox(message)
+            if message.target is None:
+                self._restore_outbox(message, message.is_last)
+            else:
+                self._spreading.send_page(message)
         elif kind is Expired:
             for device in message.devices:
                 self._expire(device)
@@ -163,37 +135,18 @@ class ShardActor(LoadingActor):
         self._cast_queue(device, account, Expire())
 
     def _restore(self, view: ShardView) -> None:
-        self._inbound = {source: Inbound(cursor) for source, cursor in view.cursors.items()}
-        self._restore_outbox(OutboxPage(view.outbox, view.outbox_complete))
+        self._spreading = Spreading(self.process, self._disk, self._router, view.cursors)
+        self._restore_outbox(OutboxPage(None, 0, view.outbox), view.outbox_complete)
 
-    def _restore_outbox(self, page: OutboxPage) -> None:
+    def _restore_outbox(self, page: OutboxPage, complete: bool) -> None:
         """Send again what some target may not have; then this shard is open, and asks the others for the same."""
-        jobs: dict[int, list[Job]] = {}
-        for job in page.jobs:
-            for target in {shard_number(account) for account, _ in job[1].targets} - {self._shard}:
-                jobs.setdefault(target, []).append(job)
-        for target, waiting in jobs.items():
-            self._send_jobs(target, waiting)
-        if not page.complete:
-            self._disk.store.read_outbox(
-                self._shard,
-                page.jobs[-1][0],
-                OUTBOX_PAGE_RECORDS,
-                *answers(self.process, lambda more: OutboxPage(more, len(more) < OUTBOX_PAGE_RECORDS)),
-            )
+        spreading = self._spreading
+        spreading.send_page(page)
+        if not complete:
+            spreading.read_outbox(None, page.up_to)
             return
-        for source in self._shards:
-            if source != self._shard:
-                self._resync_from(source)
+        spreading.meet(self._shards)
         self.loaded()
-
-    def _send_jobs(self, target: int, waiting: Sequence[Job]) -> None:
-        outbound = self._outbound.get(target)
-        if outbound is None:
-            outbound = self._outbound[target] = Outbound()
-        previous, jobs = outbound.send(waiting)
-        if jobs:
-            self._send(target, Spread(self._shard, previous, jobs))
 
     def receive(self, message: Any) -> None:
         """Act on a message."""
@@ -211,7 +164,7 @@ class ShardActor(LoadingActor):
                 self._tick(commit.token)
                 self._route(commit.position, record, spreads, arrivals)
             elif isinstance(record, Entries):
-                self._inbound[record.source].durable = record.source_position
+                self._spreading.durable(record)
                 entry = Entry.of(commit.position, record)
                 for account, devices in record.targets:
                     for device in devices:
@@ -226,7 +179,7 @@ class ShardActor(LoadingActor):
         for (device, account), entries in arrivals.items():
             self._cast_queue(device, account, Enqueue(entries))
         for target, jobs in spreads.items():
-            self._send_jobs(target, jobs)
+            self._spreading.send(target, jobs)
 
     def _tick(self, ticket: Ticket) -> None:
         """The message is durable: ✓ for everyone who waits for it."""
@@ -275,51 +228,7 @@ class ShardActor(LoadingActor):
         elif isinstance(token, Pid):
             self.process.exit(token, WRITE_FAILED)
         elif isinstance(record, Entries):
-            inbound = self._inbound.get(record.source)  # none: this shard has restarted, and asks for all of it again
-            if inbound is not None and inbound.failed(token):
-                self.process.send_after(RESYNC_DELAY_S, AskAgain(record.source))
-
-    def _spread(self, spread: Spread) -> None:
-        """Take the jobs that are new: one record each, with the entries of all devices of this shard."""
-        inbound = self._inbound.get(spread.source)
-        if inbound is None:
-            inbound = self._inbound[spread.source] = Inbound()
-        jobs = inbound.take(spread.previous, spread.jobs)
-        if jobs is None:
-            self._resync_from(spread.source)
-            return
-        for position, record in jobs:
-            targets = [target for target in record.targets if shard_number(target[0]) == self._shard]
-            self._disk.append(_entries(spread.source, position, record, targets), inbound.attempt)
-
-    def _resync_from(self, source: int) -> None:
-        inbound = self._inbound.get(source)
-        self._send(source, Resync(self._shard, 0 if inbound is None else inbound.appended))
-
-    def _resync(self, resync: Resync) -> None:
-        outbound = self._outbound.get(resync.target)
-        if outbound is not None:
-            jobs = outbound.resend(resync.cursor)
-            if jobs:
-                self._send(resync.target, Spread(self._shard, resync.cursor, jobs))
-
-    def _tell_taken(self) -> None:
-        for source, inbound in self._inbound.items():
-            news = inbound.news()
-            if news is not None:
-                self._send(source, Taken(self._shard, news))
-
-    def _taken(self, taken: Taken) -> None:
-        outbound = self._outbound.get(taken.target)
-        for position in outbound.taken(taken.up_to) if outbound is not None else ():
-            self._disk.store.taken(self._shard, position, taken.target)
-
-    def _send(self, shard: int, message: object) -> None:
-        """To another shard; one that is away asks by itself when it is back."""
-        try:
-            self.process.cast(self._router.shard(shard), message)
-        except UnreachableError:
-            return
+            self._spreading.failed(record, token)
 
     def _cast_queue(self, device: DeviceId, account: AccountId, message: object) -> None:
         """To a queue; one that cannot start now reads its entries from the store when it does."""
@@ -328,23 +237,22 @@ class ShardActor(LoadingActor):
         except UnreachableError:
             return
 
-    _routes: Final[dict[type, Any]] = {Commits: _commits, Spread: _spread, Resync: _resync, Taken: _taken}
+    def _spread(self, spread: Spread) -> None:
+        self._spreading.spread(spread)
 
+    def _resync(self, resync: Resync) -> None:
+        self._spreading.resync(resync)
 
-def _entries(source: int, position: int, record: Accepted | Removed, targets: list[Target]) -> Entries:
-    """The record with which a target shard takes its part of a job."""
-    if isinstance(record, Removed):
-        ((_, conversation, seq),) = record.notices
-        return Entries(source, position, targets, NOTICE, conversation, seq, record.account, 0, 0, record.bodies[0])
-    return Entries(
-        source,
-        position,
-        targets,
-        MESSAGE,
-        record.conversation,
-        record.seq,
-        record.sender,
-        record.expires_ms,
-        record.flags,
-        record.body,
-    )
+    def _taken(self, taken: Taken) -> None:
+        self._spreading.taken(taken)
+
+    def _meet(self, reachable: Reachable) -> None:
+        self._spreading.meet(reachable.shards)
+
+    _routes: Final[dict[type, Any]] = {
+        Commits: _commits,
+        Spread: _spread,
+        Resync: _resync,
+        Taken: _taken,
+        Reachable: _meet,
+    }

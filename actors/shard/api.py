@@ -28,6 +28,7 @@ __all__ = [
     "Expire",
     "LoadingActor",
     "MarksDurable",
+    "Reachable",
     "RemovalDurable",
     "Ticket",
     "answers",
@@ -76,6 +77,12 @@ class Enqueue(msgspec.Struct, frozen=True):
 
 class Expire(msgspec.Struct, frozen=True):
     """To a queue: something of yours has outlived its time."""
+
+
+class Reachable(msgspec.Struct, frozen=True):
+    """To the process of a shard: these can be reached anew, after a link or a node was away, or they have moved."""
+
+    shards: tuple[int, ...]
 
 
 class Disk:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.router.api import Router, UnreachableError
 from actors.shard.actor import Commits
 from runtime import Actor
 
 if TYPE_CHECKING:
+    from actors.router.api import Router
     from storage import Store
     from storage.group import Committed
 
@@ -55,10 +55,9 @@ class JournalActor(Actor):
             else:
                 part.append(commit)
         for shard, part in parts.items():
-            try:
-                self.process.cast(self._router.shard(shard), Commits(part))
-            except UnreachableError:
-                continue  # it restarts, and loads what was committed
+            pid = self._router.live_shard(shard)
+            if pid is not None:  # one that restarts loads what was committed
+                self.process.cast(pid, Commits(part))
 
     def handle_info(self, message: Any) -> None:
         """Let the store move what has grown old."""

@@ -5,13 +5,16 @@ source shard. The source sends its jobs to each target shard in position order, 
 position before it; the target takes what is new, sees a gap by a broken chain and asks again from its cursor.
 So a crash of either side, at any step, neither loses an entry nor doubles one.
 
+A source keeps few jobs in memory for each target. What is more stays on its disk alone, and is read again when the
+target has taken what was sent, or asks: so a target may be away for weeks.
+
 State is mutated in place: this runs for every message (0.3 µs a job this way, 1.1 µs with copies).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,16 +26,30 @@ __all__ = ["Inbound", "Job", "Outbound"]
 Job: TypeAlias = "tuple[int, Accepted | Removed]"
 """A journal position and the record that stands there."""
 
+JOBS_MAX: Final = 4_096
+"""Jobs in memory for one target."""
+
 
 class Outbound:
-    """What one source shard still has to get across to one target shard."""
+    """What one source shard still has to get across to one target shard.
 
-    __slots__ = ("_jobs", "_known_position", "_sent_position")
+    Args:
+        jobs_max: How many it keeps in memory.
 
-    def __init__(self) -> None:
+    Attributes:
+        is_behind: Whether there may be more on the disk than is known here.
+        is_reading: Whether the disk was asked for more.
+    """
+
+    __slots__ = ("_jobs", "_jobs_max", "_known_position", "_sent_position", "is_behind", "is_reading")
+
+    def __init__(self, jobs_max: int = JOBS_MAX) -> None:
+        self._jobs_max = jobs_max
         self._jobs: deque[Job] = deque()
         self._known_position = 0
         self._sent_position = 0
+        self.is_behind = False
+        self.is_reading = False
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -44,6 +61,11 @@ class Outbound:
             The position that they are chained to, and those of them that were not known before: after a restart the
             same job may come from the disk and from a commit.
         """
+        if self._jobs and len(self._jobs) + len(jobs) > self._jobs_max:
+            self.is_behind = True
+        return (self._sent_position, ()) if self.is_behind else self._add(jobs)
+
+    def _add(self, jobs: Sequence[Job]) -> tuple[int, Sequence[Job]]:
         known = self._known_position
         if jobs[0][0] <= known:
             jobs = [job for job in jobs if job[0] > known]
@@ -53,10 +75,20 @@ class Outbound:
             self._known_position = self._sent_position = jobs[-1][0]
         return previous, jobs
 
+    def forget(self) -> None:
+        """The target is away: what it lacks stays on the disk until it asks, and is read again from the beginning.
+
+        So what it took without our having heard of it is sent once more, and it tells us.
+        """
+        self._jobs.clear()
+        self._known_position = self._sent_position = 0
+        self.is_behind = True
+
     def resend(self, cursor: int) -> list[Job]:
-        """Everything behind the target's cursor, to be sent chained to that cursor."""
+        """Everything in memory behind the target's cursor, to be sent chained to that cursor."""
         jobs = [job for job in self._jobs if job[0] > cursor]
-        self._sent_position = jobs[-1][0] if jobs else cursor
+        if self._jobs or not self.is_behind:
+            self._sent_position = jobs[-1][0] if jobs else cursor
         return jobs
 
     def taken(self, up_to: int) -> list[int]:
@@ -66,6 +98,27 @@ class Outbound:
         while jobs and jobs[0][0] <= up_to:
             positions.append(jobs.popleft()[0])
         return positions
+
+    def wants(self) -> int | None:
+        """The position behind which the disk is to be read now, or None."""
+        if not self.is_behind or self.is_reading or self._jobs:
+            return None
+        self.is_reading = True
+        return self._known_position
+
+    def read(self, up_to: int, jobs: Sequence[Job], complete: bool) -> tuple[int, Sequence[Job]]:
+        """What was read goes out, as by `send`.
+
+        Args:
+            up_to: Position up to which all was read.
+            jobs: What of it is for the target.
+            complete: Nothing else was on the disk.
+        """
+        self.is_reading = False
+        self.is_behind = not complete
+        out = self._add(jobs) if jobs else (self._sent_position, ())
+        self._known_position = max(self._known_position, up_to)
+        return out
 
 
 class Inbound:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-COMPOSITION = {("actors", "tree.py")}
+COMPOSITION = {("actors", "tree.py"), ("actors", "messages.py")}
 """Makes the actors that the supervisors start, so it knows the inside of every room; nothing else does."""
 
 

@@ -6,7 +6,7 @@ import itertools
 
 from actors.accounts.api import Rate
 from actors.queue.api import Flow
-from protocol import Code
+from protocol import AccountId, Code
 from protocol import messages as m
 from runtime import KILLED
 from tests.actors.small_node import SmallDevice, SmallNode
@@ -83,7 +83,7 @@ def test_a_device_that_logs_in_too_often_locks_out_no_other_device_of_its_accoun
 def test_an_ack_for_which_the_queue_has_no_room_ends_the_connection_rather_than_stall_the_device() -> None:
     node = SmallNode()
     bob = node.device("bob")
-    queue = node.router.live_queue(bob.device)
+    queue = node.router.live_queue(bob.device, AccountId("bob"))
     assert queue is not None
     bob.heard.clear()
     bob.wire.send(m.Ack(0))

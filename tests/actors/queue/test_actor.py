@@ -195,7 +195,7 @@ def test_a_queue_that_has_idled_for_long_stays_a_while_when_its_device_is_revoke
     phone = device_of(BOB)[0]
     for stays in (True, False):
         office.wait(2.0)
-        assert (office.router.live_queue(phone) is not None) == stays
+        assert (office.router.live_queue(phone, AccountId("bob")) is not None) == stays
         office.wait(180.0)
 
 

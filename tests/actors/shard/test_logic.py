@@ -9,7 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.shard.logic import Inbound, Job, Outbound
+from actors.shard.logic import JOBS_MAX, Inbound, Job, Outbound
+
+
+JOBS_KEPT = 6
+PAGE = 3
 
 
 def job(position: int) -> Job:
@@ -28,8 +32,9 @@ class Chain(RuleBasedStateMachine):
         super().__init__()
         self.journal: list[Job] = []
         self.taken_at_source: set[int] = set()
-        self.outbound = Outbound()
+        self.outbound = Outbound(JOBS_KEPT)
         self.inbound = Inbound()
+        self.page: tuple[Outbound, int, list[Job], bool] | None = None
         self.to_target: deque[tuple[int, list[Job]]] = deque()
         self.to_source: deque[tuple[str, int]] = deque()
         self.in_flight: deque[tuple[Job, object]] = deque()
@@ -40,12 +45,40 @@ class Chain(RuleBasedStateMachine):
         if fresh:
             self.to_target.append((previous, list(fresh)))
 
+    def _read_on(self) -> None:
+        """Ask the disk, whose answer comes later, but before word of anything that is committed later."""
+        after = self.outbound.wants()
+        if after is not None:
+            found = [each for each in self.journal if each[0] > after and each[0] not in self.taken_at_source]
+            self.page = (self.outbound, after, found[:PAGE], len(found) < PAGE)
+
+    @precondition(lambda self: self.page)
+    @rule()
+    def page_comes(self) -> None:
+        assert self.page is not None
+        (asker, after, found, complete), self.page = self.page, None
+        if asker is self.outbound:
+            previous, fresh = asker.read(found[-1][0] if found else after, found, complete)
+            if fresh:
+                self.to_target.append((previous, list(fresh)))
+            self._read_on()
+
+    @rule()
+    def link_breaks_and_comes_back(self) -> None:
+        self.to_target.clear()
+        self.to_source.clear()
+        self.outbound.forget()
+        self.inbound.told = 0
+        self._ask()
+
     def _ask(self) -> None:
         self.to_source.append(("resync", self.inbound.appended))
 
     @rule(count=st.integers(1, 4), gap=st.integers(1, 3))
     def more(self, count: int, gap: int) -> None:
         first = (self.journal[-1][0] if self.journal else 0) + gap
+        if self.page is not None:
+            self.page_comes()
         jobs = [job(position) for position in range(first, first + count)]
         self.journal += jobs
         self._send(jobs)
@@ -94,10 +127,11 @@ class Chain(RuleBasedStateMachine):
         kind, position = self.to_source.popleft()
         if kind == "taken":
             self.taken_at_source.update(self.outbound.taken(position))
-            return
-        jobs = self.outbound.resend(position)
-        if jobs:
-            self.to_target.append((position, jobs))
+        else:
+            jobs = self.outbound.resend(position)
+            if jobs:
+                self.to_target.append((position, jobs))
+        self._read_on()
 
     @rule()
     def target_tells(self) -> None:
@@ -118,7 +152,7 @@ class Chain(RuleBasedStateMachine):
         self.to_source.clear()
         if forgets:
             self.taken_at_source = {position for position in self.taken_at_source if position % 2}
-        self.outbound = Outbound()
+        self.outbound = Outbound(JOBS_KEPT)
         waiting = [each for each in self.journal if each[0] not in self.taken_at_source]
         if waiting:
             self._send(waiting)
@@ -137,13 +171,43 @@ class Chain(RuleBasedStateMachine):
                 self.arrives()
             elif self.in_flight:
                 self.is_durable()
+            elif self.page:
+                self.page_comes()
             elif self.inbound.durable != self.inbound.told:
                 self.target_tells()
             else:
                 break
         assert self.on_disk == [position for position, _ in self.journal]
         assert len(self.outbound) == 0
+        assert not self.outbound.is_behind
 
 
 TestChain = Chain.TestCase
 TestChain.settings = settings(max_examples=120, stateful_step_count=40)
+
+
+def test_a_target_that_takes_nothing_costs_memory_up_to_a_limit_and_is_served_from_the_disk_later() -> None:
+    outbound = Outbound()
+    disk = [job(position) for position in range(1, 2 * JOBS_MAX)]
+    for one in disk:
+        outbound.send([one])
+    assert len(outbound) == JOBS_MAX
+    assert outbound.is_behind
+    assert outbound.wants() is None, "what is on its way comes first"
+    assert outbound.taken(JOBS_MAX) == list(range(1, JOBS_MAX + 1))
+    assert outbound.wants() == JOBS_MAX
+    assert outbound.wants() is None, "it is being read"
+    outbound.send([job(2 * JOBS_MAX)])
+    previous, jobs = outbound.read(disk[-1][0], disk[JOBS_MAX:], complete=True)
+    assert (previous, [position for position, _ in jobs]) == (JOBS_MAX, list(range(JOBS_MAX + 1, 2 * JOBS_MAX)))
+
+
+def test_what_a_target_lacks_that_was_away_is_read_from_the_beginning_and_known_once() -> None:
+    outbound = Outbound()
+    outbound.send([job(3), job(5)])
+    outbound.forget()
+    assert outbound.send([job(7)])[1] == ()
+    assert outbound.resend(3) == []
+    assert outbound.wants() == 0
+    assert outbound.read(7, [job(3), job(5), job(7)], complete=True) == (0, [job(3), job(5), job(7)])
+    assert outbound.send([job(7), job(9)]) == (7, [job(9)])

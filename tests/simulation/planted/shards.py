@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from actors.shard.actor import ShardActor, Spread
+from actors.shard.actor import ShardActor
 from actors.shard.logic import Inbound
+from actors.shard.spreading import Spread
 from actors.tree import Parts
 from simulation import Habit, Scenario
 from tests.simulation.planted.bug import EMPTY, LOST, ONCE, ORDER, RESTS, Bug, rough
@@ -55,9 +56,10 @@ class ChainNotChecked(ShardActor):
     __slots__ = ()
 
     def _spread(self, spread: Spread) -> None:
-        known = self._inbound.get(spread.source)
+        inbound = self._spreading._inbound
+        known = inbound.get(spread.source)
         if type(known) is not Unchained:
-            self._inbound[spread.source] = Unchained(0 if known is None else known.appended)
+            inbound[spread.source] = Unchained(0 if known is None else known.appended)
         super()._spread(spread)
 
     _routes = ShardActor._routes | {Spread: _spread}  # type: ignore[misc]  # the parent's is final

@@ -1,0 +1,273 @@
+"""The durable fan-out between a shard and all others: both ends of it, with their effects. Its logic is in `logic`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from actors.router.api import Router, UnreachableError, shard_number
+from actors.shard.api import Disk, answers
+from actors.shard.logic import Inbound, Job, Outbound
+from runtime import Named
+from storage.records import MESSAGE, NOTICE, Accepted, Entries, Removed, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runtime import Process
+
+__all__ = ["AskAgain", "OutboxPage", "Resync", "SendAgain", "Spread", "Spreading", "Taken"]
+
+RESYNC_DELAY_S: Final = 0.2
+OUTBOX_PAGE_RECORDS: Final = 1_000
+CROSSING_BYTES_MAX: Final = 256 << 10
+"""Bodies in one message to another node: with the largest last one it fits into a frame of a link."""
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """From a source shard: jobs with something for accounts of this one, chained to position `previous`."""
+
+    source: int
+    previous: int
+    jobs: Sequence[Job]
+
+
+class Resync(msgspec.Struct, frozen=True):
+    """From a target shard: send again everything behind this cursor."""
+
+    target: int
+    cursor: int
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """From a target shard: everything up to this position is on its disk."""
+
+    target: int
+    up_to: int
+
+
+class AskAgain(NamedTuple):
+    """The timer that asks a source shard for what is missing."""
+
+    source: int
+
+
+class SendAgain(NamedTuple):
+    """The timer that goes on with a target for which there was no room on its link."""
+
+    target: int
+
+
+class OutboxPage(NamedTuple):
+    """From the disk: jobs that some target may not have taken.
+
+    Attributes:
+        target: For whom it was read; None at the start of the shard, for all.
+        after: Position behind which it was read.
+        jobs: At most `OUTBOX_PAGE_RECORDS`.
+    """
+
+    target: int | None
+    after: int
+    jobs: list[Job]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing lies behind it."""
+        return len(self.jobs) < OUTBOX_PAGE_RECORDS
+
+    @property
+    def up_to(self) -> int:
+        """Position up to which it says everything."""
+        return self.jobs[-1][0] if self.jobs else self.after
+
+
+class Spreading:
+    """What a shard sends to other shards, and what it takes from them.
+
+    Args:
+        process: The process of the shard.
+        disk: The shard's slice of the store.
+        router: Where the other shards are found.
+        cursors: By source shard: the highest position that is on the disk here.
+    """
+
+    __slots__ = ("_disk", "_inbound", "_outbound", "_process", "_router", "_shard")
+
+    def __init__(self, process: Process, disk: Disk, router: Router, cursors: dict[int, int]) -> None:
+        self._process = process
+        self._disk = disk
+        self._router = router
+        self._shard = disk.shard
+        self._inbound = {source: Inbound(cursor) for source, cursor in cursors.items()}
+        self._outbound: dict[int, Outbound] = {}
+
+    # As a source.
+
+    def read_outbox(self, target: int | None, after: int) -> None:
+        """Ask the disk for a page."""
+        read = answers(self._process, lambda jobs: OutboxPage(target, after, jobs))
+        self._disk.store.read_outbox(self._shard, after, OUTBOX_PAGE_RECORDS, *read)
+
+    def send_page(self, page: OutboxPage) -> None:
+        """Send what a page holds for its target, or for all."""
+        if page.target is None:
+            for target, jobs in self._by_target(page.jobs).items():
+                self.send(target, jobs)
+            return
+        outbound = self._outbound_to(page.target)
+        jobs = self._by_target(page.jobs).get(page.target, [])
+        self._deliver(page.target, *outbound.read(page.up_to, jobs, page.is_last))
+        self._read_on(page.target)
+
+    def _by_target(self, jobs: list[Job]) -> dict[int, list[Job]]:
+        found: dict[int, list[Job]] = {}
+        for job in jobs:
+            for target in {shard_number(account) for account, _ in job[1].targets} - {self._shard}:
+                found.setdefault(target, []).append(job)
+        return found
+
+    def send(self, target: int, waiting: Sequence[Job]) -> None:
+        """Send jobs that are new; those that the target has no room for are read from the disk later."""
+        self._deliver(target, *self._outbound_to(target).send(waiting))
+
+    def _outbound_to(self, target: int) -> Outbound:
+        outbound = self._outbound.get(target)
+        if outbound is None:
+            outbound = self._outbound[target] = Outbound()
+        return outbound
+
+    def _deliver(self, target: int, previous: int, jobs: Sequence[Job]) -> None:
+        """Cast a chain of jobs, in pieces if it crosses to another node."""
+        if not jobs:
+            return
+        try:
+            pid = self._router.shard(target)
+        except UnreachableError:
+            if self._router.node_of(target) != self._process.runtime.node:
+                self._outbound_to(target).forget()
+            return  # one that restarts asks by itself when it is back
+        pieces = _pieces(jobs) if type(pid) is Named else (jobs,)
+        for piece in pieces:
+            if not self._process.insist(pid, Spread(self._shard, previous, piece)):
+                self._outbound_to(target).forget()
+                self._process.send_after(RESYNC_DELAY_S, SendAgain(target))
+                return
+            previous = piece[-1][0]
+
+    def resync(self, resync: Resync) -> None:
+        """A target is back, or has found a gap: send behind its cursor again, from memory or from the disk."""
+        outbound = self._outbound.get(resync.target)
+        if outbound is not None:
+            self._deliver(resync.target, resync.cursor, outbound.resend(resync.cursor))
+            self._read_on(resync.target)
+
+    def taken(self, taken: Taken) -> None:
+        """A target has something on its disk: this shard's may forget it, and there is room for more."""
+        outbound = self._outbound.get(taken.target)
+        if outbound is not None:
+            for position in outbound.taken(taken.up_to):
+                self._disk.store.taken(self._shard, position, taken.target)
+            self._read_on(taken.target)
+
+    def send_again(self, target: int) -> None:
+        """Go on with a target, if there is something for it."""
+        if target in self._outbound:
+            self._read_on(target)
+
+    def _read_on(self, target: int) -> None:
+        after = self._outbound_to(target).wants()
+        if after is not None:
+            self.read_outbox(target, after)
+
+    # As a target.
+
+    def spread(self, spread: Spread) -> None:
+        """Take the jobs that are new: one record each, with the entries of all devices of this shard."""
+        inbound = self._inbound.get(spread.source)
+        if inbound is None:
+            inbound = self._inbound[spread.source] = Inbound()
+        jobs = inbound.take(spread.previous, spread.jobs)
+        if jobs is None:
+            self.ask(spread.source)
+            return
+        for position, record in jobs:
+            targets = [target for target in record.targets if shard_number(target[0]) == self._shard]
+            self._disk.append(_entries(spread.source, position, record, targets), inbound.attempt)
+
+    def durable(self, record: Entries) -> None:
+        """What was taken is on the disk."""
+        self._inbound[record.source].durable = record.source_position
+
+    def failed(self, record: Entries, attempt: object) -> None:
+        """What was taken did not reach the disk: it is asked for once more."""
+        inbound = self._inbound.get(record.source)  # none: this shard has restarted, and asks for all of it again
+        if inbound is not None and inbound.failed(attempt):
+            self._process.send_after(RESYNC_DELAY_S, AskAgain(record.source))
+
+    def ask(self, source: int) -> None:
+        """Ask a source for everything behind the cursor."""
+        inbound = self._inbound.get(source)
+        self._tell(source, Resync(self._shard, 0 if inbound is None else inbound.appended))
+
+    def meet(self, sources: Iterable[int]) -> None:
+        """These shards can be reached anew: what was said meanwhile, in either direction, is lost."""
+        for source in sources:
+            if source != self._shard:
+                if source in self._inbound:
+                    self._inbound[source].told = 0
+                self.ask(source)
+
+    def tell_taken(self) -> None:
+        """Tell the sources how far this shard has come."""
+        for source, inbound in self._inbound.items():
+            news = inbound.news()
+            if news is not None:
+                self._tell(source, Taken(self._shard, news))
+
+    def _tell(self, shard: int, message: object) -> None:
+        """To another shard; when one that is away is back, both sides ask."""
+        try:
+            self._process.insist(self._router.shard(shard), message)
+        except UnreachableError:
+            return
+
+
+def _pieces(jobs: Sequence[Job]) -> list[Sequence[Job]]:
+    """Parts of a chain that each fit into a message between nodes."""
+    pieces: list[Sequence[Job]] = []
+    first, size_bytes = 0, 0
+    for index, (_, record) in enumerate(jobs):
+        size_bytes += _size_bytes(record)
+        if size_bytes > CROSSING_BYTES_MAX and index > first:
+            pieces.append(jobs[first:index])
+            first, size_bytes = index, _size_bytes(record)
+    pieces.append(jobs[first:])
+    return pieces
+
+
+def _size_bytes(record: Accepted | Removed) -> int:
+    """About what a record takes on its way."""
+    bodies = sum(map(len, record.bodies)) if isinstance(record, Removed) else len(record.body)
+    return bodies + 256 + sum(32 + 18 * len(devices) for _, devices in record.targets)
+
+
+def _entries(source: int, position: int, record: Accepted | Removed, targets: list[Target]) -> Entries:
+    """The record with which a target shard takes its part of a job."""
+    if isinstance(record, Removed):
+        ((_, conversation, seq),) = record.notices
+        return Entries(source, position, targets, NOTICE, conversation, seq, record.account, 0, 0, record.bodies[0])
+    return Entries(
+        source,
+        position,
+        targets,
+        MESSAGE,
+        record.conversation,
+        record.seq,
+        record.sender,
+        record.expires_ms,
+        record.flags,
+        record.body,
+    )
