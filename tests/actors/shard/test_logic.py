@@ -11,7 +11,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from actors.shard.logic import JOBS_MAX, Inbound, Job, Outbound
 
-
 JOBS_KEPT = 6
 PAGE = 3
 
