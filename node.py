@@ -1,8 +1,9 @@
-"""One node of Roost, run once per host: read cluster.toml, build the tree, wait. The whole system on one screen.
+"""One host of Roost: read cluster.toml, build the tree, wait. The whole system on one screen.
 
-The launcher holds the premises and starts the process tree of the host (`supervisors.host`); its worker runs the node:
+The launcher holds the premises and starts the process tree of the host (`supervisors.host`); each worker runs a node:
 
 rest_for_one
+├─ cluster      one_for_one: links to the other nodes, who is up, groups; on a lone node there is none of it
 ├─ journal      drives the store: one LMDB environment, one thread that commits
 ├─ shards       one_for_one: a supervisor per shard, and in it the shard's own process, then its accounts,
 │               conversations, queues and presences
@@ -15,9 +16,11 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,8 +31,9 @@ from actors.accounts.api import RateLimiter, code_sender
 from actors.logbook import configure, hooks
 from actors.presence.api import Load
 from actors.router.api import Router
-from config import ClusterConfig, ConfigError, load
-from gateway import Door, DoorLimits, Premises, StartRefusedError, TcpListener, drain
+from cluster import MessageTable, fresh_incarnation
+from config import ClusterConfig, ConfigError, cluster_nodes, load
+from gateway import Door, DoorLimits, Premises, StartRefusedError, TcpListener, Workplace, drain, link_children
 from protocol import ServerWire, Ulid, shard_of
 from protocol.ids import SHARDS
 from runtime import SHUTDOWN, Actor, Down, LoopScheduler, Pid, Runtime
@@ -67,26 +71,34 @@ class Node:
     Args:
         config: Every setting.
         log: The node's logger.
-        premises: Its folder, key and listening socket.
+        premises: The host's key and listening socket.
+        place: Which node of the host it is, with its folder.
 
     Raises:
         StartRefusedError: The store or a setting is no good.
     """
 
-    def __init__(self, config: ClusterConfig, log: Any, premises: Premises) -> None:
+    def __init__(self, config: ClusterConfig, log: Any, premises: Premises, place: Workplace) -> None:
+        self.nodes = cluster_nodes(config)
         self.config = config
-        self.log = log
+        self.log = log if len(self.nodes) == 1 else log.bind(node=place.node.name)
         self.premises = premises
+        self.place = place
         try:
-            engine = LmdbEngine(config.node.data_folder, config.journal.store_size_bytes_max, premises.lock)
-            self.runtime = Runtime(node=config.node.name, scheduler=LoopScheduler(), hooks=hooks(log))
+            engine = LmdbEngine(place.folder, config.journal.store_size_bytes_max, place.lock)
+            self.runtime = Runtime(
+                node=place.node.name,
+                incarnation=0 if len(self.nodes) == 1 else fresh_incarnation(os.urandom),
+                scheduler=LoopScheduler(),
+                hooks=hooks(self.log),
+            )
             self.store = Store.open(
                 engine,
                 ThreadCommitter(engine, self.runtime.post_threadsafe),
                 self.runtime.schedule,
                 self.runtime.clock.wall_ms,
                 store_limits(config),
-                config.node.name,
+                place.node.name,
                 shard_of,
             )
         except StorageError as error:
@@ -101,7 +113,7 @@ class Node:
             )
         )
         self.connections = DynamicSupervisor(children_max=limits.connections_max, shutdown_s=1.0)
-        self.tally = Tally(log.warning)
+        self.tally = Tally(self.log.warning)
         self.root = self._build()
         self.ended = asyncio.Event()
         self.runtime.start(_Watcher(self.root, self.ended))
@@ -130,6 +142,7 @@ class Node:
             ),
         ]
         children = [
+            *link_children(runtime, config, self.nodes, self.place, static_key, MessageTable(), self.log),
             *messenger_children(
                 self.store,
                 self.store.take_ownership(range(SHARDS)),
@@ -218,7 +231,7 @@ def _hello(config: ClusterConfig, premises: Premises) -> str:
     )
 
 
-async def _run(config: ClusterConfig, log: Any, premises: Premises, shift: Shift | None) -> int:
+async def _run(config: ClusterConfig, log: Any, premises: Premises, place: Workplace, shift: Shift | None) -> int:
     """Serve until told to stop, in a worker process of the host or, with no shift, alone."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -228,7 +241,7 @@ async def _run(config: ClusterConfig, log: Any, premises: Premises, shift: Shift
     else:
         shift.on_stop(lambda: loop.call_soon_threadsafe(stop.set))
     gc.disable()  # a replay makes a million objects and no garbage
-    node = Node(config, log, premises)
+    node = Node(config, log, premises, place)
     await node.owning()
     # What is there now stays; a young collection each 50,000 objects instead of 700 (22.5 to 18.7 us a message).
     gc.freeze()
@@ -252,23 +265,25 @@ async def _run(config: ClusterConfig, log: Any, premises: Premises, shift: Shift
     return STOPPED
 
 
-def serve(config: ClusterConfig, log: Any, premises: Premises, shift: Shift | None) -> int:
-    """The node itself, on an event loop of its own; returns its exit status."""
+def serve(config: ClusterConfig, log: Any, premises: Premises, place: Workplace, shift: Shift | None) -> int:
+    """One node, on an event loop of its own; returns its exit status."""
     try:
-        return uvloop.run(_run(config, log, premises, shift))
+        return uvloop.run(_run(config, log, premises, place, shift))
     except StartRefusedError as error:
         print(f"Roost cannot start: {error}", file=sys.stderr, flush=True)
         return REFUSED
 
 
 def _host(config: ClusterConfig, log: Any, premises: Premises) -> int:
-    """The process tree, and in it the node."""
+    """The process tree, and in it a node for each worker."""
     from supervisors.host.launcher import run_host  # Thespian asks for this host's names (DNS) when it is imported
 
     gc.collect()
     gc.freeze()  # what is imported by now is shared by all processes of the tree, and no collection touches its pages
-    worker = WorkerSpec(config.node.name, lambda shift: serve(config, log, premises, shift))
-    return run_host(HostPlan((worker,), log, config.node.drain_timeout_s + TREE_STOP_S + FLUSH_S))
+    workers = tuple(
+        WorkerSpec(place.node.name, partial(serve, config, log, premises, place)) for place in premises.workplaces
+    )
+    return run_host(HostPlan(workers, log, config.node.drain_timeout_s + TREE_STOP_S + FLUSH_S))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -284,14 +299,20 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
+    if chosen.single and config.node.workers > 1:
+        print(f"--single is one process, and node.workers is {config.node.workers}: set it to 1.", file=sys.stderr)
+        return 2
     log = configure(config.log.level, config.log.format)
     try:
-        premises = Premises(config.node)
+        premises = Premises(config.node, cluster_nodes(config))
     except StartRefusedError as error:
         print(f"Roost cannot start: {error}", file=sys.stderr)
         return 1
     _allow_descriptors(config.limits.connections_max, log)
-    status = serve(config, log, premises, None) if chosen.single else _host(config, log, premises)
+    if chosen.single:
+        status = serve(config, log, premises, premises.workplaces[0], None)
+    else:
+        status = _host(config, log, premises)
     return 0 if status == STOPPED else 1
 
 

@@ -265,9 +265,13 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def _toml(settings: Mapping[str, Mapping[str, Any]]) -> str:
-    """Text, numbers and truth are written in TOML as in JSON."""
+    """Text, numbers and truth are written in TOML as in JSON; a list holds tables."""
     lines = []
     for section, values in settings.items():
         lines.append(f"[{section}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, list)]
+        for key, tables in values.items():
+            for table in tables if isinstance(tables, list) else ():
+                lines.append(f"[[{section}.{key}]]")
+                lines += [f"{name} = {json.dumps(value)}" for name, value in table.items()]
     return "\n".join(lines) + "\n"

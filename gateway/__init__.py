@@ -1,14 +1,27 @@
-"""The doors of a node: where clients come in.
+"""The doors of a node: where clients come in, other nodes link, and the operator asks.
 
-Reading order: `door` (who may come in; pure), `tcp` (sockets to connection actors), `premises` (what
-outlives the process that serves).
+Reading order: `door` (who may come in; pure), `tcp` (sockets to connection actors), `workplace` (what outlives one
+worker), `premises` (what outlives all of them), `links` (the other nodes).
 
 Invariants: a stranger costs a bounded amount, and is told why when there is no room; the door hands a socket to one
 connection process and never looks at what it says.
 """
 
 from gateway.door import Door, DoorLimits
-from gateway.premises import Premises, StartRefusedError
+from gateway.links import link_children
+from gateway.premises import Premises, host_key
 from gateway.tcp import TcpListener, bound_socket, drain
+from gateway.workplace import StartRefusedError, Workplace
 
-__all__ = ["Door", "DoorLimits", "Premises", "StartRefusedError", "TcpListener", "bound_socket", "drain"]
+__all__ = [
+    "Door",
+    "DoorLimits",
+    "Premises",
+    "StartRefusedError",
+    "TcpListener",
+    "Workplace",
+    "bound_socket",
+    "drain",
+    "host_key",
+    "link_children",
+]

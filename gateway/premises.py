@@ -1,4 +1,4 @@
-"""What a node holds for as long as it is up, whatever happens to the process that serves: folder, key and door."""
+"""What a host holds for as long as it is up, whatever happens to the processes that serve: folders, key and doors."""
 
 from __future__ import annotations
 
@@ -6,62 +6,53 @@ import errno
 import os
 import secrets
 import socket
-import time
 from typing import TYPE_CHECKING, Final
 
 from gateway.tcp import bound_socket
+from gateway.workplace import StartRefusedError, Workplace, tried
 from protocol import StaticKey
-from storage import FolderLock, StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from config import NodeConfig
+    from config import ClusterNode, NodeConfig
 
-__all__ = ["Premises", "StartRefusedError"]
+__all__ = ["KEY_FILE", "Premises", "host_key"]
 
-# A node that was killed a moment ago is ending still: its processes hold the folder and the port until they are gone.
-PREDECESSOR_S_MAX: Final = 2.0
-PORT_TRIES: Final = 10
-PORT_RETRY_S: Final = 0.02
-
-
-class StartRefusedError(Exception):
-    """The node cannot start; the text says why and what to do."""
+KEY_FILE: Final = "node.key"
 
 
 class Premises:
-    """The data folder's lock, the server's identity, and the listening socket: taken before the first fork.
+    """The data folders' locks, the host's identity, and the listening sockets: taken before the first fork.
 
     Args:
         config: Where they are.
+        nodes: All nodes of the cluster; those of this host have `config.name` as their host.
 
     Attributes:
-        lock: Of the data folder.
-        static_key: Made at the first start.
+        workplaces: One for each worker, the first worker's first.
+        static_key: Made at the first start; clients and other hosts know this host by it.
         listening: Clients may connect from now on; they wait until somebody accepts.
 
     Raises:
         StartRefusedError: One of them cannot be had.
     """
 
-    __slots__ = ("listening", "lock", "static_key")
+    __slots__ = ("listening", "static_key", "workplaces")
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, nodes: Sequence[ClusterNode]) -> None:
         folder = config.data_folder
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
+        own = [node for node in nodes if node.host == config.name]
+        self.workplaces = tuple(Workplace(node, nodes, folder) for node in own)
+        self.static_key = host_key(folder)
+        if own[0].key not in (b"", self.static_key.public):
             raise StartRefusedError(
-                f"cannot make the folder {folder}: {error.strerror}; change node.data_folder"
-            ) from error
+                f'cluster.nodes["{config.name}"].key is not that of {folder / KEY_FILE}: if that file is of this host, '
+                f"write {self.static_key.public.hex()} there on every host, else bring the right file back"
+            )
         try:
-            self.lock = FolderLock(folder, PREDECESSOR_S_MAX)
-        except StorageError as error:
-            raise StartRefusedError(str(error)) from error
-        self.static_key = _static_key(folder / "node.key")
-        try:
-            self.listening = _listening(config.listen_host, config.listen_port)
+            self.listening = tried(lambda: bound_socket(config.listen_host, config.listen_port))
         except OSError as error:
             raise StartRefusedError(
                 f"cannot listen on {config.listen}: {error.strerror}; change node.listen"
@@ -83,26 +74,22 @@ class Premises:
         self.listening.close()
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    for tries_left in reversed(range(PORT_TRIES)):
-        try:
-            return bound_socket(host, port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not tries_left:
-                raise
-            time.sleep(PORT_RETRY_S)
-    raise AssertionError("the last try returns or raises")
+def host_key(data_folder: Path) -> StaticKey:
+    """The host's identity, made if there is none; whoever reads its file can pose as this host.
 
+    To be called by whoever has the folder's lock, unless the file is there.
 
-def _static_key(path: Path) -> StaticKey:
-    """The server's identity, made at the first start; whoever reads the file can pose as this server."""
+    Raises:
+        StartRefusedError: It can be neither read nor made.
+    """
+    path = data_folder / KEY_FILE
     try:
         if not path.exists():
             _write_key(path, StaticKey(secrets.token_bytes(32)))
         return StaticKey.from_bytes(bytes.fromhex(path.read_text().strip()))
     except ValueError as error:
         raise StartRefusedError(
-            f"{path} is not a key: restore it from a copy; clients have pinned its public half"
+            f"{path} is not a key: restore it from a copy; clients and other hosts have pinned its public half"
         ) from error
     except OSError as error:
         raise StartRefusedError(f"cannot keep the server's key in {path}: {error.strerror}") from error
