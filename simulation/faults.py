@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulation.agenda import chance_of
 from simulation.disk import COMMIT_FATES
+from simulation.partitions import BETWEEN_NODES, ways_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ class Faults:
     Attributes:
         storm_s: How long things go wrong, and people do things.
         mean: By kind: how many of them are to be expected in that time; each kind's count varies with the seed.
+        between: The same of what goes wrong between the nodes of a cluster.
         deaths_min: So many deaths of a node there are at least.
         count_min: So many faults there are at least; some of them will find nothing to strike.
     """
@@ -80,11 +82,36 @@ class Faults:
             "client doubts its numbers": 0.5,
         }
     )
+    between: dict[str, float] = field(
+        default_factory=lambda: {
+            "two nodes lose sight of each other": 3.0,
+            "a node is heard no more": 3.0,
+            "the cluster is partitioned": 1.0,
+            "the cluster is partitioned in part": 1.0,
+            "ways between nodes are slow": 1.5,
+            "a link of nodes breaks": 2.0,
+            "an actor of the links is killed": 1.0,
+            "a node freezes": 1.0,
+        }
+    )
     deaths_min: int = 2
     count_min: int = 32
 
-    def plan(self, seed: int) -> list[Fault]:
-        """Draw the plan of a seed, in order of time."""
+    def plan(self, seed: int, cluster: bool = False) -> list[Fault]:
+        """Draw the plan of a seed, in order of time.
+
+        Args:
+            seed: Which one.
+            cluster: Whether nodes are linked, so that something can go wrong between them, too.
+        """
+        plan = self._at_any_node(seed)
+        if cluster:
+            chance = chance_of(seed, "faults between nodes")
+            for kind, mean in self.between.items():
+                plan += [self._draw(kind, chance) for _ in range(_poisson(chance, mean))]
+        return sorted(plan, key=lambda fault: (fault.time_s, fault.kind, fault.luck))
+
+    def _at_any_node(self, seed: int) -> list[Fault]:
         chance = chance_of(seed, "faults")
         roughness = chance.choice((0.5, 1.0, 1.0, 2.5))
         plan: list[Fault] = []
@@ -95,7 +122,7 @@ class Faults:
             plan += [self._draw(kind, chance) for _ in range(count)]
         while len(plan) < self.count_min:
             plan.append(self._draw(chance.choices(list(self.mean), list(self.mean.values()))[0], chance))
-        return sorted(plan, key=lambda fault: (fault.time_s, fault.kind, fault.luck))
+        return plan
 
     def _draw(self, kind: str, chance: random.Random) -> Fault:
         return Fault(round(chance.uniform(0.02, 1.0) * self.storm_s, 3), kind, chance.getrandbits(32))
@@ -346,7 +373,7 @@ def _partition(world: World, chance: random.Random) -> bool:
 
 def _links_are_clogged(world: World, chance: random.Random) -> bool:
     """Swizzle-clogging, as FoundationDB does: clog some one by one, then unclog them in another order."""
-    links = [device.link for device in world.devices]
+    links = [*(device.link for device in world.devices), *ways_of(world)]
     chosen = chance.sample(links, chance.randint(1, len(links)))
     step_s = chance.uniform(0.05, 1.5)
     for index, link in enumerate(chosen):
@@ -415,5 +442,5 @@ FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "reader is slow": _reader_is_slow,
     "calendar jumps": _calendar_jumps,
     "client doubts its numbers": _client_doubts,
-}
+} | BETWEEN_NODES
 """Each kind of fault: strikes the world, and says whether there was anything to strike."""

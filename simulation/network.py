@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simulation.agenda import Agenda
     from simulation.coverage import Coverage
 
-__all__ = ["Conditions", "Network", "Pipe", "Socket", "SocketUser"]
+__all__ = ["Conditions", "Network", "Pipe", "Socket", "SocketUser", "Stream"]
 
 SEGMENT_SIZE_BYTES_MAX: Final = 1_400
 SOCKET_BUFFER_BYTES: Final = 512
@@ -60,11 +60,22 @@ class SocketUser(Protocol):
         """What was written piles up, or no longer does."""
 
 
+class Stream(Protocol):
+    """A connection, as its two directions know it."""
+
+    network: Network
+    dead: bool
+
+    def give_up(self) -> None:
+        """Nothing came through for too long."""
+
+
 class Pipe:
     """One direction of a connection.
 
     Args:
         socket: The connection.
+        way: Name of what it passes, which may be cut, clogged or slow.
         received: Gets the bytes in order.
         finished: Is told that nothing more comes.
     """
@@ -79,12 +90,16 @@ class Pipe:
         "_socket",
         "_unread",
         "_unread_bytes",
+        "_way",
         "closed",
         "paused",
     )
 
-    def __init__(self, socket: Socket, received: Callable[[bytes], None], finished: Callable[[], None]) -> None:
+    def __init__(
+        self, socket: Stream, way: str, received: Callable[[bytes], None], finished: Callable[[], None]
+    ) -> None:
         self._socket = socket
+        self._way = way
         self._network = socket.network
         self._received = received
         self._finished = finished
@@ -137,10 +152,10 @@ class Pipe:
             socket.give_up()
             return
         again = lambda: self._transmit(offset, data, attempt + 1)  # noqa: E731  # a name for what is passed on twice
-        if network.held(socket.link, again):
+        if network.held(self._way, again):
             return
-        chance, conditions = network.chance, network.conditions
-        if socket.link in network.cut or (conditions.loss and chance.random() < conditions.loss):
+        chance, conditions = network.chance, network.slow.get(self._way, network.conditions)
+        if self._way in network.cut or (conditions.loss and chance.random() < conditions.loss):
             network.coverage.reached("a segment is lost")
             network.agenda.after(RETRANSMISSION_S * 2**attempt, again)
             return
@@ -196,8 +211,8 @@ class Socket:
         self._server: SocketUser | None = server
         self._full = False
         self.dead = False
-        self.up = Pipe(self, self._for_server, self._client_left)
-        self.down = Pipe(self, self._for_client, self._server_left)
+        self.up = Pipe(self, link, self._for_server, self._client_left)
+        self.down = Pipe(self, link, self._for_client, self._server_left)
 
     # What the device does.
 
@@ -314,7 +329,8 @@ class Network:
         conditions: How it is just now.
         cut: Links over which nothing passes.
         clogged: Links whose segments wait until they are unclogged.
-        open: Connections that somebody still holds.
+        slow: Links that have conditions of their own.
+        open: Connections of devices that somebody still holds.
     """
 
     def __init__(self, agenda: Agenda, chance: random.Random, coverage: Coverage) -> None:
@@ -324,6 +340,7 @@ class Network:
         self.conditions = Conditions()
         self.cut: set[str] = set()
         self.clogged: dict[str, list[Callable[[], None]]] = {}
+        self.slow: dict[str, Conditions] = {}
         self.open: dict[Socket, None] = {}
 
     def connect(self, link: str, client: SocketUser, listener: Callable[[Socket], SocketUser | None]) -> None:
@@ -378,6 +395,7 @@ class Network:
     def heal(self) -> None:
         """Everything passes, soon, and everybody reads."""
         self.calm_down()
+        self.slow.clear()
         self.cut.clear()
         for link in list(self.clogged):
             self.unclog(link)

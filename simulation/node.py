@@ -187,6 +187,7 @@ class SimulatedNode:
         life: Grows at each start and each end; what belongs to another life is void.
         up: Whether it runs.
         guests: Its sockets.
+        frozen_until_s: When it works again after it was last frozen.
     """
 
     def __init__(self, world: World, name: str, shards: tuple[int, ...], sizes: Sizes, parts: Parts) -> None:
@@ -210,6 +211,7 @@ class SimulatedNode:
         self._alarm_s = float("inf")
         self._ambushed: tuple[Pid | None, str] | None = None
         self.free_space_bytes = FREE_SPACE_BYTES
+        self.frozen_until_s = 0.0
 
     # Its life.
 
@@ -231,6 +233,8 @@ class SimulatedNode:
         self._alarm_s = float("inf")
         self.scheduler = NodeScheduler(chance.getrandbits(32), self)
         self.runtime = self.world.scenario.runtime(
+            node=self.name,
+            incarnation=self.incarnation(),
             clock=self.clock,
             randomness=SeededRandomness(chance.getrandbits(32)),
             scheduler=self.scheduler,
@@ -262,21 +266,29 @@ class SimulatedNode:
             CONNECTION_LIMITS,
             "simulation",
         )
-        children = [
+        children = self.children()
+        self.world.log(f"LIFE {self.name} starts")
+        self.up = True
+        self.root = self.runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
+
+    def incarnation(self) -> int:
+        """A number for this life; a node that is alone needs none."""
+        return 0
+
+    def children(self) -> list[ChildSpec]:
+        """What its root supervises."""
+        return [
             *messenger_children(
                 self.store,
                 self.store.take_ownership(self.shards),
                 self.router,
                 Ulid(self.runtime.randomness.bytes),
                 self.codes,
-                _messenger_limits(sizes),
+                _messenger_limits(self.sizes),
                 self.parts,
             ),
             ChildSpec("connections", lambda: self.connections, kind="supervisor"),
         ]
-        self.world.log(f"LIFE {self.name} starts")
-        self.up = True
-        self.root = self.runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
 
     def die(self, fate: str, told: bool) -> None:
         """End as SIGKILL, or a power cut, ends a process.
@@ -290,6 +302,7 @@ class SimulatedNode:
         self.world.log(f"LIFE {self.name} ends, a commit in flight would be {fate}")
         self.up = False
         self.life += 1
+        self.frozen_until_s = 0.0
         self.trap.disarm()
         self.committer.die(self.disk, fate)
         self.disk = self.disk.reopened()
@@ -330,6 +343,7 @@ class SimulatedNode:
         self.free_space_bytes = self.disk.free_space_bytes = FREE_SPACE_BYTES
         self.disk.reads_to_fail = 0
         self.trap.disarm()
+        self.thaw()
         if self.up:
             self.committer.calm_down()
         else:
@@ -355,7 +369,34 @@ class SimulatedNode:
         life = self.life
         self.world.agenda.after(self.chance.uniform(*SLICE_S), lambda: self._work() if self.life == life else None)
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether its process is stopped for now."""
+        return self.world.agenda.now_s < self.frozen_until_s
+
+    def freeze(self, duration_s: float) -> None:
+        """Do nothing for a while, and read nothing; neither end of a connection is told."""
+        self.world.log(f"LIFE {self.name} is frozen for {duration_s} s")
+        self.frozen_until_s = self.world.agenda.now_s + duration_s
+        for socket in self.guests:
+            socket.up.paused = True
+        self._while_alive(self.thaw)
+
+    def thaw(self) -> None:
+        """Read on."""
+        self.frozen_until_s = min(self.frozen_until_s, self.world.agenda.now_s)
+        for socket in list(self.guests):
+            socket.up.resume()
+
+    def _while_alive(self, action: Callable[[], None]) -> None:
+        """Do something when it is frozen no more, if it lives so long."""
+        life = self.life
+        self.world.agenda.at(self.frozen_until_s, lambda: action() if self.life == life else None)
+
     def _work(self) -> None:
+        if self.is_frozen:
+            self._while_alive(self._work)
+            return
         scheduler = self.scheduler
         for _ in range(self.chance.randint(1, 12)):
             if not scheduler.step():
@@ -383,7 +424,9 @@ class SimulatedNode:
             self.world.agenda.at(due_s, lambda: self._ring(due_s) if self.life == life else None)
 
     def _ring(self, due_s: float) -> None:
-        if due_s == self._alarm_s:  # else a nearer alarm has taken its place, and rung already
+        if self.is_frozen:
+            self._while_alive(lambda: self._ring(due_s))
+        elif due_s == self._alarm_s:  # else a nearer alarm has taken its place, and rung already
             self._alarm_s = float("inf")
             self.scheduler.fire_due()
             if self.scheduler.busy:
@@ -397,7 +440,7 @@ class SimulatedNode:
 
     def listen(self, socket: Socket) -> SocketUser | None:
         """A client connects; None when nobody listens."""
-        if not self.up:
+        if not self.up or self.is_frozen:
             return None
         guest = Guest(self)
         try:

@@ -119,6 +119,9 @@ class Checker:
     def sampled(self, world: World) -> None:
         """A second has passed."""
 
+    def travelled(self, event: object) -> None:
+        """A courier has said or heard something; see `simulation.couriers`."""
+
     # What it is asked.
 
     def unrest(self, world: World) -> list[str]:
@@ -150,6 +153,7 @@ HEARD = (
     "turned",
     "opened",
     "sampled",
+    "travelled",
 )
 
 
@@ -342,6 +346,11 @@ class Witness:
         """A node has opened its disk."""
         for hear in self._hear["opened"]:
             hear(node)
+
+    def travelled(self, event: object) -> None:
+        """A courier has said or heard something."""
+        for hear in self._hear["travelled"]:
+            hear(event)
 
     def told(self, device_id: bytes, frame: Any, login_epoch: bytes = b"") -> None:
         """A frame leaves a server, over a connection that has logged in under this epoch."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, count, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,12 +19,14 @@ from actors.router.api import shard_number
 from actors.tree import Parts
 from protocol import AccountId, direct_conversation
 from roost.session import Phase, Session
-from runtime import Runtime
+from runtime import Foreign, Runtime
 from simulation.agenda import Agenda, chance_of
 from simulation.checkers import all_checkers
+from simulation.cluster_node import ClusterNode
 from simulation.coverage import Coverage
 from simulation.device import SimulatedDevice
 from simulation.faults import Fault, Faults, strike
+from simulation.lines import Exchange
 from simulation.network import Network
 from simulation.node import SimulatedNode, Sizes
 from simulation.people import HABITS, STRANGER, Habit, Person
@@ -70,6 +72,8 @@ class Scenario:
         store: The class of the nodes' stores.
         session: The class of the devices' sessions.
         has_night: Whether everybody leaves in the end; None lets the seed choose.
+        cluster: Whether the nodes are those of one cluster, 3 to 7 of them unless `nodes` says how many.
+        foreign: The class of what ties the nodes' runtimes together.
     """
 
     people: tuple[Habit, ...] | None = None
@@ -83,6 +87,8 @@ class Scenario:
     store: type[TrappedStore] = TrappedStore
     session: type[Session] = Session
     has_night: bool | None = None
+    cluster: bool = False
+    foreign: type[Foreign] = Foreign
 
 
 @dataclass
@@ -131,6 +137,8 @@ class World:
         lines: The log, if it is kept.
         is_calm: Nothing goes wrong any more, and nobody begins anything.
         has_night: Whether everybody leaves in the end.
+        is_cluster: Whether its nodes are those of one cluster.
+        exchange: The lines between them.
     """
 
     def __init__(
@@ -138,10 +146,13 @@ class World:
     ) -> None:
         self.seed = seed
         self.scenario = scenario
-        self.plan = scenario.faults.plan(seed) if plan is None else list(plan)
+        self.plan = scenario.faults.plan(seed, scenario.cluster) if plan is None else list(plan)
         self.agenda = Agenda()
         self.coverage = Coverage()
         self.network = Network(self.agenda, chance_of(seed, "network"), self.coverage)
+        self.exchange = Exchange(self.network, lambda: [node.name for node in self.nodes if node.is_frozen])
+        self.is_cluster = scenario.cluster
+        self._numbers = count(1)
         self.witness = Witness(self)
         self.witness.listen(all_checkers(self.witness))
         self.is_calm = False
@@ -153,10 +164,17 @@ class World:
         self.nodes: list[SimulatedNode] = []
         self.people: list[Person] = []
         self.devices: list[SimulatedDevice] = []
-        chance = chance_of(seed, "world")
         sizes = scenario.sizes or _sizes(seed)
-        for index in range(scenario.nodes or chance.choice((1, 1, 1, 2))):
+        for index in range(scenario.nodes or self._nodes_drawn()):
             self._settle_node(index, sizes, folder)
+
+    def _nodes_drawn(self) -> int:
+        chance = chance_of(self.seed, "world")
+        return chance.choice((3, 3, 3, 4, 5, 7)) if self.is_cluster else chance.choice((1, 1, 1, 2))
+
+    def fresh_number(self) -> int:
+        """A number that nobody in this world has had."""
+        return next(self._numbers)
 
     def _settle_node(self, index: int, sizes: Sizes, folder: Path) -> None:
         """A node, and the people who live at it."""
@@ -165,7 +183,8 @@ class World:
         accounts = [AccountId(_name(index, number)) for number in range(len(habits))]
         chats = [direct_conversation(one, other) for one, other in _pairs(accounts)]
         shards = tuple(sorted({shard_number(name) for name in [*accounts, *chats, STRANGER]}))
-        node = SimulatedNode(self, f"node{index}", shards, sizes, self.scenario.parts)
+        kind = ClusterNode if self.is_cluster else SimulatedNode
+        node = kind(self, f"node{index}", shards, sizes, self.scenario.parts)
         self.nodes.append(node)
         for account, habit in zip(accounts, habits, strict=True):
             devices = [
@@ -299,6 +318,9 @@ class World:
                 found.append(f"{node.name} has something on its way to the disk")
         for device in self.devices:
             found += self._unrest_of(device)
+        for one, other in permutations(self.nodes, 2):
+            if isinstance(one, ClusterNode) and one.linked.get(other.name) != other.runtime.incarnation:
+                found.append(f"{one.name} is not linked to {other.name}")
         return [(SETTLED, story) for story in found]
 
     def _unrest_of(self, device: SimulatedDevice) -> list[str]:

@@ -8,6 +8,7 @@ from simulation.checkers.bounds import Bounds
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
 from simulation.checkers.finality import Finality
+from simulation.checkers.journeys import Journeys
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
 from simulation.checkers.ownership import FormerOwnersAreFenced
@@ -37,6 +38,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     Supervision,
     Reentry,
     Bounds,
+    Journeys,
 )
 
 

@@ -132,7 +132,7 @@ class Bounds(Checker):
         found = [f"a socket of {socket.link} is open" for socket in world.network.open]
         for node in world.nodes:
             statistics = node.runtime.statistics()
-            permanent = len(permanent_roles(node))
+            permanent = len(permanent_roles(node)) + world.is_cluster  # a courier never sleeps
             if statistics.processes > permanent:
                 found.append(f"{node.name} has {statistics.processes - permanent} processes that nobody needs")
             timers_max = TIMERS_OF_SHARD * len(node.shards) + HELPERS_MAX

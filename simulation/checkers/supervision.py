@@ -28,7 +28,10 @@ Role = tuple[str, ...]
 """The place of a permanent process in the tree: () is the root, ("shards", "7", "queues") a supervisor in a shard."""
 
 ROOT: Final[Role] = ()
-ORDER_OF_NODE: Final = ("journal", "shards", "connections")
+ORDER_OF_NODE: Final = ("cluster", "journal", "shards", "connections")
+ORDER_OF_CLUSTER: Final = ("membership", "groups", "links")
+"""Who lives in a node of a cluster alone; there none depends on another."""
+
 ORDER_OF_SHARD: Final = ("shard", "accounts", "conversations", "queues", "presences")
 
 
@@ -61,6 +64,8 @@ class _Tree:
         for name in actor.process._names:
             if name == "journal":
                 return ("journal",)
+            if isinstance(name, str) and name.startswith("cluster."):
+                return ("cluster", name.removeprefix("cluster."))
             if isinstance(name, tuple) and name[0] == "shard":
                 return ("shards", str(name[1]), "shard")
         if isinstance(actor, KeyedSupervisor):
@@ -71,6 +76,8 @@ class _Tree:
             name = next((spec.name for spec in actor._specs), None)
             if isinstance(name, tuple):
                 return ("shards", str(name[1]))
+            if name == "cluster.membership":
+                return ("cluster",)
             return ROOT if actor.process.parent is None else ("shards",)
         return None
 
@@ -193,7 +200,7 @@ class Supervision(Checker):
     def sampled(self, world: World) -> None:
         """Nobody is missed for long."""
         for node in world.nodes:
-            if node.up:
+            if node.up and world.agenda.now_s - node.frozen_until_s > RESTART_S_MAX:
                 for role, since_s in self._tree(node).down.items():
                     if world.agenda.now_s - since_s > RESTART_S_MAX:
                         self.breaks(f"{node.name} {_name(role)} ended and does not run again after {RESTART_S_MAX} s")
@@ -211,9 +218,11 @@ class Supervision(Checker):
 def permanent_roles(node: SimulatedNode) -> list[Role]:
     """The places of the processes that always run on a node."""
     shards: list[Role] = [("shards", str(shard)) for shard in node.shards]
+    cluster: list[Role] = [("cluster",), *(("cluster", name) for name in ORDER_OF_CLUSTER)]
     return [
         ROOT,
-        *((name,) for name in ORDER_OF_NODE),
+        *(cluster if node.world.is_cluster else ()),
+        *((name,) for name in ORDER_OF_NODE[1:]),
         *shards,
         *((*shard, name) for shard in shards for name in ORDER_OF_SHARD),
     ]

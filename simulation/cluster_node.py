@@ -1,0 +1,119 @@
+"""A node of a simulated cluster: what a lone one is, and its links to the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cluster import Identity, MessageTable, NodeDown, NodeRefused, NodeUp, Peer, cluster_supervisor
+from simulation.agenda import chance_of
+from simulation.couriers import COURIER, Courier, register_parcels
+from simulation.lines import NodeNetwork
+from simulation.node import SimulatedNode, Sizes
+from supervisors import ChildSpec
+
+if TYPE_CHECKING:
+    from actors.tree import Parts
+    from runtime import Actor, Pid, Reason
+    from simulation.world import World
+
+__all__ = ["ClusterNode"]
+
+COURIER_REST_S: Final = (0.1, 5.0)
+
+
+class ClusterNode(SimulatedNode):
+    """A node, its links and its courier.
+
+    Args:
+        world: Where it stands.
+        name: Its name, and its address in the cluster.
+        shards: The shards that it owns.
+        sizes: Its limits.
+        parts: The classes of its actors.
+
+    Attributes:
+        linked: The nodes to which it is linked, each with its life, as it was told.
+    """
+
+    def __init__(self, world: World, name: str, shards: tuple[int, ...], sizes: Sizes, parts: Parts) -> None:
+        super().__init__(world, name, shards, sizes, parts)
+        self._lives = chance_of(world.seed, f"lives of {name}")
+        self.node_network = NodeNetwork(world.exchange, name)
+        self.linked: dict[str, int] = {}
+        self._known: dict[str, int] = {}
+
+    def incarnation(self) -> int:
+        """A life that it never had."""
+        return self._lives.randrange(1, 1 << 53)
+
+    def children(self) -> list[ChildSpec]:
+        """The links first: without them the others are out of reach, but nobody else needs them to start."""
+        world, runtime = self.world, self.runtime
+        runtime.foreign = world.scenario.foreign(runtime)
+        table = MessageTable()
+        register_parcels(table)
+        peers = {
+            node.name: Peer(node.name, node.static_key.public, node.name) for node in world.nodes if node is not self
+        }
+        me = Identity(self.name, runtime.incarnation, self.static_key, peers)
+        self.linked = {}
+        self.node_network = NodeNetwork(world.exchange, self.name)
+        links = ChildSpec(
+            "cluster",
+            lambda: cluster_supervisor(runtime, me, table, self.node_network, observer=self._changed),
+            kind="supervisor",
+        )
+        self._send_courier()
+        return [links, *super().children()]
+
+    def die(self, fate: str, told: bool) -> None:
+        """End as SIGKILL, or a power cut, ends a process."""
+        if self.up:
+            self.node_network.vanish(told)
+        super().die(fate, told)
+
+    def freeze(self, duration_s: float) -> None:
+        """Do nothing for a while; what other nodes say waits, too."""
+        for end in self.world.exchange.ends_of(self.name):
+            end.other.pipe.paused = True
+        super().freeze(duration_s)
+
+    def thaw(self) -> None:
+        """Read on."""
+        super().thaw()
+        for end in self.world.exchange.ends_of(self.name):
+            end.taken(0)
+
+    def _changed(self, change: NodeUp | NodeDown | NodeRefused) -> None:
+        """A link has come up or gone down."""
+        if not self.up:
+            return
+        world, name = self.world, change.node
+        if isinstance(change, NodeUp):
+            world.log(f"LIFE {self.name} is linked to {name}")
+            before = self._known.get(name)
+            if before is not None:
+                same = before == change.incarnation
+                world.coverage.reached("a link comes up again" if same else "a node is linked in another life")
+            self.linked[name] = self._known[name] = change.incarnation
+        elif isinstance(change, NodeDown):
+            world.log(f"LIFE {self.name} has lost {name}: {change.code.name}")
+            world.coverage.reached(f"a link ends: {change.code.name}")
+            del self.linked[name]
+        else:
+            world.witness.breaks("nodes of a cluster believe each other", f"{self.name}: {change.sentence}")
+
+    def _send_courier(self) -> None:
+        """Let somebody carry parcels soon."""
+        life = self.life
+
+        def send() -> None:
+            if self.life == life and self.runtime.is_alive(self.root):
+                self.runtime.start(Courier(self), name=COURIER)
+
+        self.world.agenda.after(self._lives.uniform(*COURIER_REST_S), send)
+
+    def _ended(self, pid: Pid, actor: Actor, reason: Reason) -> None:
+        super()._ended(pid, actor, reason)
+        if isinstance(actor, Courier) and self.up:
+            self._send_courier()
