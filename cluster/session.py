@@ -85,6 +85,7 @@ class Session:
         "_entitled",
         "_frames",
         "_handshake",
+        "_may_refuse",
         "_me",
         "_opener",
         "_outgoing",
@@ -117,6 +118,7 @@ class Session:
         self._opener: CipherState | None = None
         self._outgoing = b""
         self._size_max = FRAME_SIZE_BYTES_MAX_BEFORE_UP
+        self._may_refuse = dialled is not None
         self.state = SessionState.HANDSHAKE
         self.peer = "" if dialled is None else dialled.name
         self.incarnation = 0
@@ -149,6 +151,8 @@ class Session:
         try:
             if self._opener is None:
                 data = self._receive_handshake(data)
+            if self._opener is not None and self._may_refuse:
+                data = self._receive_refusal(data)
             if self._opener is not None and data:
                 self._receive_records(data, frames)
         except RemoteProtocolError as error:
@@ -285,6 +289,18 @@ class Session:
             raise LinkError(LinkCode.JUNK, f"{self._whom()} sent an alert that is none.")
         self.state = SessionState.CLOSED
         raise left(self._whom(), frame)
+
+    def _receive_refusal(self, data: bytes) -> bytes:
+        """Who was dialled may refuse before our last handshake message has come, so in the clear; not later."""
+        early = self._early
+        early += data
+        if early[:1] == bytes((ALERT,)):
+            self._receive_alert(early)
+            return b""
+        rest = bytes(early)
+        early.clear()
+        self._may_refuse = not rest
+        return rest
 
     def _receive_records(self, data: bytes, frames: list[LinkFrame]) -> None:
         opener = self._opener

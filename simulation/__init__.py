@@ -4,7 +4,7 @@ A world runs some three hundred times faster than life, and a seed and a commit 
 
 Read in this order: `agenda` (time, and what happens next), `network` (TCP over bad segments), `disk` (commits that
 take, fail and tear), `trap` (crashes in the middle of a callback), `node` (all that node.py starts), `device` (all that
-a client runs), `people` (who does what), `faults` (what goes wrong, as a typed plan), `witness` (who sees it all),
+a client runs), `people` (who does what), `faults` and `partitions` (what goes wrong, as a typed plan), `witness` (who sees it all),
 `checkers/` (what must hold), `coverage` (what was reached), `world` (one run, from registration to the bill),
 `plan` (what a run does differently, as a line of text), `storm` (many seeds), `shrink` (the shortest plan that fails),
 `timeline` (what happened to a message), `inquest` (what a person is told of a failure).
@@ -19,6 +19,7 @@ from simulation.coverage import SOMETIMES, Coverage
 from simulation.faults import FAULTS, Fault, Faults
 from simulation.inquest import Replay, inquest, replay
 from simulation.node import Sizes
+from simulation.partitions import BETWEEN_NODES
 from simulation.people import CHATTY, FLAPPING, HABITS, IDLE, MOSTLY_OFFLINE, PRIVATE, TIDY, Habit
 from simulation.plan import Plan, PlanError
 from simulation.shrink import Shrunk, shrink
@@ -27,6 +28,7 @@ from simulation.witness import InvariantError
 from simulation.world import CALM_S_MAX, Report, Scenario, World, run
 
 __all__ = [
+    "BETWEEN_NODES",
     "CALM_S_MAX",
     "CHATTY",
     "CHECKERS",

@@ -50,16 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.plan is not None and chosen.seed is None:
         parser.error("--plan says what goes wrong under one seed: name that with --seed.")
+    scenario = Scenario(cluster=chosen.cluster)
     try:
         if chosen.idle_day:
             return _idle_day()
         if chosen.seed is not None:
-            plan = None if chosen.plan is None else Plan.parse(chosen.plan, Scenario())
-            return _one(chosen.seed, plan, chosen.timeline, chosen.log)
+            plan = None if chosen.plan is None else Plan.parse(chosen.plan, scenario)
+            return _one(chosen.seed, scenario, plan, chosen.timeline, chosen.log)
         if chosen.until_stopped:
             first = random.SystemRandom().getrandbits(40)
-            return _many(count(first), chosen.jobs, f"from seed {first} on, until Ctrl-C")
-        return _many(chosen.seeds, chosen.jobs, f"{len(chosen.seeds)} seeds")
+            return _many(count(first), scenario, chosen.jobs, f"from seed {first} on, until Ctrl-C")
+        return _many(chosen.seeds, scenario, chosen.jobs, f"{len(chosen.seeds)} seeds")
     except PlanError as error:
         parser.error(str(error))
     except KeyboardInterrupt:
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--seeds", metavar="A:B", type=_seeds, help="run the seeds from A up to, but without, B")
     what.add_argument("--until-stopped", action="store_true", help="run seed after seed until Ctrl-C")
     what.add_argument("--idle-day", action="store_true", help="measure a mostly idle day of 50 people against life")
+    parser.add_argument("--cluster", action="store_true", help="only worlds whose nodes are those of one cluster")
     parser.add_argument("--plan", metavar="TEXT", help="with --seed: what goes wrong, as a failure printed it")
     parser.add_argument("--timeline", action="store_true", help="with --seed: tell a failure, but do not shrink it")
     parser.add_argument("--log", action="store_true", help="with --seed: print everything that happens")
@@ -102,8 +104,8 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def _one(seed: int, plan: Plan | None, only_timeline: bool, log: bool) -> int:
-    seen = replay(seed, Scenario(), plan)
+def _one(seed: int, scenario: Scenario, plan: Plan | None, only_timeline: bool, log: bool) -> int:
+    seen = replay(seed, scenario, plan)
     if log:
         print("\n".join(seen.lines))
     report, violation = seen.outcome.report, seen.outcome.violation
@@ -120,22 +122,22 @@ def _one(seed: int, plan: Plan | None, only_timeline: bool, log: bool) -> int:
         print(f"seed {seed} broke at {violation.time_s:.3f} s: {violation.invariant}\n  {violation.story}\n")
         print("\n".join(seen.timeline))
     else:
-        for line in inquest(violation, Scenario(), plan):
+        for line in inquest(violation, scenario, plan):
             print(line, flush=True)
     return 1
 
 
-def _many(seeds: Iterable[int], jobs: int, greeting: str) -> int:
+def _many(seeds: Iterable[int], scenario: Scenario, jobs: int, greeting: str) -> int:
     summary = Summary()
     told: set[str] = set()
     begin_s = line_s = time.monotonic()
     try:
-        with closing(storm(seeds, Scenario(), jobs)) as outcomes:
+        with closing(storm(seeds, scenario, jobs)) as outcomes:
             print(greeting, flush=True)
             for outcome in outcomes:
                 summary.add(outcome)
                 if outcome.violation is not None:
-                    _tell(outcome.violation, told)
+                    _tell(outcome.violation, scenario, told)
                 if time.monotonic() - line_s > LINE_EVERY_S:
                     line_s = time.monotonic()
                     print(f"{line_s - begin_s:.0f} s: {summary}", flush=True)
@@ -146,12 +148,12 @@ def _many(seeds: Iterable[int], jobs: int, greeting: str) -> int:
     return 0 if summary.all_is_well else 1
 
 
-def _tell(violation: Violation, told: set[str]) -> None:
+def _tell(violation: Violation, scenario: Scenario, told: set[str]) -> None:
     """Name a violation; of the first of its kind tell all."""
     print(f"seed {violation.seed} broke: {violation.invariant}: {violation.story}", flush=True)
     if violation.invariant not in told and len(told) < INQUESTS_MAX:
         told.add(violation.invariant)
-        for line in inquest(violation, Scenario()):
+        for line in inquest(violation, scenario):
             print(line, flush=True)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cluster import Identity, MessageTable, NodeDown, NodeRefused, NodeUp, Peer, cluster_supervisor
+from actors.messages import message_table
+from cluster import Identity, NodeDown, NodeRefused, NodeUp, Peer, cluster_supervisor
 from simulation.agenda import chance_of
 from simulation.couriers import COURIER, Courier, register_parcels
 from simulation.lines import NodeNetwork
@@ -13,6 +14,7 @@ from supervisors import ChildSpec
 
 if TYPE_CHECKING:
     from actors.tree import Parts
+    from cluster import NodeChange
     from runtime import Actor, Pid, Reason
     from simulation.world import World
 
@@ -49,8 +51,7 @@ class ClusterNode(SimulatedNode):
     def children(self) -> list[ChildSpec]:
         """The links first: without them the others are out of reach, but nobody else needs them to start."""
         world, runtime = self.world, self.runtime
-        runtime.foreign = world.scenario.foreign(runtime)
-        table = MessageTable()
+        table = message_table()
         register_parcels(table)
         peers = {
             node.name: Peer(node.name, node.static_key.public, node.name) for node in world.nodes if node is not self
@@ -63,7 +64,7 @@ class ClusterNode(SimulatedNode):
             lambda: cluster_supervisor(runtime, me, table, self.node_network, observer=self._changed),
             kind="supervisor",
         )
-        self._send_courier()
+        runtime.start(Courier(self), name=COURIER)
         return [links, *super().children()]
 
     def die(self, fate: str, told: bool) -> None:
@@ -84,7 +85,7 @@ class ClusterNode(SimulatedNode):
         for end in self.world.exchange.ends_of(self.name):
             end.taken(0)
 
-    def _changed(self, change: NodeUp | NodeDown | NodeRefused) -> None:
+    def _changed(self, change: NodeChange) -> None:
         """A link has come up or gone down."""
         if not self.up:
             return
@@ -100,11 +101,11 @@ class ClusterNode(SimulatedNode):
             world.log(f"LIFE {self.name} has lost {name}: {change.code.name}")
             world.coverage.reached(f"a link ends: {change.code.name}")
             del self.linked[name]
-        else:
+        elif isinstance(change, NodeRefused):
             world.witness.breaks("nodes of a cluster believe each other", f"{self.name}: {change.sentence}")
 
-    def _send_courier(self) -> None:
-        """Let somebody carry parcels soon."""
+    def _send_another_courier(self) -> None:
+        """Let somebody else carry parcels soon."""
         life = self.life
 
         def send() -> None:
@@ -116,4 +117,4 @@ class ClusterNode(SimulatedNode):
     def _ended(self, pid: Pid, actor: Actor, reason: Reason) -> None:
         super()._ended(pid, actor, reason)
         if isinstance(actor, Courier) and self.up:
-            self._send_courier()
+            self._send_another_courier()

@@ -27,7 +27,13 @@ HEAVY_SIZE_BYTES: Final = 12_000
 RETIRES: Final = 0.02
 """Part of the rounds after which a courier makes room for another one."""
 
-ASK_TIMEOUT_S: Final = 2.0
+ASKS: Final = 0.4
+"""Part of the rounds in which a courier asks others who they are although it knows."""
+
+KEEPS: Final = 0.7
+"""Part of the questions that wait another round for their answer."""
+
+ASK_TIMEOUT_S: Final = 15.0
 
 
 class Parcel(msgspec.Struct, array_like=True, frozen=True):
@@ -111,7 +117,7 @@ class Courier(Actor):
         node: Its node, whose witness is told of everything.
     """
 
-    __slots__ = ("_asked", "_chance", "_count", "_journeys", "_node")
+    __slots__ = ("_asked", "_chance", "_count", "_journeys", "_node", "_owed")
 
     def __init__(self, node: SimulatedNode) -> None:
         self._node = node
@@ -119,6 +125,7 @@ class Courier(Actor):
         self._asked: dict[Ref, tuple[int, str]] = {}
         self._journeys: dict[str, Journey] = {}
         self._count: dict[str, int] = {}
+        self._owed: list[tuple[From, int]] = []
 
     def init(self) -> None:
         """Set out from time to time."""
@@ -130,9 +137,9 @@ class Courier(Actor):
         self._node.witness.travelled(Came(message.journey, message.number, self.process.pid))
 
     def handle_call(self, request: Message, caller: From) -> None:
-        """Somebody asks who this is."""
+        """Somebody asks who this is; the answer comes in one of the next rounds."""
         assert isinstance(request, WhoAreYou), "couriers are asked nothing else"
-        self.process.reply(caller, ItIsMe(request.number, self.process.pid))
+        self._owed.append((caller, request.number))
 
     def handle_info(self, message: Message) -> None:
         """An answer, the end of a journey, or time to set out."""
@@ -156,13 +163,19 @@ class Courier(Actor):
             witness.travelled(Began(journey.number, self.process.pid, courier))
 
     def _set_out(self) -> None:
-        """Ask who is where nobody was visited yet, and carry some parcels to everybody else."""
+        """Answer, ask who is where nobody was visited yet, and carry some parcels to everybody else."""
+        owed, self._owed = self._owed, []
+        for caller, number in owed:
+            if self._chance.random() < KEEPS:
+                self._owed.append((caller, number))
+            else:
+                self.process.reply(caller, ItIsMe(number, self.process.pid))
         for node in sorted(self.process.runtime.foreign.linked):
             journey = self._journeys.get(node)
-            if journey is None:
+            if journey is None or self._chance.random() < ASKS:
                 number = self._node.world.fresh_number()
                 self._asked[self.process.call(Named(node, COURIER), WhoAreYou(number), ASK_TIMEOUT_S)] = (number, node)
-            else:
+            if journey is not None:
                 for _ in range(self._chance.randint(1, PARCELS_MAX)):
                     self._carry(node, journey)
         if self._chance.random() < RETIRES and not self._node.world.is_calm:

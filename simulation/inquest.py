@@ -81,10 +81,12 @@ def inquest(
         yield "The same seed did not break it again: something in it depends on more than the seed, and that is a bug."
         return
     shrunk = shrink(violation, scenario, seen.people, plan, attempts_max)
-    yield from _findings(shrunk, replay(violation.seed, scenario, shrunk.plan))
+    yield from _findings(
+        shrunk, replay(violation.seed, scenario, shrunk.plan), " --cluster" if scenario.cluster else ""
+    )
 
 
-def _findings(shrunk: Shrunk, seen: Replay) -> Iterator[str]:
+def _findings(shrunk: Shrunk, seen: Replay, option: str) -> Iterator[str]:
     plan, violation = shrunk.plan, shrunk.violation
     count = len(plan.faults)
     yield ""
@@ -103,4 +105,4 @@ def _findings(shrunk: Shrunk, seen: Replay) -> Iterator[str]:
     yield from seen.timeline or ("  (the story names no message)",)
     yield ""
     yield "to see it again:"
-    yield f'  python -m simulation --seed {violation.seed} --timeline --plan "{plan}"'
+    yield f'  python -m simulation --seed {violation.seed}{option} --timeline --plan "{plan}"'

@@ -242,6 +242,7 @@ class SimulatedNode:
             hooks=Hooks(crashed=self._crashed, ended=self._ended, started=self._started),
             mailbox_limit=sizes.mailbox_limit,
         )
+        self.runtime.foreign = self.world.scenario.foreign(self.runtime)
         self.disk.free_space_bytes = self.free_space_bytes
         self.committer = DiskCommitter(self.disk, self.world.agenda, chance, self.world.coverage, self._settled)
         self.store = self.world.scenario.store.open(

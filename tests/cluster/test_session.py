@@ -315,3 +315,25 @@ def test_a_node_that_is_its_own_peer_or_has_no_right_key_is_refused_at_the_start
         Peer("b", bytes(31))
     with pytest.raises(ValueError, match="1 to 64"):
         Peer("", key)
+
+
+@given(cut=st.integers(0, 200))
+def test_who_is_refused_before_its_last_handshake_message_has_come_is_told_why(cut: int) -> None:
+    one, other = pair()
+    other.receive(one.data_to_send())
+    answer = other.data_to_send()
+    other.leave(LinkCode.TOO_SLOW, "The link with a was not up in time.")
+    said = answer + other.data_to_send()
+    cut = len(answer) + min(cut, len(said) - len(answer) - 1)
+    assert one.receive(said[:cut]) == []
+    error = fault(lambda: one.receive(said[cut:]))
+    assert error.code is LinkCode.TOO_SLOW
+    assert "b ended the link: The link with a was not up in time." in error.sentence
+
+
+def test_nobody_in_between_can_refuse_in_the_clear_once_the_other_side_has_spoken() -> None:
+    one, other = pair()
+    exchange(one, other)
+    other.greet()
+    one.receive(other.data_to_send())
+    assert fault(lambda: one.receive(record(ALERT, encode_frame(GoodbyeFrame(12, "go"))))).code is LinkCode.JUNK

@@ -8,6 +8,7 @@ from typing import Final
 from simulation import Faults, Scenario
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
+from simulation.checkers.journeys import Journeys
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
 from simulation.checkers.ownership import FormerOwnersAreFenced
@@ -21,6 +22,7 @@ __all__ = [
     "DELETED",
     "EMPTY",
     "FENCED",
+    "JOURNEYS",
     "LOST",
     "NUMBERS",
     "ONCE",
@@ -47,6 +49,7 @@ PRESENCE: Final = PresenceConverges.name
 SUPERVISION: Final = Supervision.name
 RESTART: Final = RestartFinds.name
 EMPTY: Final = NothingIsLeft.name
+JOURNEYS: Final = Journeys.name
 
 
 @dataclass(frozen=True)
