@@ -13,12 +13,13 @@ from protocol.messages import NOTICE_POISON, Notice, Receipt, TypingBy
 from roost.changes import EpochRenewed, Failed, MarksChanged
 from roost.content import decode_content, encode_text
 from roost.events import ConnectionChanged, ConnectionState, MessageReceived, PresenceChanged, TypingChanged
-from runtime import Actor, InlineTasks, Runtime, SeededScheduler, VirtualClock
+from runtime import Actor, InlineTasks, Pid, Runtime, SeededScheduler, VirtualClock
 from simulation.checkers import CHECKERS
 from simulation.checkers.bounds import CONNECTIONS_OF_DEVICE_MAX, MAILBOX_MAX, Bounds
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
 from simulation.checkers.finality import Finality
+from simulation.checkers.journeys import Journeys
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
 from simulation.checkers.ownership import FormerOwnersAreFenced
@@ -26,6 +27,7 @@ from simulation.checkers.presence import PresenceConverges
 from simulation.checkers.receipts import ReceiptsAreTrue
 from simulation.checkers.reentry import Reentry
 from simulation.checkers.supervision import Supervision
+from simulation.couriers import Answered, Began, Came, Courier, Ended, Left
 from storage import MESSAGE
 from storage.records import Acked, Entries, Marked
 from tests.simulation.stage import CHAT, Stage, message_id
@@ -251,6 +253,27 @@ def _numbers_begun_anew(stage: Stage) -> None:
     stage.stores(stage.ann, EpochRenewed(Epoch(b"another!")))
 
 
+HERE, THERE = Pid("node0", 1, 7), Pid("node1", 1, 9)
+
+
+def travels(stage: Stage, *events: object) -> None:
+    for event in events:
+        stage.witness.travelled(event)
+
+
+def _parcel_missing(stage: Stage) -> None:
+    travels(stage, Began(1, HERE, THERE), Left(1, 1), Left(1, 2), Came(1, 2, THERE))
+
+
+def _parcel_from_behind_a_break(stage: Stage) -> None:
+    travels(stage, Began(1, HERE, THERE), Left(1, 1), Ended(1), Began(2, HERE, THERE), Left(2, 1))
+    travels(stage, Came(2, 1, THERE), Came(1, 1, THERE))
+
+
+def _answer_to_another_question(stage: Stage) -> None:
+    travels(stage, Answered("node1", 1, 2, THERE))
+
+
 BROKEN: Final[list[tuple[type[Checker], Callable[[Stage], None]]]] = [
     (AcceptedIsDurable, _ticked_before_it_is_durable),
     (AcceptedIsDurable, _another_text_arrives),
@@ -279,6 +302,9 @@ BROKEN: Final[list[tuple[type[Checker], Callable[[Stage], None]]]] = [
     (Finality, _stopped_for_good),
     (PresenceConverges, _typing_told_to_oneself),
     (NumbersHold, _numbers_begun_anew),
+    (Journeys, _parcel_missing),
+    (Journeys, _parcel_from_behind_a_break),
+    (Journeys, _answer_to_another_question),
 ]
 
 
@@ -294,6 +320,19 @@ def test_every_checker_has_a_story_that_breaks_it() -> None:
     told = {checker for checker, _ in BROKEN}
     elsewhere = {NothingIsLeft, RestartFinds, Bounds, Reentry, Supervision, FormerOwnersAreFenced}
     assert set(CHECKERS) == told | elsewhere
+
+
+def test_a_journey_that_goes_well_or_is_told_of_its_end_is_no_objection(stage: Stage) -> None:
+    travels(stage, Began(1, HERE, THERE), Left(1, 1), Came(1, 1, THERE), Left(1, 2), Ended(1))
+    travels(stage, Began(2, HERE, THERE), Left(2, 1), Came(2, 1, THERE), Answered("node1", 3, 3, THERE))
+    assert stage.broken == set()
+    assert asked(stage, Journeys) == []
+
+
+def test_a_courier_that_is_not_told_of_an_end_is_missing_it(stage: Stage) -> None:
+    here = stage.node.runtime.start(Courier(stage.node))
+    travels(stage, Began(1, here, THERE))
+    assert "was not told that <node1.1> has ended" in asked(stage, Journeys)[0]
 
 
 def test_a_receipt_that_is_not_shown_yet_is_missing(stage: Stage) -> None:
