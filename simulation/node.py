@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from actors.accounts.api import AccountLimits, RateLimiter
-from actors.connection.api import ConnectionLimits, Drain, Ended, Origin, Pressure
+from actors.connection.api import ConnectionLimits, Drain, Origin
 from actors.conversation.api import ConversationLimits
 from actors.presence.api import PresenceLimits
 from actors.queue.api import QueueLimits
@@ -21,6 +21,7 @@ from runtime import KILLED, Actor, Hooks, InlineTasks, Pid, Reason, SeededRandom
 from runtime.mailbox import Info
 from simulation.agenda import HostClock, chance_of
 from simulation.disk import DiskCommitter, SimulatedDisk
+from simulation.guest import Anyone, Guest
 from simulation.trap import InjectedError, Trap, TrappedRouter
 from simulation.watched_wire import WatchedWire
 from storage import EngineStatistics, StorageError, StoreLimits, Table
@@ -130,47 +131,6 @@ class Codes:
     def send(self, address: AccountId, code: str, lifetime_s: int) -> None:
         """Deliver a code."""
         self.sent[address] = code
-
-
-class Anyone:
-    """A door's book without limits."""
-
-    def logged_in(self) -> None:
-        """Nobody counts strangers here."""
-
-
-class Guest:
-    """The node's end of one socket: every event becomes a message to its connection, as at the TCP door."""
-
-    __slots__ = ("_life", "_node", "pid")
-
-    def __init__(self, node: SimulatedNode) -> None:
-        self._node = node
-        self._life = node.life
-        self.pid: Pid | None = None
-
-    def _cast(self, message: object) -> bool:
-        node = self._node
-        return self._life == node.life and self.pid is not None and node.runtime.cast(self.pid, message)
-
-    def connected(self, socket: Socket) -> None:
-        """The socket is the connection's transport already."""
-
-    def received(self, socket: Socket, data: bytes) -> None:
-        """Bytes of the client."""
-        if not self._cast(data):
-            socket.abort()
-
-    def lost(self, socket: Socket) -> None:
-        """The client is gone."""
-        self._node.guests.pop(socket, None)
-        self._cast(Ended())
-
-    def pressed(self, socket: Socket, full: bool) -> None:
-        """The client does not read, or reads again."""
-        if full:
-            self._node.world.coverage.reached("a slow reader stops its queue")
-        self._cast(Pressure(full))
 
 
 class SimulatedNode:

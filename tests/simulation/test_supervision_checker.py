@@ -59,6 +59,8 @@ class Tree:
             up=True,
             life=1,
             shards=(SHARD,),
+            frozen_until_s=-60.0,
+            world=stage.world,
             runtime=self.runtime,
             router=SimpleNamespace(_households={SHARD: SimpleNamespace(**{str(room): rooms[room] for room in ROOMS})}),
         )
