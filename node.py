@@ -26,7 +26,16 @@ from typing import Any, Final
 
 import uvloop
 
-from actors import Tally, connection_limits, connection_maker, messenger_children, messenger_limits, rates, store_limits
+from actors import (
+    Tally,
+    connection_limits,
+    connection_maker,
+    directory_shard,
+    messenger_children,
+    messenger_limits,
+    rates,
+    store_limits,
+)
 from actors.accounts.api import RateLimiter, code_sender
 from actors.logbook import configure, hooks
 from actors.presence.api import Load
@@ -100,6 +109,7 @@ class Node:
                 store_limits(config),
                 place.node.name,
                 shard_of,
+                directory_shard,
             )
         except StorageError as error:
             raise StartRefusedError(str(error)) from error

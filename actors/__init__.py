@@ -12,13 +12,15 @@ that owns the state. In reading order, along a message's way:
 - `presence`: who is here, who types; never on the durable path.
 - `accounts`: people, devices, settings, block lists, codes, rate limits.
 
-Beside the rooms: `tree` (who lives where, and who restarts whom), `messages` (what crosses between nodes), `slices`
-(each room's part of the settings), `tally` (what became of the messages), `logbook` (what the node says).
+Beside the rooms: `tree` (who lives where, and who restarts whom), `messages` (what crosses between nodes),
+`directory_keys` (what the directory holds, and with which shard it goes), `slices` (each room's part of the settings),
+`tally` (what became of the messages), `logbook` (what the node says).
 
 Invariants: rooms meet only through `api.py`. Only an actor changes its state. What is on the disk is known only by a
 message that comes after the commit. Nothing is acknowledged before it is durable.
 """
 
+from actors.directory_keys import directory_shard
 from actors.slices import connection_limits, messenger_limits, rates, store_limits
 from actors.tally import Tally
 from actors.tree import MessengerLimits, connection_maker, messenger_children
@@ -28,6 +30,7 @@ __all__ = [
     "Tally",
     "connection_limits",
     "connection_maker",
+    "directory_shard",
     "messenger_children",
     "messenger_limits",
     "rates",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from actors.accounts.api import AccountLimits, RateLimiter
 from actors.connection.api import ConnectionLimits, Drain, Origin
 from actors.conversation.api import ConversationLimits
+from actors.directory_keys import directory_shard
 from actors.presence.api import PresenceLimits
 from actors.queue.api import QueueLimits
 from actors.tree import MessengerLimits, Parts, connection_maker, messenger_children
@@ -213,6 +214,7 @@ class SimulatedNode:
             _store_limits(sizes),
             self.name,
             shard_of,
+            directory_shard,
         )
         self.store.arm(self.trap, self.world.coverage)
         if self.life > 1 and self.store.statistics().hot_bytes:

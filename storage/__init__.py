@@ -12,13 +12,18 @@ A tour in reading order:
 - `inbox`, `queues`: what outlived the hot window, and a device's queue across both.
 - `outbox`: what target shards have yet to take. `directory`: values by key. `meta`: head, epochs, cursors.
 - `mover`, `inbox_writer`: the move out of the hot window, and the trim.
-- `store`: all of it behind one door. `limits`, `errors`: every bound, every failure.
+- `residence`: where a shard lives that is not simply held. `export`, `import_check`, `handover`, `purger`: how a shard
+  goes to another node's store, and how nothing of it stays behind.
+- `store`: all of it behind one door; `room`, whether it takes new messages, `statistics`, its figures. `limits`,
+  `errors`: every bound, every failure.
 
 Invariants: A completion without error means that the record is on stable storage. Positions strictly rise and are never
 used for two durable records. Completions come in the order of the calls; a read sees everything asked before it and
 nothing asked after it. A failed commit fails everything behind it, and nothing built on what failed becomes durable. No
 correctness rests on a commit that spans two nouns: whatever moves is durable at its new place before it goes from the
 old, and every effect is idempotent by position, seq or key. The engine is never read while a commit is in flight.
+A shard that has gone or was not taken has no word in the memtable, and a replay passes over what the journal says of a
+former stay; rows of it that are not purged yet are read by nobody.
 """
 
 from storage.committer import Committer, ManualCommitter, ThreadCommitter
@@ -31,12 +36,15 @@ from storage.errors import (
     EngineFullError,
     FencedError,
     RecordError,
+    ShardAwayError,
     StorageError,
     StoreClosedError,
     StoreCorruptError,
     StoreLockedError,
     StoreVersionError,
+    TransferError,
 )
+from storage.export import Export, Row
 from storage.folder_lock import FolderLock
 from storage.group import Committed
 from storage.limits import RefusalReason, StoreLimits
@@ -57,7 +65,9 @@ from storage.records import (
     Removed,
     Target,
 )
-from storage.store import ShardView, Store, StoreStatistics
+from storage.residence import Arrival, Gone
+from storage.statistics import StoreStatistics
+from storage.store import ShardView, Store
 
 __all__ = [
     "ABSENT",
@@ -67,6 +77,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Accepted",
     "Acked",
+    "Arrival",
     "Batch",
     "BehindFailureError",
     "Committed",
@@ -80,8 +91,10 @@ __all__ = [
     "Entries",
     "Entry",
     "Expectation",
+    "Export",
     "FencedError",
     "FolderLock",
+    "Gone",
     "LmdbEngine",
     "ManualCommitter",
     "Mark",
@@ -95,7 +108,9 @@ __all__ = [
     "RecordError",
     "RefusalReason",
     "Removed",
+    "Row",
     "Sent",
+    "ShardAwayError",
     "ShardView",
     "StorageError",
     "Store",
@@ -108,4 +123,5 @@ __all__ = [
     "Table",
     "Target",
     "ThreadCommitter",
+    "TransferError",
 ]

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 KEY_SIZE_BYTES_MAX: Final = 480
 RESERVED_PREFIX: Final = b"\x00"
+SNAPSHOT_PREFIX: Final = b"\x00c"
+LONG_SNAPSHOT_PREFIX: Final = b"\x00c\x00"
+DIRECTORY_STOP: Final = b"\xff" * (KEY_SIZE_BYTES_MAX + 1)
+"""A key above all keys."""
 
 
 class Expected(Enum):
@@ -37,29 +41,61 @@ Expectation: TypeAlias = Literal[Expected.ANY, Expected.ABSENT] | bytes
 Pair: TypeAlias = tuple[bytes, bytes]
 
 
-def snapshot_key(conversation: str) -> bytes:
-    """Return the reserved key of a conversation's snapshot."""
+ShardOfPair: TypeAlias = "Callable[[bytes, bytes], int | None]"
+"""The shard that a key and its value belong to; None for what belongs to the node, whatever shards it has."""
+
+
+def snapshot_key(conversation: str, shard_of: Callable[[str], int]) -> bytes:
+    """Return the reserved key of a conversation's snapshot; that of a long name says the shard instead of the name."""
     name = conversation.encode()
-    return b"\x00c" + (name if len(name) <= KEY_SIZE_BYTES_MAX - 32 else b"\x00" + sha256(name).digest())
+    if len(name) <= KEY_SIZE_BYTES_MAX - 32:
+        return SNAPSHOT_PREFIX + name
+    return LONG_SNAPSHOT_PREFIX + bytes((shard_of(conversation),)) + sha256(name).digest()
+
+
+def shard_of_pair(shard_of: Callable[[str], int], directory_shard: ShardOfPair) -> ShardOfPair:
+    """Return what tells the shard of any pair in the directory, snapshots included.
+
+    Args:
+        shard_of: The shard of a conversation.
+        directory_shard: The shard of a pair that is no snapshot.
+    """
+
+    def judge(key: bytes, value: bytes) -> int | None:
+        if not key.startswith(RESERVED_PREFIX):
+            return directory_shard(key, value)
+        if key.startswith(LONG_SNAPSHOT_PREFIX):
+            return key[len(LONG_SNAPSHOT_PREFIX)] if len(key) > len(LONG_SNAPSHOT_PREFIX) else None
+        try:
+            return shard_of(key[len(SNAPSHOT_PREFIX) :].decode()) if key.startswith(SNAPSHOT_PREFIX) else None
+        except UnicodeDecodeError:
+            return None
+
+    return judge
+
+
+def nobody(key: bytes, value: bytes) -> int | None:
+    """The directory of a node whose shards never move: no pair belongs to one."""
+    return None
 
 
 class _Write:
     """A put or delete, if the present value is as expected."""
 
-    __slots__ = ("_applied", "_completed", "_engine", "_expected", "_key", "_value")
+    __slots__ = ("_applied", "_completed", "_directory", "_expected", "_key", "_value")
 
     writes = True
     droppable = False
 
     def __init__(
         self,
-        engine: Engine,
+        directory: Directory,
         key: bytes,
         value: bytes | None,
         expected: Expectation,
         completed: Callable[[bool], None],
     ) -> None:
-        self._engine = engine
+        self._directory = directory
         self._key = key
         self._value = value
         self._expected = expected
@@ -68,10 +104,10 @@ class _Write:
 
     def prepare(self, batch: Batch) -> None:
         """Compare, and set."""
-        expected = self._expected
-        self._applied = expected is ANY or _current(self._engine, batch, self._key) == (
-            None if expected is ABSENT else expected
-        )
+        directory, expected, value = self._directory, self._expected, self._value
+        current = directory.current(batch, self._key) if expected is not ANY or value is None else None
+        matches = expected is ANY or current == (None if expected is ABSENT else expected)
+        self._applied = matches and directory.is_ours(self._key, current if value is None else value)
         if self._applied:
             batch.directory[self._key] = self._value
 
@@ -83,20 +119,21 @@ class _Write:
 class _Take:
     """A get and delete in one: each value goes to one taker."""
 
-    __slots__ = ("_completed", "_engine", "_key", "_value")
+    __slots__ = ("_completed", "_directory", "_key", "_value")
 
     writes = True
     droppable = False
 
-    def __init__(self, engine: Engine, key: bytes, completed: Callable[[bytes | None], None]) -> None:
-        self._engine = engine
+    def __init__(self, directory: Directory, key: bytes, completed: Callable[[bytes | None], None]) -> None:
+        self._directory = directory
         self._key = key
         self._completed = completed
         self._value: bytes | None = None
 
     def prepare(self, batch: Batch) -> None:
         """Read and delete."""
-        self._value = _current(self._engine, batch, self._key)
+        value = self._directory.current(batch, self._key)
+        self._value = value if self._directory.is_ours(self._key, value) else None
         if self._value is not None:
             batch.directory[self._key] = None
 
@@ -108,13 +145,15 @@ class _Take:
 class _Get:
     """A read of one key."""
 
-    __slots__ = ("_completed", "_engine", "_failed", "_key", "_value")
+    __slots__ = ("_completed", "_directory", "_failed", "_key", "_value")
 
     writes = False
     droppable = False
 
-    def __init__(self, engine: Engine, key: bytes, completed: Callable[[bytes | None], None], failed: Failed) -> None:
-        self._engine = engine
+    def __init__(
+        self, directory: Directory, key: bytes, completed: Callable[[bytes | None], None], failed: Failed
+    ) -> None:
+        self._directory = directory
         self._key = key
         self._completed = completed
         self._failed = failed
@@ -122,7 +161,7 @@ class _Get:
 
     def prepare(self, batch: Batch) -> None:
         """Read."""
-        self._value = _current(self._engine, batch, self._key)
+        self._value = self._directory.current(batch, self._key)
 
     def complete(self, error: Exception | None) -> None:
         """Hand the value out; what cannot be read is not taken for absent."""
@@ -164,30 +203,37 @@ class _Scan:
         self._completed(self._pairs)
 
 
-def _current(engine: Engine, batch: Batch, key: bytes) -> bytes | None:
-    """Return the value of a key as the batch so far leaves it."""
-    if key in batch.directory:
-        return batch.directory[key]
-    return engine.get(Table.DIRECTORY, key)
-
-
 class Directory:
     """Values by key; completions come in the order of the calls.
 
     Args:
         engine: Where the table is.
         journal: Whose order the operations join.
+        shard_of_pair: The shard of a key and its value. Nothing of a shard that is not owned is written: what came
+            after the shard left would be lost, or come back from the dead.
     """
 
-    __slots__ = ("_engine", "_journal")
+    __slots__ = ("_engine", "_journal", "_shard_of_pair")
 
-    def __init__(self, engine: Engine, journal: Journal) -> None:
+    def __init__(self, engine: Engine, journal: Journal, shard_of_pair: ShardOfPair) -> None:
         self._engine = engine
         self._journal = journal
+        self._shard_of_pair = shard_of_pair
+
+    def current(self, batch: Batch, key: bytes) -> bytes | None:
+        """Return the value of a key as the batch so far leaves it."""
+        if key in batch.directory:
+            return batch.directory[key]
+        return self._engine.get(Table.DIRECTORY, key)
+
+    def is_ours(self, key: bytes, value: bytes | None) -> bool:
+        """Whether a pair may be written here."""
+        shard = self._shard_of_pair(key, value or b"")
+        return shard is None or self._journal.owns(shard)
 
     def get(self, key: bytes, completed: Callable[[bytes | None], None], failed: Failed = raise_it) -> None:
         """Hand out the value of a key, or None; or, if the disk fails, the error to `failed`."""
-        self._journal.submit(_Get(self._engine, key, completed, failed))
+        self._journal.submit(_Get(self, key, completed, failed))
 
     def put(self, key: bytes, value: bytes, completed: Callable[[bool], None], expected: Expectation = ANY) -> None:
         """Set a value, if the present one is as expected; `completed(False)` means that nothing was changed.
@@ -195,8 +241,8 @@ class Directory:
         Args:
             key: 1 to 480 bytes, not starting with a zero byte.
             value: Any bytes.
-            completed: Gets True when the value is durable; False when the present value was another, or the disk
-                failed.
+            completed: Gets True when the value is durable; False when the present value was another, the disk failed,
+                or the key's shard is not owned here.
             expected: ANY, ABSENT, or the present value.
 
         Raises:
@@ -215,7 +261,7 @@ class Directory:
     def take(self, key: bytes, completed: Callable[[bytes | None], None]) -> None:
         """Hand out a value and delete it: of two takers one gets it. None when it is absent, or the disk failed."""
         _check_key(key)
-        self._journal.submit(_Take(self._engine, key, completed))
+        self._journal.submit(_Take(self, key, completed))
 
     def scan(self, prefix: bytes, limit: int, completed: Callable[[list[Pair]], None]) -> None:
         """Hand out up to `limit` keys and values whose keys begin with a prefix, in key order."""
@@ -223,7 +269,7 @@ class Directory:
 
     def _write(self, key: bytes, value: bytes | None, expected: Expectation, completed: Callable[[bool], None]) -> None:
         _check_key(key)
-        self._journal.submit(_Write(self._engine, key, value, expected, completed))
+        self._journal.submit(_Write(self, key, value, expected, completed))
 
 
 def _check_key(key: bytes) -> None:

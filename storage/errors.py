@@ -141,6 +141,38 @@ class RecordError(StorageError):
         return f"this record cannot be stored: {self.detail}"
 
 
+@dataclass(slots=True, eq=False)
+class ShardAwayError(StorageError):
+    """The shard is not here to be owned, exported or released. Ask the node that has it.
+
+    Attributes:
+        shard: The shard.
+        detail: Where it is, in words.
+    """
+
+    shard: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"shard {self.shard} is not here to work with: {self.detail}"
+
+
+@dataclass(slots=True, eq=False)
+class TransferError(StorageError):
+    """What came for a shard cannot be taken. The node that sends it is at fault; it has to begin a new transfer.
+
+    Attributes:
+        shard: The shard.
+        detail: What is wrong.
+    """
+
+    shard: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"the copy of shard {self.shard} is not taken: {self.detail}; the source has to begin a new transfer"
+
+
 class StoreClosedError(StorageError):
     """The store is closed, or closing; nothing more is taken."""
 

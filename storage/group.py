@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Failed: TypeAlias = Callable[[StorageError], None]
 """Hears that a read found nothing readable."""
 
+Done: TypeAlias = Callable[[Exception | None], None]
+"""Hears the end of a change: None when it is durable, else why it is not."""
+
 
 def raise_it(error: StorageError) -> NoReturn:
     """What becomes of a read that fails where nobody said who should hear of it."""
@@ -64,11 +67,61 @@ class Step(Protocol):
         """The group is durable, or (for what writes) failed with this error; all before the step has completed."""
 
 
+class Read:
+    """A read that takes its place in the order and is evaluated when its turn comes."""
+
+    __slots__ = ("_failed", "_function")
+
+    writes = False
+    droppable = False
+
+    def __init__(self, function: Callable[[], None], failed: Failed) -> None:
+        self._function = function
+        self._failed = failed
+
+    def prepare(self, batch: Batch) -> None:
+        """Nothing to store."""
+
+    def complete(self, error: Exception | None) -> None:
+        """Read now: everything before is durable or failed."""
+        try:
+            self._function()
+        except StorageError as unreadable:
+            self._failed(unreadable)
+
+
+class Change:
+    """A change that takes its place in the order.
+
+    Args:
+        write: Adds to the group's batch.
+        done: Gets None when the change is durable, else why it is not.
+        droppable: Whether a group that failed is tried again without it.
+    """
+
+    __slots__ = ("_done", "_write", "droppable")
+
+    writes = True
+
+    def __init__(self, write: Callable[[Batch], None], done: Done, droppable: bool = True) -> None:
+        self._write = write
+        self._done = done
+        self.droppable = droppable
+
+    def prepare(self, batch: Batch) -> None:
+        """Write."""
+        self._write(batch)
+
+    def complete(self, error: Exception | None) -> None:
+        """Tell."""
+        self._done(error)
+
+
 class Group:
     """Records, and steps at their place between them.
 
     Attributes:
-        records: In position order, without gaps.
+        records: In position order.
         values: The records as stored.
         steps: Each with the number of records before it.
         size_bytes: Of the values.
@@ -106,8 +159,11 @@ class Group:
         """Return the journal keys and values of the records."""
         if not self.records:
             return []
-        first = self.records[0].position
-        keys = map(position_key, range(first, first + len(self.records)))
+        first, last = self.records[0].position, self.records[-1].position
+        if last - first + 1 == len(self.records):
+            keys = map(position_key, range(first, last + 1))
+        else:  # in the middle of the group an arrival raised the positions
+            keys = map(position_key, [committed.position for committed in self.records])
         return list(zip(keys, self.values, strict=True))
 
     def drop(self) -> list[Step]:

@@ -20,6 +20,9 @@ from storage.records import ENTRY_OVERHEAD_BYTES, NUMBER_MAX, Entry, decode_entr
 if TYPE_CHECKING:
     from storage.engine import Engine
 
+SUMMARY_PREFIX = b"s"
+ENTRY_PREFIX = b"e"
+
 _summary = Layout(">BIQQQQ")
 _expiry = Layout(">cBQ")
 _position = Layout(">Q")
@@ -78,7 +81,7 @@ def decode_summary(value: bytes) -> Summary:
 
 def entries_prefix(device: bytes) -> bytes:
     """Return what the keys of a device's entries begin with."""
-    return b"e" + bytes((len(device),)) + device
+    return ENTRY_PREFIX + bytes((len(device),)) + device
 
 
 def entry_key(prefix: bytes, position: int) -> bytes:
@@ -88,7 +91,17 @@ def entry_key(prefix: bytes, position: int) -> bytes:
 
 def summary_key(device: bytes) -> bytes:
     """Return the key of a device's summary."""
-    return b"s" + bytes((len(device),)) + device
+    return SUMMARY_PREFIX + bytes((len(device),)) + device
+
+
+def device_of(key: bytes) -> bytes:
+    """Return the device of a summary's key, or of an entry's."""
+    return key[2 : 2 + key[1]] if len(key) > 1 else b""
+
+
+def entry_position(key: bytes) -> int:
+    """Return the position that an entry's key ends with."""
+    return int.from_bytes(key[-_position.size :], "big")
 
 
 def expiry_key(shard: int, earliest_ms: int, device: bytes) -> bytes:

@@ -137,12 +137,28 @@ class Journal:
         """Bytes of records that are not durable yet."""
         return self._group.size_bytes + (self._in_flight.size_bytes if self._in_flight else 0)
 
-    def own(self, shard: int, node: str) -> int:
-        """Append the ownership of a shard; return the epoch that its appends carry from now on."""
-        epoch = max(self._memtable.epochs.get(shard, 0), self._given.get(shard, 0)) + 1
+    def own(self, shard: int, node: str, above: int = 0) -> int:
+        """Append the ownership of a shard; return the epoch that its appends carry from now on: one above all known."""
+        epoch = max(self.epoch_given(shard), above) + 1
         self._owned[shard] = self._given[shard] = epoch
         self._append(shard, Owned(node, epoch), None)
         return epoch
+
+    def epoch_given(self, shard: int) -> int:
+        """Return the highest epoch that any owner of a shard was given here."""
+        return max(self._memtable.epochs.get(shard, 0), self._given.get(shard, 0))
+
+    def owns(self, shard: int) -> bool:
+        """Whether somebody may append to a shard."""
+        return shard in self._owned
+
+    def fence(self, shard: int) -> None:
+        """Refuse every append of a shard until somebody owns it anew."""
+        self._owned.pop(shard, None)
+
+    def skip_to(self, position: int) -> None:
+        """Give no position up to this one any more."""
+        self.next_position = max(self.next_position, position + 1)
 
     def append(self, shard: int, epoch: int, record: Record, token: object = None) -> None:
         """Append a record; it completes through the subscriber.

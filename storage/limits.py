@@ -22,6 +22,7 @@ class StoreLimits:
         trim_records_max: Most journal records deleted by one commit.
         free_space_bytes_min: Below this much free on the file system, new sends are refused as full.
         outbox_records_max: Most outbox records handed out by one load of a shard.
+        import_bytes_max: Most bytes of rows in one import.
     """
 
     commit_patience_s: float = 0.0015
@@ -34,6 +35,7 @@ class StoreLimits:
     trim_records_max: int = 4_000
     free_space_bytes_min: int = 128 * MEBIBYTE
     outbox_records_max: int = 10_000
+    import_bytes_max: int = 16 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,13 +85,15 @@ class Tail:
     """A conversation's records since its snapshot, without their bodies.
 
     Attributes:
+        shard: The shard of the conversation.
         first_position: No record here lies below it.
         records: In order.
     """
 
-    __slots__ = ("first_position", "records")
+    __slots__ = ("first_position", "records", "shard")
 
-    def __init__(self, first_position: int) -> None:
+    def __init__(self, shard: int, first_position: int) -> None:
+        self.shard = shard
         self.first_position = first_position
         self.records: list[Accepted | Marked] = []
 
@@ -117,9 +119,10 @@ class Memtable:
     """The index over the hot journal.
 
     Args:
-        shard_of: The shard of an account; called for every target, so it should be quick.
+        shard_of: The shard of an account or conversation; called for every target, so it should be quick.
 
     Attributes:
+        shard_of: As given.
         head: Records up to this position are covered by the other tables.
         devices: By device id.
         tails: By conversation.
@@ -135,7 +138,6 @@ class Memtable:
 
     __slots__ = (
         "_appliers",
-        "_shard_of",
         "cursors",
         "devices",
         "dirty_cursors",
@@ -146,11 +148,12 @@ class Memtable:
         "outbox",
         "parked",
         "rechecks",
+        "shard_of",
         "tails",
     )
 
     def __init__(self, shard_of: Callable[[str], int]) -> None:
-        self._shard_of = shard_of
+        self.shard_of = shard_of
         self.head = 0
         self.devices: dict[bytes, DeviceQueue] = {}
         self.tails: dict[str, Tail] = {}
@@ -193,6 +196,19 @@ class Memtable:
             del self.outbox[position]
         return True
 
+    def forget_shard(self, shard: int) -> None:
+        """Forget all of a shard that has gone, but for its epoch."""
+        for device in [device for device, queue in self.devices.items() if queue.shard == shard]:
+            del self.devices[device]
+        for conversation in [conversation for conversation, tail in self.tails.items() if tail.shard == shard]:
+            del self.tails[conversation]
+        for position in [position for position, job in self.outbox.items() if job.shard == shard]:
+            del self.outbox[position]
+        for cursor in [cursor for cursor in self.cursors if cursor[0] == shard]:
+            del self.cursors[cursor]
+            self.dirty_cursors.discard(cursor)
+        self.expiries_ms.pop(shard, None)
+
     def settle_outbox(self) -> None:
         """Take off the outbox what the cursors say was taken; after a replay, so that little is sent again."""
         cursors = self.cursors
@@ -208,7 +224,7 @@ class Memtable:
     def _accepted(self, position: int, shard: int, record: Accepted) -> None:
         tail = self.tails.get(record.conversation)
         if tail is None:
-            tail = self.tails[record.conversation] = Tail(position)
+            tail = self.tails[record.conversation] = Tail(shard, position)
         # Without targets and body: the view needs neither, and they are most of the record's memory.
         tail.records.append(
             Accepted(
@@ -230,7 +246,7 @@ class Memtable:
         remaining = 0
         entry: Entry | None = None
         for account, devices in record.targets:
-            target = self._shard_of(account)
+            target = self.shard_of(account)
             if target != shard:
                 remaining |= 1 << target
                 continue
@@ -266,7 +282,7 @@ class Memtable:
     def _marked(self, position: int, shard: int, record: Marked) -> None:
         tail = self.tails.get(record.conversation)
         if tail is None:
-            tail = self.tails[record.conversation] = Tail(position)
+            tail = self.tails[record.conversation] = Tail(shard, position)
         tail.records.append(record)
 
     def _removed(self, position: int, shard: int, record: Removed) -> None:
@@ -276,7 +292,7 @@ class Memtable:
             return
         remaining = 0
         for account, devices in record.targets:
-            target = self._shard_of(account)
+            target = self.shard_of(account)
             if target == shard:
                 self._enqueue(shard, devices, Entry.of(position, record))
             else:

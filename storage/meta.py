@@ -1,24 +1,42 @@
-"""The META table: schema version, the journal's head, the outbox's parked position, epochs and cursors.
+"""The META table: schema version, the journal's head, the outbox's parked position, epochs, cursors, residences.
 
-Keys: b"schema", b"head", b"parked", b"epoch" shard, b"cursor" target source. Values: eight bytes, big-endian.
+Keys: b"schema", b"head", b"parked", b"position", b"epoch" shard, b"left" shard, b"purge" shard, b"cursor" target
+source. Values: eight bytes, big-endian. b"gone" shard and b"arrival" shard: MessagePack of `Gone` and `Arrival`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from storage.engine import Batch, Engine, Table, commit_now, prefix_stop
 from storage.errors import StoreCorruptError, StoreVersionError
-from storage.records import SCHEMA_VERSION, key_position, position_key
+from storage.records import SCHEMA_VERSION, UNREADABLE, key_position, position_key
+from storage.residence import Arrival, Gone, Residences
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from storage.memtable import Memtable
 
 SCHEMA_KEY: Final = b"schema"
 HEAD_KEY: Final = b"head"
 PARKED_KEY: Final = b"parked"
+POSITION_KEY: Final = b"position"
+ROWS_KEY: Final = b"rows"
+"""In an export only: how many rows came before it."""
 _EPOCH = b"epoch"
 _CURSOR = b"cursor"
+_GONE = b"gone"
+_LEFT = b"left"
+_ARRIVAL = b"arrival"
+_PURGE = b"purge"
+WHERE: Final = "the store's own table"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_gone = msgspec.msgpack.Decoder(Gone).decode
+_decode_arrival = msgspec.msgpack.Decoder(Arrival).decode
 
 
 def check_schema(engine: Engine) -> None:
@@ -35,7 +53,7 @@ def check_schema(engine: Engine) -> None:
     elif (version := key_position(value)) > SCHEMA_VERSION:
         raise StoreVersionError(version, SCHEMA_VERSION)
     elif not version:
-        raise StoreCorruptError("the store's own table", "it does not say which schema it has")
+        raise StoreCorruptError(WHERE, "it does not say which schema it has")
 
 
 def read_meta(engine: Engine, memtable: Memtable) -> None:
@@ -48,30 +66,100 @@ def read_meta(engine: Engine, memtable: Memtable) -> None:
     memtable.head = key_position(head) if head is not None else 0
     parked = engine.get(Table.META, PARKED_KEY)
     memtable.parked = key_position(parked) if parked is not None else 0
-    for key, value in engine.scan(Table.META, _EPOCH, prefix_stop(_EPOCH), 1 << 16):
-        (shard,) = _shards(key, _EPOCH, 1)
+    for (shard,), value in _read(engine, _EPOCH, 1):
         memtable.epochs[shard] = key_position(value)
-    for key, value in engine.scan(Table.META, _CURSOR, prefix_stop(_CURSOR), 1 << 16):
-        target, source = _shards(key, _CURSOR, 2)
+    for (target, source), value in _read(engine, _CURSOR, 2):
         memtable.cursors[target, source] = key_position(value)
 
 
-def _shards(key: bytes, prefix: bytes, count: int) -> bytes:
-    """The shards that a key names behind its prefix."""
-    if len(key) != len(prefix) + count:
-        raise StoreCorruptError("the store's own table", f"a key of {len(key)} bytes that begins as {prefix.decode()}")
-    return key[len(prefix) :]
+def read_residences(engine: Engine) -> Residences:
+    """Return where the shards live that are not simply held; an arrival that a restart has cut off is void.
+
+    Raises:
+        StoreCorruptError: A word of them cannot be read.
+    """
+    residences = Residences()
+    position = engine.get(Table.META, POSITION_KEY)
+    residences.position = key_position(position) if position is not None else 0
+    residences.left = {shard: key_position(value) for (shard,), value in _read(engine, _LEFT, 1)}
+    residences.purging = {shard for (shard,), _ in _read(engine, _PURGE, 1)}
+    try:
+        residences.gone = {shard: _decode_gone(value) for (shard,), value in _read(engine, _GONE, 1)}
+        arrivals = {shard: _decode_arrival(value) for (shard,), value in _read(engine, _ARRIVAL, 1)}
+    except UNREADABLE as error:
+        raise StoreCorruptError(WHERE, str(error)) from error
+    residences.arrivals = {shard: arrival for shard, arrival in arrivals.items() if arrival.complete}
+    residences.purging |= arrivals.keys() - residences.arrivals.keys()
+    return residences
+
+
+def _read(engine: Engine, prefix: bytes, count: int) -> Iterator[tuple[bytes, bytes]]:
+    """The keys of one kind: the shards that each names behind its prefix, and its value."""
+    for key, value in engine.scan(Table.META, prefix, prefix_stop(prefix), 1 << 16):
+        if len(key) != len(prefix) + count:
+            raise StoreCorruptError(WHERE, f"a key of {len(key)} bytes that begins as {prefix.decode()}")
+        yield key[len(prefix) :], value
 
 
 def write_meta(batch: Batch, memtable: Memtable, head: int) -> None:
     """Add to a batch the new head, and the epochs and cursors that changed."""
     for shard in memtable.dirty_epochs:
-        batch.puts.append((Table.META, _EPOCH + bytes((shard,)), position_key(memtable.epochs[shard])))
-    for cursor in memtable.dirty_cursors:
-        batch.puts.append((Table.META, _CURSOR + bytes(cursor), position_key(memtable.cursors[cursor])))
+        batch.puts.append((Table.META, epoch_key(shard), position_key(memtable.epochs[shard])))
+    for target, source in memtable.dirty_cursors:
+        batch.puts.append((Table.META, cursor_key(target, source), position_key(memtable.cursors[target, source])))
     batch.puts.append((Table.META, HEAD_KEY, position_key(head)))
 
 
 def write_parked(batch: Batch, position: int) -> None:
     """Add to a batch that untaken outbox records up to a position are in the OUTBOX table."""
     batch.puts.append((Table.META, PARKED_KEY, position_key(position)))
+
+
+def epoch_key(shard: int) -> bytes:
+    """Return the key of a shard's epoch."""
+    return _EPOCH + bytes((shard,))
+
+
+def cursor_key(target: int, source: int) -> bytes:
+    """Return the key of a cursor."""
+    return _CURSOR + bytes((target, source))
+
+
+def write_gone(batch: Batch, shard: int, gone: Gone, left: int, sources: Iterable[int]) -> None:
+    """Add to a batch that a shard has gone, and with it all that META said of it."""
+    number = bytes((shard,))
+    batch.puts.append((Table.META, _GONE + number, _encode(gone)))
+    batch.puts.append((Table.META, epoch_key(shard), position_key(gone.epoch)))
+    batch.puts.append((Table.META, _LEFT + number, position_key(left)))
+    batch.puts.append((Table.META, _PURGE + number, position_key(left)))
+    batch.deletes.extend((Table.META, cursor_key(shard, source)) for source in sources)
+
+
+def write_arrival(batch: Batch, shard: int, arrival: Arrival) -> None:
+    """Add to a batch how far a shard has arrived."""
+    batch.puts.append((Table.META, _ARRIVAL + bytes((shard,)), _encode(arrival)))
+
+
+def write_position(batch: Batch, position: int) -> None:
+    """Add to a batch up to where arrivals have used positions."""
+    batch.puts.append((Table.META, POSITION_KEY, position_key(position)))
+
+
+def write_void(batch: Batch, shard: int) -> None:
+    """Add to a batch that the copy of a shard is nobody's."""
+    batch.deletes.append((Table.META, _ARRIVAL + bytes((shard,))))
+    batch.puts.append((Table.META, _PURGE + bytes((shard,)), position_key(0)))
+
+
+def write_purged(batch: Batch, shard: int) -> None:
+    """Add to a batch that no row is left of a shard that is not here."""
+    batch.deletes.append((Table.META, _PURGE + bytes((shard,))))
+    batch.deletes.append((Table.META, _ARRIVAL + bytes((shard,))))
+
+
+def write_held(batch: Batch, shard: int, arrival: Arrival) -> None:
+    """Add to a batch that an arrived shard is held here."""
+    batch.deletes.append((Table.META, _ARRIVAL + bytes((shard,))))
+    batch.deletes.append((Table.META, _GONE + bytes((shard,))))
+    for source, position in arrival.cursors.items():
+        batch.puts.append((Table.META, cursor_key(shard, source), position_key(position)))

@@ -86,6 +86,7 @@ class Mover:
         "_damage",
         "_ended",
         "_engine",
+        "_held",
         "_inbox_writer",
         "_journal",
         "_limits",
@@ -120,6 +121,7 @@ class Mover:
         self._damage = ""
         self._work: Iterator[Effect] | None = None
         self._ended = False
+        self._held = 0
         self._stopped = False
         self._trimmed_bytes = 0
         self.moves = 0
@@ -141,7 +143,7 @@ class Mover:
 
     def maintain(self) -> None:
         """Start a move if the window is large or old, or if something small is due."""
-        if self._work is not None or self._stopped:
+        if not self._may_start:
             return
         cut = self._due_cut()
         if cut is not None:
@@ -153,8 +155,21 @@ class Mover:
 
     def move(self) -> None:
         """Start a move of everything durable, unless one is running."""
-        if self._work is None and not self._stopped:
+        if self._may_start:
             self._start(self._move_work(self._journal.durable_position))
+
+    @property
+    def _may_start(self) -> bool:
+        return self._work is None and not self._stopped and not self._held
+
+    def hold(self) -> None:
+        """End the move that is running, and start none until `let_go`: what it would write next may be gone by then."""
+        self._held += 1
+        self._work = None
+
+    def let_go(self) -> None:
+        """Moves may start again."""
+        self._held -= 1
 
     def stop(self) -> None:
         """Start nothing more; the next open goes on where this ended."""
@@ -163,12 +178,19 @@ class Mover:
 
     def fold(self, conversation: str) -> ConversationView:
         """Return a conversation's view: its snapshot, and what came since."""
-        view = ConversationView.decode(self._engine.get(Table.DIRECTORY, snapshot_key(conversation)))
+        view = ConversationView.decode(self._engine.get(Table.DIRECTORY, self._snapshot_key(conversation)))
         tail = self._memtable.tails.get(conversation)
         if tail is not None:
             for record in tail.records:
                 view.apply(record)
         return view
+
+    def snapshot(self, conversation: str) -> tuple[bytes, bytes]:
+        """Return key and value of a conversation's snapshot as it would be written now."""
+        return self._snapshot_key(conversation), self.fold(conversation).encode()
+
+    def _snapshot_key(self, conversation: str) -> bytes:
+        return snapshot_key(conversation, self._memtable.shard_of)
 
     def fill(self, batch: Batch, work: Iterator[Effect]) -> list[Effect]:
         """Do the work of one slice into a batch; return what follows once it is durable."""
@@ -259,8 +281,7 @@ class Mover:
         for conversation, tail in sorted(self._memtable.tails.items()):
             if tail.first_position > cut:
                 continue
-            key = snapshot_key(conversation)
-            self._batch.puts.append((Table.DIRECTORY, key, self.fold(conversation).encode()))
+            self._batch.puts.append((Table.DIRECTORY, *self.snapshot(conversation)))
             self._budget -= SNAPSHOT_OPERATIONS
             yield partial(self._folded, conversation, tail, len(tail.records), self._journal.durable_position)
 

@@ -48,6 +48,11 @@ class Outbox:
             key = (shard, position)
             self.taken_later[key] = self.taken_later.get(key, 0) | 1 << target_shard
 
+    def forget_shard(self, shard: int) -> None:
+        """Forget what was taken of a shard that has gone."""
+        for key in [key for key in self.taken_later if key[0] == shard]:
+            del self.taken_later[key]
+
     def read(self, shard: int, after: int, limit: int) -> list[tuple[int, OutboxRecord]]:
         """Return up to `limit` records behind a position that some target has yet to take, in order."""
         found = self._read_table(shard, after, limit)
@@ -75,8 +80,17 @@ class Outbox:
 
     def park(self, batch: Batch, position: int, job: OutboxJob) -> None:
         """Add to a batch what writes a hot record to the table."""
-        value = job.remaining.to_bytes(MASK_SIZE_BYTES, "big") + encode_record(job.shard, job.record)
-        batch.puts.append((Table.OUTBOX, outbox_key(job.shard, position), value))
+        batch.puts.append((Table.OUTBOX, outbox_key(job.shard, position), self.value(job)))
+
+    @staticmethod
+    def value(job: OutboxJob) -> bytes:
+        """Return a hot record as it lies in the table."""
+        return job.remaining.to_bytes(MASK_SIZE_BYTES, "big") + encode_record(job.shard, job.record)
+
+    def untaken(self, key: bytes, value: bytes) -> bytes:
+        """Return the value of a record in the table without what was taken since; empty when nothing remains."""
+        remaining = _mask(value) & ~self.taken_later.get((key[0], _position(key)), 0)
+        return remaining.to_bytes(MASK_SIZE_BYTES, "big") + value[MASK_SIZE_BYTES:] if remaining else b""
 
     def settle(self, batch: Batch, shard: int, position: int, taken: int) -> None:
         """Add to a batch what takes the given target shards off a record in the table."""
@@ -95,6 +109,20 @@ def _position(key: bytes) -> int:
     if len(key) != _key.size:
         raise StoreCorruptError("the outbox", f"a key has {len(key)} bytes")
     position: int = _key.unpack(key)[1]
+    return position
+
+
+def check_outbox(shard: int, key: bytes, value: bytes) -> int:
+    """Return the position of a stored outbox record that came from elsewhere.
+
+    Raises:
+        StoreCorruptError: It is none of this shard.
+    """
+    position = _position(key)
+    _mask(value)
+    _record(value)
+    if key[0] != shard or value[MASK_SIZE_BYTES + 1] != shard:
+        raise StoreCorruptError("the outbox", f"a record of another shard than {shard}")
     return position
 
 

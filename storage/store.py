@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from storage.directory import Directory
-from storage.engine import Batch, Engine, EngineStatistics, Table
-from storage.errors import StorageError
-from storage.group import Failed, raise_it
+from storage.directory import Directory, nobody, shard_of_pair
+from storage.engine import Engine, Table
+from storage.export import Exporter
+from storage.group import Done, Failed, Read, raise_it
+from storage.handover import Handover
 from storage.inbox import Inbox
 from storage.journal import Journal
-from storage.limits import RefusalReason, StoreLimits
 from storage.memtable import Memtable, OutboxRecord
-from storage.meta import check_schema, read_meta
+from storage.meta import check_schema, read_meta, read_residences
 from storage.mover import Mover
 from storage.outbox import Outbox
+from storage.purger import Purger
 from storage.queues import Queues, QueueView
 from storage.records import decode_record, key_position, position_key
+from storage.room import Room
+from storage.statistics import StoreStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from storage.committer import Committer
     from storage.conversation_view import ConversationView
+    from storage.directory import ShardOfPair
+    from storage.export import Export, Row
     from storage.group import Committed
+    from storage.limits import RefusalReason, StoreLimits
     from storage.records import Entry, Record
+    from storage.residence import Arrival, Gone
 
 REPLAY_PAGE_RECORDS = 4_096
 SHARD_CACHE_ACCOUNTS = 65_536
-FULL_SHARE_DIVISOR = 8
-RESERVE_BYTES_MAX = 256 << 20
 
 
 class ShardView(msgspec.Struct, frozen=True):
@@ -53,60 +57,6 @@ class ShardView(msgspec.Struct, frozen=True):
     outbox_complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StoreStatistics:
-    """Figures of a store, for operators.
-
-    Attributes:
-        durable_position: The highest durable position.
-        pending_bytes: Records on their way to the disk.
-        hot_bytes: Records in the hot journal.
-        hot_devices: Devices that the hot journal says something of.
-        hot_conversations: Conversations with records since their snapshot.
-        hot_outbox: Hot records that some shard has yet to take.
-        commits: Groups that became durable.
-        failures: Groups that failed.
-        moves: Moves that came to their end.
-        moved_entries: Entries written to the inbox.
-        engine: How full the engine is.
-    """
-
-    durable_position: int
-    pending_bytes: int
-    hot_bytes: int
-    hot_devices: int
-    hot_conversations: int
-    hot_outbox: int
-    commits: int
-    failures: int
-    moves: int
-    moved_entries: int
-    engine: EngineStatistics
-
-
-class _Read:
-    """A read that takes its place in the order and is evaluated when its turn comes."""
-
-    __slots__ = ("_failed", "_function")
-
-    writes = False
-    droppable = False
-
-    def __init__(self, function: Callable[[], None], failed: Failed) -> None:
-        self._function = function
-        self._failed = failed
-
-    def prepare(self, batch: Batch) -> None:
-        """Nothing to store."""
-
-    def complete(self, error: Exception | None) -> None:
-        """Read now: everything before is durable or failed."""
-        try:
-            self._function()
-        except StorageError as unreadable:
-            self._failed(unreadable)
-
-
 class Store:
     """One node's disk. Requests complete by callback, behind every append made before them.
 
@@ -120,6 +70,8 @@ class Store:
     __slots__ = (
         "_committer",
         "_engine",
+        "_exporter",
+        "_handover",
         "_inbox",
         "_journal",
         "_limits",
@@ -128,8 +80,10 @@ class Store:
         "_node",
         "_now_ms",
         "_outbox",
+        "_purger",
         "_queues",
-        "_refusal",
+        "_residences",
+        "_room",
         "directory",
     )
 
@@ -142,6 +96,7 @@ class Store:
         limits: StoreLimits,
         node: str,
         shard_of: Callable[[str], int],
+        directory_shard: ShardOfPair = nobody,
     ) -> None:
         self._engine = engine
         self._committer = committer
@@ -149,15 +104,39 @@ class Store:
         self._limits = limits
         self._node = node
         # shard_of hashes (0.6 us); the same few accounts come again and again (0.06 us).
+        self._residences = read_residences(engine)
         self._memtable = Memtable(lru_cache(SHARD_CACHE_ACCOUNTS)(shard_of))
         self._journal = Journal(self._memtable, committer, schedule, now_ms, limits)
         self._inbox = Inbox(engine)
         self._outbox = Outbox(engine, self._memtable)
         self._queues = Queues(self._memtable, self._inbox)
         self._mover = Mover(engine, self._journal, self._memtable, self._inbox, self._outbox, limits, now_ms)
-        self.directory = Directory(engine, self._journal)
-        self._refusal: RefusalReason | None = None
-        self._journal.on_settled = self._look_at_room
+        pair_shard = shard_of_pair(self._memtable.shard_of, directory_shard)
+        self.directory = Directory(engine, self._journal, pair_shard)
+        self._purger = Purger(engine, self._journal, self._residences, limits, pair_shard)
+        self._exporter = Exporter(
+            engine,
+            self._memtable,
+            self._inbox,
+            self._queues,
+            self._outbox,
+            self._mover.snapshot,
+            lambda: self._journal.next_position - 1,
+            pair_shard,
+        )
+        self._handover = Handover(
+            self._journal,
+            self._memtable,
+            self._mover,
+            self._outbox,
+            self._purger,
+            self._residences,
+            limits,
+            schedule,
+            pair_shard,
+        )
+        self._room = Room(engine, self._journal, self._mover, limits)
+        self._journal.on_settled = self._room.look
 
     @classmethod
     def open(
@@ -169,6 +148,7 @@ class Store:
         limits: StoreLimits,
         node: str,
         shard_of: Callable[[str], int],
+        directory_shard: ShardOfPair = nobody,
     ) -> Self:
         """Open a store and replay its hot journal; returns when that is done.
 
@@ -179,7 +159,9 @@ class Store:
             now_ms: The wall clock.
             limits: Every bound.
             node: The name of this node, for ownership records.
-            shard_of: The shard of an account.
+            shard_of: The shard of an account or conversation.
+            directory_shard: The shard of a directory's key and value; None for what is the node's own. What it gives
+                for a pair never changes. Without it nothing in the directory goes with a shard.
 
         Raises:
             StoreVersionError: A newer Roost wrote it.
@@ -187,18 +169,89 @@ class Store:
             EngineError: The disk failed.
         """
         check_schema(engine)
-        store = cls(engine, committer, schedule, now_ms, limits, node, shard_of)
+        store = cls(engine, committer, schedule, now_ms, limits, node, shard_of, directory_shard)
         store._replay()
-        store._look_at_room()
+        store._room.look()
+        store._purger.maintain()
         return store
 
     def take_ownership(self, shards: Iterable[int]) -> dict[int, int]:
         """Take shards: every earlier epoch is fenced from here on, and what is appended next is durable behind this.
 
+        Args:
+            shards: Such as are held here, have arrived complete, or were never here.
+
         Returns:
             The epoch of each shard, to be carried by its appends.
+
+        Raises:
+            ShardAwayError: One of them has gone, or its copy is not complete; none is taken then.
         """
-        return {shard: self._journal.own(shard, self._node) for shard in shards}
+        return self._handover.take(shards, self._node)
+
+    def holdings(self) -> dict[int, int]:
+        """Return the shards that this node durably owns and has not released, with their epochs."""
+        return self._handover.holdings()
+
+    def gone(self) -> dict[int, Gone]:
+        """Return by shard to whom it was released, until it comes back."""
+        return dict(self._residences.gone)
+
+    def arrivals(self) -> dict[int, Arrival]:
+        """Return by shard the copy that is here and not owned. One that is not complete does not survive a restart."""
+        return dict(self._residences.arrivals)
+
+    def fence(self, shard: int) -> None:
+        """Refuse every append and directory write of a shard, until somebody takes it; forgotten by a restart."""
+        self._journal.fence(shard)
+
+    def export_shard(self, shard: int) -> Export:
+        """Begin the export of a fenced shard; nothing is read yet, and nothing has to be ended."""
+        return self._exporter.export(shard)
+
+    def read_export(
+        self, export: Export, size_bytes_max: int, completed: Callable[[list[Row]], None], failed: Failed = raise_it
+    ) -> None:
+        """Hand out the next rows of a shard, behind every append made before; none at the end.
+
+        Args:
+            export: From `export_shard`; one read of it at a time.
+            size_bytes_max: Stop before exceeding this with keys and values; one row comes however large it is.
+            completed: Gets the rows, to be imported in this order.
+            failed: Gets the error instead if something cannot be read, or if the shard is no longer held and fenced.
+        """
+        self._handover.read_export(export, size_bytes_max, completed, failed)
+
+    def import_rows(self, shard: int, source: str, transfer: bytes, rows: list[Row], completed: Done) -> None:
+        """Store the next rows of a transfer; nobody reads them before `take_ownership`.
+
+        The first rows of a transfer purge what an earlier one has left. After an error, or a restart, the transfer is
+        over: its source begins another.
+
+        Args:
+            shard: The shard; not held here.
+            source: The node that sends it.
+            transfer: The transfer's id.
+            rows: As they came out of `read_export` there.
+            completed: Gets None when they are durable, `TransferError` if they are not what may come, else the disk's
+                error. To wait for it before the next but one is all the back-pressure there is.
+        """
+        self._handover.import_rows(shard, source, transfer, rows, completed)
+
+    def import_complete(self, shard: int, transfer: bytes, completed: Done) -> None:
+        """Say durably that all of a transfer is here; `TransferError` if something is missing. May be said again."""
+        self._handover.import_complete(shard, transfer, completed)
+
+    def release(self, shard: int, node: str, transfer: bytes, completed: Done) -> None:
+        """Say durably that a shard has gone to another node, and purge its rows in the background.
+
+        It is fenced at once. After an error it is still held, and fenced. To say the same again is no error.
+        """
+        self._handover.release(shard, node, transfer, completed)
+
+    def discard_arrival(self, shard: int, completed: Done) -> None:
+        """Say durably that a copy is void, and purge it in the background; without a copy there is nothing to do."""
+        self._handover.discard(shard, completed)
 
     def append(self, shard: int, epoch: int, record: Record, token: object = None) -> None:
         """Append a record; it completes through the subscriber, with an error if it was not stored.
@@ -232,7 +285,7 @@ class Store:
 
     def accepting(self) -> RefusalReason | None:
         """Return None, or why no new messages are taken just now; acks and removals still pass."""
-        return self._refusal
+        return self._room.refusal
 
     def load_conversation(
         self,
@@ -247,13 +300,13 @@ class Store:
             self._journal.guard.conversation_loaded(conversation)
             completed(self._mover.fold(conversation))
 
-        self._journal.submit(_Read(read, failed))
+        self._journal.submit(Read(read, failed))
 
     def load_queue(
         self, shard: int, device: bytes, completed: Callable[[QueueView], None], failed: Failed = raise_it
     ) -> None:
         """Hand out count, size and bounds of what waits for a device."""
-        self._journal.submit(_Read(lambda: completed(self._queues.view(device)), failed))
+        self._journal.submit(Read(lambda: completed(self._queues.view(device)), failed))
 
     def read_queue(
         self,
@@ -280,7 +333,7 @@ class Store:
         def read() -> None:
             completed(self._queues.read(device, after_position, limit, size_bytes_max))
 
-        self._journal.submit(_Read(read, failed))
+        self._journal.submit(Read(read, failed))
 
     def load_shard(self, shard: int, completed: Callable[[ShardView], None], failed: Failed = raise_it) -> None:
         """Hand out what a shard starts from."""
@@ -294,7 +347,7 @@ class Store:
             outbox = self._outbox.read(shard, 0, limit)
             completed(ShardView(self._memtable.epochs.get(shard, 0), cursors, outbox, len(outbox) < limit))
 
-        self._journal.submit(_Read(read, failed))
+        self._journal.submit(Read(read, failed))
 
     def read_outbox(
         self,
@@ -305,7 +358,7 @@ class Store:
         failed: Failed = raise_it,
     ) -> None:
         """Hand out more of a shard's outbox: up to `limit` records behind a position, in order."""
-        self._journal.submit(_Read(lambda: completed(self._outbox.read(shard, after_position, limit)), failed))
+        self._journal.submit(Read(lambda: completed(self._outbox.read(shard, after_position, limit)), failed))
 
     def taken(self, shard: int, position: int, target_shard: int) -> None:
         """Note that a target shard durably took its part of an outbox record; after all did, it is forgotten.
@@ -323,15 +376,16 @@ class Store:
         failed: Failed = raise_it,
     ) -> None:
         """Hand out up to `limit` devices of a shard for which an expired entry waits."""
-        self._journal.submit(_Read(lambda: completed(self._queues.expired(shard, now_ms, limit)), failed))
+        self._journal.submit(Read(lambda: completed(self._queues.expired(shard, now_ms, limit)), failed))
 
     def maintain(self) -> None:
-        """Look anew at the room left, and start a move if the hot journal is large or old enough.
+        """Look anew at the room left, start a move if the hot journal is large or old enough, and what purge is due.
 
         To be called every second or so.
         """
-        self._journal.submit(_Read(self._measure_room, raise_it))
+        self._journal.submit(Read(self._room.measure, raise_it))
         self._mover.maintain()
+        self._purger.maintain()
 
     def move(self) -> None:
         """Start a move of everything durable, unless one is running."""
@@ -362,6 +416,7 @@ class Store:
     def close(self, completed: Callable[[], None]) -> None:
         """Commit what waits, refuse the rest, let go of thread and disk, and call back."""
         self._mover.stop()
+        self._purger.stop()
 
         def closed() -> None:
             self._committer.close()
@@ -373,13 +428,15 @@ class Store:
     def _replay(self) -> None:
         memtable, journal = self._memtable, self._journal
         read_meta(self._engine, memtable)
+        left = self._residences.left
         position, size_bytes = memtable.head, 0
         while True:
             pairs = self._engine.scan(Table.JOURNAL, position_key(position + 1), b"\xff" * 9, REPLAY_PAGE_RECORDS)
             for key, value in pairs:
                 position = key_position(key)
                 shard, record = decode_record(value)
-                memtable.apply(position, shard, record)
+                if position > left.get(shard, 0):
+                    memtable.apply(position, shard, record)
                 size_bytes += len(value)
             if len(pairs) < REPLAY_PAGE_RECORDS:
                 break
@@ -388,26 +445,4 @@ class Store:
         journal.appended_bytes = size_bytes
         if size_bytes:
             journal.hot.append((position, size_bytes, self._now_ms()))
-
-    def _measure_room(self) -> None:
-        """Notice room that was made without any commit of ours, as by an operator."""
-        self._engine.measure()
-        self._look_at_room()
-
-    def _look_at_room(self) -> None:
-        """Decide, once per group, whether new messages are taken: not when nearly full, for acks need room too."""
-        engine, limits = self._engine.statistics(), self._limits
-        share_bytes = min(engine.size_bytes_max // FULL_SHARE_DIVISOR, RESERVE_BYTES_MAX)
-        # A move writes the hot window a second time before it trims; without room for that nothing would ever move.
-        reserve_bytes = min(max(share_bytes, 3 * limits.hot_window_bytes_max), engine.size_bytes_max // 2)
-        if engine.used_bytes > engine.size_bytes_max - reserve_bytes:
-            self._refusal = RefusalReason(True, "The server's store is full; its operator has to give it more room.")
-        elif engine.free_space_bytes < limits.free_space_bytes_min:
-            self._refusal = RefusalReason(True, "The server's disk is full; its operator has to free some space.")
-        elif (
-            self._journal.pending_bytes > limits.pending_bytes_max
-            or self._mover.hot_bytes > 2 * limits.hot_window_bytes_max
-        ):
-            self._refusal = RefusalReason(False, "The server's disk is behind; try again in a moment.")
-        else:
-            self._refusal = None
+        journal.skip_to(self._residences.position_min)

@@ -21,8 +21,9 @@ from actors.accounts.api import (
 )
 from actors.accounts.logic import AUDIENCES, Account, decode_account, encode_account
 from actors.accounts.pending import PendingCode, PendingCodes
+from actors.directory_keys import account_key, device_key
 from actors.router.api import Router, UnreachableError
-from actors.shard.api import Disk, LoadingActor, answers, device_key, inform
+from actors.shard.api import Disk, LoadingActor, answers, inform
 from protocol import AccountId, Code, DeviceId, IdentifierError, device_id_of, normalized_address, normalized_name
 from protocol.messages import (
     CodeSent,
@@ -148,12 +149,8 @@ class AccountActor(LoadingActor):
 
     def init(self) -> None:
         """Ask the directory for the account."""
-        self._disk.store.directory.get(self._key, *answers(self.process, Loaded))
+        self._disk.store.directory.get(account_key(self._id), *answers(self.process, Loaded))
         self.process.send_after(IDLE_S, Retire())
-
-    @property
-    def _key(self) -> bytes:
-        return b"account/" + self._id.encode()
 
     def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers, tasks and monitors."""
@@ -210,7 +207,7 @@ class AccountActor(LoadingActor):
         self._account = account
         self._saving += 1
         self._disk.store.directory.put(
-            self._key,
+            account_key(self._id),
             encode_account(account),
             inform(self.process, lambda ok: Saved(ok, account, then, failed)),
         )

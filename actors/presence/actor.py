@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.accounts.api import AccountView
 from actors.accounts.api import Subscribe as SubscribeAccount
+from actors.directory_keys import last_seen_key
 from actors.presence.api import (
     Appear,
     PresenceLimits,
@@ -14,7 +15,6 @@ from actors.presence.api import (
     Unsubscribe,
     Vanish,
     decode_last_seen,
-    last_seen_key,
 )
 from actors.presence.logic import PresenceState
 from actors.queue.api import Report

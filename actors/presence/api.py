@@ -20,7 +20,6 @@ __all__ = [
     "Unsubscribe",
     "Vanish",
     "decode_last_seen",
-    "last_seen_key",
 ]
 
 LAST_SEEN_SIZE_BYTES: Final = 8
@@ -79,13 +78,8 @@ class PresenceLimits(NamedTuple):
     load: Load = Load()
 
 
-def last_seen_key(account: AccountId) -> bytes:
-    """Where the directory says when an account was last seen."""
-    return b"last_seen/" + account.encode()
-
-
 def decode_last_seen(value: bytes) -> int:
-    """The time under `last_seen_key`, milliseconds since 1970.
+    """The time under an account's `last_seen_key`, milliseconds since 1970.
 
     Raises:
         StoreCorruptError: It is none.

@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.accounts.api import AccountView, DeviceLeft, DeviceRevoked
-from actors.presence.api import Appear, Vanish, last_seen_key
+from actors.directory_keys import last_seen_key
+from actors.presence.api import Appear, Vanish
 from actors.queue.api import (
     Acknowledge,
     Attach,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from actors.directory_keys import device_key, holder_of
 from actors.router.api import Router, UnreachableError, shard_number
 from actors.shard.api import (
     Disk,
@@ -17,8 +18,6 @@ from actors.shard.api import (
     RemovalDurable,
     Ticket,
     answers,
-    device_key,
-    holder_of,
 )
 from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spread, Spreading, Taken
 from protocol import AccountId, ClientId, Code, DeviceId

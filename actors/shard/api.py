@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from protocol import AccountId, IdentifierError, normalized_address
+from protocol import AccountId
 from runtime import MAILBOX_FULL, Actor, Pid, Process, UnhandledError
-from storage import Entry, StorageError, Store, StoreCorruptError
+from storage import Entry, StorageError, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.tally import Tally
-    from protocol import DeviceId
     from protocol.messages import Sent
     from storage.records import Record
 
@@ -32,8 +31,6 @@ __all__ = [
     "RemovalDurable",
     "Ticket",
     "answers",
-    "device_key",
-    "holder_of",
     "inform",
 ]
 
@@ -107,23 +104,6 @@ class Disk:
     def append(self, record: Record, token: object = None) -> None:
         """Write a record; when it is durable, the shard actor acts on `token`."""
         self._append(self.shard, self.epoch, record, token)
-
-
-def device_key(device: DeviceId) -> bytes:
-    """Where the directory of an account's shard says whose device that is."""
-    return b"device/" + device
-
-
-def holder_of(value: bytes) -> AccountId:
-    """The account that a value under `device_key` names.
-
-    Raises:
-        StoreCorruptError: It names none.
-    """
-    try:
-        return normalized_address(value.decode())
-    except (UnicodeDecodeError, IdentifierError) as error:
-        raise StoreCorruptError("the directory's record of a device", "it names no account") from error
 
 
 def inform(process: Process, wrap: Callable[[Any], object]) -> Callable[[Any], None]:

@@ -10,10 +10,10 @@ import msgspec
 from actors.accounts.api import AccountLimits, AccountView, Show
 from actors.accounts.logic import Account, encode_account
 from actors.conversation.api import ConversationLimits, Sender, Submit
+from actors.directory_keys import account_key, device_key, directory_shard
 from actors.presence.api import PresenceLimits
 from actors.queue.api import Acknowledge, Attach, Attached, Batch, Fault, QueueLimits, Turn
 from actors.router.api import Router, shard_number
-from actors.shard.api import device_key
 from actors.tree import MessengerLimits, messenger_children
 from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, Ulid, decode_message, device_id_of, shard_of
 from protocol.ids import SHARDS
@@ -113,6 +113,7 @@ class Office:
             StoreLimits(commit_patience_s=0.0),
             "office",
             shard_of,
+            directory_shard,
         )
         self.router = Router(self.runtime)
         limits = MessengerLimits(
@@ -157,7 +158,7 @@ class Office:
             device_id, key = device_of(device)
             account = account.with_device(key, device, 0)
             self.store.directory.put(device_key(device_id), name.encode(), lambda _: None)
-        self.store.directory.put(b"account/" + name.encode(), encode_account(account), lambda _: None)
+        self.store.directory.put(account_key(AccountId(name)), encode_account(account), lambda _: None)
         self.settle()
 
     def queue(self, name: str, device: str) -> Pid:

@@ -11,6 +11,7 @@ from actors import connection_maker, messenger_children
 from actors.accounts.api import AccountLimits, Rate, RateLimiter
 from actors.connection.api import ConnectionLimits, Origin
 from actors.conversation.api import ConversationLimits
+from actors.directory_keys import directory_shard
 from actors.presence.api import Load, PresenceLimits
 from actors.queue.api import QueueLimits
 from actors.router.api import Router
@@ -57,6 +58,7 @@ class SmallNode:
             StoreLimits(commit_patience_s=COMMIT_PATIENCE_S),
             "small",
             shard_of,
+            directory_shard,
         )
         self.router = Router(self.runtime)
         self.codes: dict[str, list[str]] = {}

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.accounts.logic import decode_account, encode_account
+from actors.directory_keys import holder_of
 from actors.presence.api import decode_last_seen
 from actors.queue.api import decode_notice
-from actors.shard.api import holder_of
 from protocol import shard_of
 from storage import (
     Batch,
@@ -32,7 +32,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 UNREADABLE = (StoreCorruptError, StoreVersionError)
-META_KEYS = (b"schema", b"head", b"parked", b"epoch\x00", b"cursor\x00\x01", b"epoch", b"cursor\x01", b"epoch\xff\xff")
+META_KEYS = (
+    b"schema",
+    b"head",
+    b"parked",
+    b"epoch\x00",
+    b"cursor\x00\x01",
+    b"epoch",
+    b"cursor\x01",
+    b"epoch\xff\xff",
+    b"gone\x00",
+    b"left\x00",
+    b"arrival\x01",
+)
 ROUNDS_MAX = 200
 
 
@@ -178,7 +190,7 @@ def _planted(data: bytes) -> Iterator[tuple[Table, bytes, bytes]]:
             case 3:
                 yield Table.INBOX, summary_key(PHONE), value
             case 4:
-                yield Table.DIRECTORY, snapshot_key("talk0"), value
+                yield Table.DIRECTORY, snapshot_key("talk0", _shard_of), value
             case 5:
                 yield Table.OUTBOX, outbox_key(position % SHARDS, position), value
             case 6:

@@ -17,14 +17,15 @@ from storage import (
     MemoryEngine,
     QueueView,
     Record,
+    Row,
     ShardView,
     Store,
     StoreLimits,
 )
-from tests.storage.plain import SHARDS, shard_of
+from tests.storage.plain import SHARDS, directory_shard, shard_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 Value = TypeVar("Value")
 PHONE = b"phone".ljust(16)
@@ -39,6 +40,7 @@ class Desk:
         engine: Engine | None = None,
         limits: StoreLimits | None = None,
         shard_of: Callable[[str], int] = shard_of,
+        owned: Iterable[int] = range(SHARDS),
     ) -> None:
         self.engine = engine if engine is not None else MemoryEngine()
         self.committer = ManualCommitter(self.engine)
@@ -47,10 +49,17 @@ class Desk:
         self.told: list[Committed] = []
         self.groups: list[int] = []
         self.store = Store.open(
-            self.engine, self.committer, self.schedule, lambda: self.now_ms, limits or StoreLimits(), "node", shard_of
+            self.engine,
+            self.committer,
+            self.schedule,
+            lambda: self.now_ms,
+            limits or StoreLimits(),
+            "node",
+            shard_of,
+            directory_shard,
         )
         self.store.subscribe(self.on_committed)
-        self.epochs = self.store.take_ownership(range(SHARDS))
+        self.epochs = self.store.take_ownership(owned)
         self.run()
         self.told.clear()
         self.groups.clear()
@@ -100,6 +109,52 @@ class Desk:
         self.run()
         (answer,) = answers
         return answer
+
+
+class Move:
+    """A shard on its way from one desk to another, a step at a time."""
+
+    def __init__(self, source: Desk, target: Desk, shard: int, transfer: bytes = b"T1", size_bytes: int = 400) -> None:
+        self.source = source
+        self.target = target
+        self.shard = shard
+        self.transfer = transfer
+        self.size_bytes = size_bytes
+        source.store.fence(shard)
+        self.export = source.store.export_shard(shard)
+
+    def rows(self) -> list[Row]:
+        """Read the next rows."""
+        return self.source.ask(partial(self.source.store.read_export, self.export, self.size_bytes))
+
+    def write(self, rows: list[Row]) -> Exception | None:
+        error: Exception | None = self.target.ask(
+            partial(self.target.store.import_rows, self.shard, "node", self.transfer, rows)
+        )
+        return error
+
+    def copy(self) -> None:
+        """Copy all rows."""
+        while rows := self.rows():
+            assert self.write(rows) is None
+
+    def complete(self) -> Exception | None:
+        error: Exception | None = self.target.ask(partial(self.target.store.import_complete, self.shard, self.transfer))
+        return error
+
+    def release(self) -> Exception | None:
+        error: Exception | None = self.source.ask(
+            partial(self.source.store.release, self.shard, "target", self.transfer)
+        )
+        return error
+
+    def run(self) -> None:
+        """Go all the way."""
+        self.copy()
+        assert self.complete() is None
+        assert self.release() is None
+        self.target.epochs.update(self.target.store.take_ownership([self.shard]))
+        self.target.run()
 
 
 def entry_for(device: bytes, number: int, body: bytes = b"body", expires_ms: int = 0, account: str = "bob1") -> Entries:

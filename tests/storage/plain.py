@@ -28,6 +28,11 @@ def shard_of(account: str) -> int:
     return int(account[-1]) % SHARDS
 
 
+def directory_shard(key: bytes, value: bytes) -> int | None:
+    """A key that begins with `shard` and a digit is of that shard; every other is the node's own."""
+    return key[5] - ord("0") if key.startswith(b"shard") and key[5:6].isdigit() else None
+
+
 @dataclass(slots=True)
 class Plain:
     """What a store has to look like."""

@@ -22,6 +22,7 @@ from storage.inbox import Summary, entries_prefix, entry_key, summary_key
 from storage.outbox import outbox_key
 from storage.records import encode_entry, encode_record, position_key
 from tests.storage.desk import PHONE, Desk, entry_for, message
+from tests.storage.plain import shard_of
 
 
 def damaged(*puts: tuple[Table, bytes, bytes]) -> Engine:
@@ -32,7 +33,7 @@ def damaged(*puts: tuple[Table, bytes, bytes]) -> Engine:
 
 @pytest.mark.parametrize("behind", [False, True], ids=["at once", "behind a commit"])
 def test_whoever_asks_for_what_cannot_be_read_hears_so_and_the_store_goes_on(behind: bool) -> None:
-    desk = Desk(damaged((Table.DIRECTORY, snapshot_key("talk0"), b"\x01junk")))
+    desk = Desk(damaged((Table.DIRECTORY, snapshot_key("talk0", shard_of), b"\x01junk")))
     views: list[ConversationView] = []
     errors: list[StorageError] = []
     if behind:
@@ -50,7 +51,7 @@ def test_whoever_asks_for_what_cannot_be_read_hears_so_and_the_store_goes_on(beh
 
 
 def test_where_nobody_is_to_hear_of_damage_it_is_raised() -> None:
-    desk = Desk(damaged((Table.DIRECTORY, snapshot_key("talk0"), b"\x01junk")))
+    desk = Desk(damaged((Table.DIRECTORY, snapshot_key("talk0", shard_of), b"\x01junk")))
     with pytest.raises(StoreCorruptError):
         desk.conversation()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from actors.accounts.api import Ask
+from actors.directory_keys import device_key
 from actors.queue.api import Attach, Flow, QueueLimits
-from actors.shard.api import device_key
-from protocol import AccountId, Code, ConversationId
+from protocol import AccountId, Code, ConversationId, shard_of
 from protocol.messages import (
     NOTICE_OVER_QUOTA,
     NOTICE_POISON,
@@ -224,7 +224,7 @@ def test_a_conversation_whose_snapshot_is_corrupt_ends_and_says_so(seed: int) ->
     office, ann = two(seed)
     chat = ConversationId("ann:bob")
     batch = Batch()
-    batch.directory[snapshot_key(chat)] = b"\x00 no snapshot"
+    batch.directory[snapshot_key(chat, shard_of)] = b"\x00 no snapshot"
     batch.seal()
     office.engine.apply(batch)
     office.store.directory.put(b"something", b"on its way", lambda _: None)  # so that the load waits for a commit

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from actors.accounts.logic import decode_account
+from actors.directory_keys import holder_of
 from actors.presence.api import decode_last_seen
 from actors.queue.api import decode_notice
-from actors.shard.api import LoadingActor, answers, holder_of
+from actors.shard.api import LoadingActor, answers
 from runtime import Hooks
 from storage import Batch, MemoryEngine, StoreCorruptError, StoreVersionError, Table
 from storage.directory import snapshot_key
 from storage.engine import commit_now
 from tests.runtime.cast import Stage
 from tests.storage.desk import Desk, message
+from tests.storage.plain import shard_of
 
 
 class Reader(LoadingActor):
@@ -35,7 +37,7 @@ class Reader(LoadingActor):
 @pytest.mark.parametrize("behind", [False, True], ids=["at once", "behind a commit"])
 def test_an_actor_whose_state_cannot_be_read_ends_with_the_reason_and_does_not_wait_for_ever(behind: bool) -> None:
     engine = MemoryEngine()
-    commit_now(engine, Batch(puts=[(Table.DIRECTORY, snapshot_key("talk0"), b"\x01junk")]))
+    commit_now(engine, Batch(puts=[(Table.DIRECTORY, snapshot_key("talk0", shard_of), b"\x01junk")]))
     desk = Desk(engine)
     errors: list[BaseException] = []
     stage = Stage(hooks=Hooks(crashed=lambda pid, actor, error: errors.append(error)))

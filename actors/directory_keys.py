@@ -1,0 +1,61 @@
+"""Every key under which the messenger keeps something in the directory, and the shard that it goes with.
+
+A key that is made anywhere else would stay behind when its shard moves to another node; a test looks for such.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from actors.router.api import shard_number
+from protocol import IdentifierError, normalized_address
+from storage import StoreCorruptError
+
+if TYPE_CHECKING:
+    from protocol import AccountId, DeviceId
+
+__all__ = ["account_key", "device_key", "directory_shard", "holder_of", "last_seen_key"]
+
+_ACCOUNT: Final = b"account/"
+_DEVICE: Final = b"device/"
+_LAST_SEEN: Final = b"last_seen/"
+
+
+def account_key(account: AccountId) -> bytes:
+    """Where an account is: its devices, settings and lists."""
+    return _ACCOUNT + account.encode()
+
+
+def last_seen_key(account: AccountId) -> bytes:
+    """Where it says when an account was last seen."""
+    return _LAST_SEEN + account.encode()
+
+
+def device_key(device: DeviceId) -> bytes:
+    """Where it says whose device that is; in the shard of that account, which only the value names."""
+    return _DEVICE + device
+
+
+def holder_of(value: bytes) -> AccountId:
+    """The account that a value under `device_key` names.
+
+    Raises:
+        StoreCorruptError: It names none.
+    """
+    try:
+        return normalized_address(value.decode())
+    except (UnicodeDecodeError, IdentifierError) as error:
+        raise StoreCorruptError("the directory's record of a device", "it names no account") from error
+
+
+def directory_shard(key: bytes, value: bytes) -> int | None:
+    """The shard that a key and its value go with; None for what is the node's own, or nobody can read."""
+    try:
+        if key.startswith(_DEVICE):
+            return shard_number(holder_of(value))
+        for prefix in (_ACCOUNT, _LAST_SEEN):
+            if key.startswith(prefix):
+                return shard_number(key[len(prefix) :].decode())
+    except (StoreCorruptError, UnicodeDecodeError):
+        return None
+    return None
