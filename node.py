@@ -7,7 +7,8 @@ rest_for_one
 ├─ journal      drives the store: one LMDB environment, one thread that commits
 ├─ shards       one_for_one: a supervisor per shard, and in it the shard's own process, then its accounts,
 │               conversations, queues and presences
-└─ gateway      rest_for_one: connections (they come and go), then the listener: opens last, closes first
+├─ gateway      rest_for_one: connections (they come and go), then the listener: opens last, closes first
+└─ control      what `roostctl` asks
 """
 
 from __future__ import annotations
@@ -42,7 +43,19 @@ from actors.presence.api import Load
 from actors.router.api import Router
 from cluster import MessageTable, fresh_incarnation
 from config import ClusterConfig, ConfigError, cluster_nodes, load
-from gateway import Door, DoorLimits, Premises, StartRefusedError, TcpListener, Workplace, drain, link_children
+from gateway import (
+    CONTROL_SOCKET,
+    Control,
+    Door,
+    DoorLimits,
+    Premises,
+    StartRefusedError,
+    TcpListener,
+    Workplace,
+    drain,
+    link_children,
+    nodes_route,
+)
 from protocol import ServerWire, Ulid, shard_of
 from protocol.ids import SHARDS
 from runtime import SHUTDOWN, Actor, Down, LoopScheduler, Pid, Runtime
@@ -151,6 +164,7 @@ class Node:
                 restart="transient",  # a node that drains stops it for good
             ),
         ]
+        routes = [nodes_route(runtime, self.nodes, self.place.node)]
         children = [
             *link_children(runtime, config, self.nodes, self.place, static_key, MessageTable(), self.log),
             *messenger_children(
@@ -163,6 +177,7 @@ class Node:
                 tally=self.tally,
             ),
             ChildSpec("gateway", lambda: Supervisor(SupervisorFlags("rest_for_one"), gateway), kind="supervisor"),
+            ChildSpec("control", lambda: Control(self.place.folder / CONTROL_SOCKET, routes, self.log)),
         ]
         return runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
 

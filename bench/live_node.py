@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
-__all__ = ["ADMIN", "SUPERVISOR", "WORKER", "LiveNode", "NodeError", "Settings", "free_port", "merged"]
+__all__ = ["ADMIN", "PROJECT", "SUPERVISOR", "WORKER", "LiveNode", "NodeError", "Settings", "free_port", "merged"]
 
 PROJECT: Final = Path(__file__).parents[1]
 START_WAIT_S: Final = 20.0

@@ -7,7 +7,7 @@ Reading order:
 - `schema`: every setting with its default, limits and meaning; one dataclass a section.
 - `agreement`: settings that must agree with one another.
 - `nodes`: the nodes that the settings describe, and what all of them must agree on.
-- `reader`: `load` and `parse`; all that is wrong in one `ConfigError`.
+- `reader`: `load`, `load_node` and `parse`; all that is wrong in one `ConfigError`.
 - `reference`: cluster.toml and docs/configuration.md, written from the schema.
 
 Invariants: a `ClusterConfig` from `load` is complete, within its limits and in agreement with itself, and never
@@ -18,7 +18,7 @@ ours and reads one file; each actor is given its own section, so only node.py se
 
 from config.errors import ConfigError
 from config.nodes import ClusterNode, cluster_nodes, shared_settings, worker_folder, worker_name
-from config.reader import load, parse
+from config.reader import load, load_node, parse
 from config.schema import (
     ClusterConfig,
     HostConfig,
@@ -49,6 +49,7 @@ __all__ = [
     "RegistrationConfig",
     "cluster_nodes",
     "load",
+    "load_node",
     "parse",
     "shared_settings",
     "worker_folder",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from config.schema import NodeConfig
+
 _DEFAULTS: Final = ClusterConfig()
 _SECTIONS: Final = {section.name: getattr(_DEFAULTS, section.name) for section in fields(ClusterConfig)}
 _KEYS: Final = {name: {key.name: setting_of(key) for key in fields(section)} for name, section in _SECTIONS.items()}
@@ -38,6 +40,21 @@ def load(path: Path | None = None, *, required: bool = False) -> ClusterConfig:
     return replace(config, node=replace(config.node, data_folder=data_folder))
 
 
+def load_node(path: Path, *, required: bool = False) -> NodeConfig:
+    """Read the section [node] alone, whatever the others hold: for what an operator does before they are complete.
+
+    Args:
+        path: as for `load`.
+        required: as for `load`.
+
+    Raises:
+        ConfigError: as `load`, for this section.
+    """
+    document = _document(_text_of(path, required=required), path)
+    node = _config({"node": document.get("node", {})}, path).node
+    return replace(node, data_folder=path.parent / node.data_folder)
+
+
 def parse(text: str, *, file: Path | None = None) -> ClusterConfig:
     """Read settings from TOML text; what is absent keeps its default.
 
@@ -48,11 +65,18 @@ def parse(text: str, *, file: Path | None = None) -> ClusterConfig:
     Raises:
         ConfigError: as `load`.
     """
+    return _config(_document(text, file), file)
+
+
+def _document(text: str, file: Path | None) -> dict[str, Any]:
     try:
-        document = tomllib.loads(text)
+        return tomllib.loads(text)
     # Not TOMLDecodeError alone: a number or a nesting beyond all measure raises the other two.
     except (ValueError, RecursionError) as error:
         raise ConfigError("", f"is not TOML: {error}", "mend that place", file=file) from error
+
+
+def _config(document: Mapping[str, object], file: Path | None) -> ClusterConfig:
     sections: dict[str, Any] = {}
     errors: list[ConfigError] = []
     for name, content in document.items():

@@ -10,10 +10,16 @@ import argparse
 import os
 import random
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from config import ConfigError
+from ctl.control import NotAnsweredError
+from ctl.node_key import node_key
+from ctl.nodes import nodes
 from ctl.real import verify_real
 from ctl.verify import verify
+from gateway import StartRefusedError
 from simulation import Scenario
 
 if TYPE_CHECKING:
@@ -45,9 +51,12 @@ def main(arguments: Sequence[str] | None = None, scenario: Scenario = Scenario()
         return 2
     chosen = parser.parse_args(words)
     try:
-        return _verify(chosen, scenario)
+        return _verify(chosen, scenario) if chosen.asked is None else chosen.asked(chosen.config)
     except KeyboardInterrupt:
         return 130
+    except (ConfigError, NotAnsweredError, StartRefusedError) as error:
+        print(f"roostctl: {error}", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # the reader of our output has left, as `head` does; nothing more may be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -72,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     text = "prove on this machine that what Roost accepts is delivered, once and in order, whatever goes wrong"
     it = commands.add_parser("verify", help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=_EPILOG)
-    it.set_defaults(parser=it)
+    it.set_defaults(parser=it, asked=None)
     it.add_argument("--seeds", metavar="N", type=_count, help=f"how many simulated worlds; default: {SEEDS_DEFAULT}")
     it.add_argument("--from", dest="first", metavar="N", type=_seed, help="the first seed, or random; default: 1")
     it.add_argument("--jobs", metavar="N", type=_jobs, help="how many at once; default: one a processor")
@@ -80,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     it.add_argument(
         "--rounds", metavar="N", type=_count, help=f"with --real: how many kills; default: {ROUNDS_DEFAULT}"
     )
+    for name, asked, text in (
+        ("node-key", node_key, "make the key of this host if it has none, and print its entry of the cluster"),
+        ("nodes", nodes, "tell which nodes of the cluster are up, as the node of this host sees them"),
+    ):
+        it = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=_EPILOG)
+        it.set_defaults(parser=it, asked=asked)
+        it.add_argument("--config", type=Path, help="the settings file of the host; default: cluster.toml here")
     return parser
 
 

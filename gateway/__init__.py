@@ -1,22 +1,30 @@
 """The doors of a node: where clients come in, other nodes link, and the operator asks.
 
 Reading order: `door` (who may come in; pure), `tcp` (sockets to connection actors), `workplace` (what outlives one
-worker), `premises` (what outlives all of them), `links` (the other nodes).
+worker), `premises` (what outlives all of them), `links` (the other nodes), `control` (the operator's questions, by HTTP
+on a Unix socket), `nodes` (one of them: who is up).
 
 Invariants: a stranger costs a bounded amount, and is told why when there is no room; the door hands a socket to one
 connection process and never looks at what it says.
 """
 
+from gateway.control import CONTROL_SOCKET, Control, ControlError, Route
 from gateway.door import Door, DoorLimits
 from gateway.links import link_children
-from gateway.premises import Premises, host_key
+from gateway.nodes import nodes_route
+from gateway.premises import KEY_FILE, Premises, host_key
 from gateway.tcp import TcpListener, bound_socket, drain
 from gateway.workplace import StartRefusedError, Workplace
 
 __all__ = [
+    "CONTROL_SOCKET",
+    "KEY_FILE",
+    "Control",
+    "ControlError",
     "Door",
     "DoorLimits",
     "Premises",
+    "Route",
     "StartRefusedError",
     "TcpListener",
     "Workplace",
@@ -24,4 +32,5 @@ __all__ = [
     "drain",
     "host_key",
     "link_children",
+    "nodes_route",
 ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from bench.live_node import WORKER, LiveNode, free_port, merged
+from bench.live_node import PROJECT, WORKER, LiveNode, free_port, merged
 from gateway import host_key
 
 if TYPE_CHECKING:
@@ -20,6 +22,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 LINK_WAIT_S: Final = 15.0
+
+
+def seen_from(node: LiveNode) -> dict[str, str]:
+    """What `roostctl nodes` prints on a host: the state of each node and the sentence about it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ctl", "nodes", "--config", str(node.folder / "cluster.toml")],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    rows = [line.split(maxsplit=3) for line in done.stdout.splitlines()[1:]]
+    assert done.returncode == (0 if all(row[3].startswith(("here", "up")) for row in rows) else 1)
+    return {row[0]: row[3].rstrip() for row in rows}
 
 
 class Hosts:
@@ -70,9 +87,15 @@ def test_three_hosts_link_each_with_each_and_hear_of_an_end_and_of_a_return(tmp_
     for name, node in nodes.items():
         for peer in nodes.keys() - {name}:
             node.wait_line(rf'"peer": "{peer}".*"event": "node_up"', LINK_WAIT_S)
+    assert {name: state.split()[0] for name, state in seen_from(nodes["a"]).items()} == {
+        "a": "here",
+        "b": "up",
+        "c": "up",
+    }
     nodes["b"].kill()
     for name in "ac":
         nodes[name].wait_line(r'"peer": "b".*"why": "[^"]+".*"event": "node_down"', LINK_WAIT_S)
+    assert seen_from(nodes["c"])["b"].startswith("down ")
     nodes["b"].start()
     nodes["b"].wait_line(r'"peer": "c".*"event": "node_up"', LINK_WAIT_S)
     for name in "ac":
@@ -97,6 +120,8 @@ def test_settings_that_differ_are_refused_on_both_hosts_with_the_key(hosts: Host
     for node, peer in ((a, "b"), (b, "a")):
         line = node.wait_line(rf'"peer": "{peer}".*SETTINGS_DIFFER.*"event": "node_refused"', LINK_WAIT_S).string
         assert r"differ in cluster.nodes[\"a\"], presence.enabled; make these settings the same" in line
+        assert seen_from(node)[peer].startswith("refused ")
+        assert 'differ in cluster.nodes["a"], presence.enabled' in seen_from(node)[peer]
 
 
 def test_a_host_with_another_key_than_the_others_know_is_refused_by_them_and_told(
@@ -109,6 +134,7 @@ def test_a_host_with_another_key_than_the_others_know_is_refused_by_them_and_tol
     assert new in a.wait_line(r'"code": "KEY_UNKNOWN".*"event": "node_refused"', LINK_WAIT_S).string
     a.wait_line(r'"peer": "b", "code": "KEY_WRONG".*check the key of b', LINK_WAIT_S)
     b.wait_line(r'"peer": "a", "code": "KEY_UNKNOWN".*put that key into the settings', LINK_WAIT_S)
+    assert seen_from(a)["b"].startswith("refused ")
 
 
 def test_a_host_whose_own_key_is_not_the_one_in_the_settings_does_not_start(hosts: Hosts) -> None:
