@@ -39,9 +39,10 @@ from actors import (
 )
 from actors.accounts.api import RateLimiter, code_sender
 from actors.logbook import configure, hooks
+from actors.messages import message_table
 from actors.presence.api import Load
 from actors.router.api import Router
-from cluster import MessageTable, fresh_incarnation
+from cluster import fresh_incarnation
 from config import ClusterConfig, ConfigError, cluster_nodes, load
 from gateway import (
     CONTROL_SOCKET,
@@ -166,7 +167,7 @@ class Node:
         ]
         routes = [nodes_route(runtime, self.nodes, self.place.node)]
         children = [
-            *link_children(runtime, config, self.nodes, self.place, static_key, MessageTable(), self.log),
+            *link_children(runtime, config, self.nodes, self.place, static_key, message_table, self.log),
             *messenger_children(
                 self.store,
                 self.store.take_ownership(range(SHARDS)),

@@ -40,7 +40,7 @@ def link_children(
     nodes: Sequence[ClusterNode],
     place: Workplace,
     key: StaticKey,
-    table: MessageTable,
+    table: Callable[[], MessageTable],
     log: Any,
 ) -> list[ChildSpec]:
     """What makes this node one of a cluster; nothing if it is the only one.
@@ -51,7 +51,7 @@ def link_children(
         nodes: All nodes of the cluster.
         place: This node's.
         key: The host's.
-        table: Which messages cross.
+        table: Makes the table of the messages that cross.
         log: The node's logger.
     """
     if len(nodes) == 1:
@@ -61,7 +61,7 @@ def link_children(
     observer = node_changes_logged(log, runtime.clock.now_s)
 
     def start() -> Any:
-        return cluster_supervisor(runtime, me, table, SocketNetwork(*place.links), observer=observer)
+        return cluster_supervisor(runtime, me, table(), SocketNetwork(*place.links), observer=observer)
 
     return [ChildSpec("cluster", start, kind="supervisor")]
 
