@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import roost
+from bench.circle import Circle
+from bench.device import Device, until
 from bench.ledger import Ledger
 from bench.live_node import LiveNode, NodeError, Settings
 
@@ -28,15 +30,13 @@ if TYPE_CHECKING:
 
     from bench.ledger import Counts
 
-__all__ = ["CrashRun", "Device", "Result", "live_through"]
+__all__ = ["CrashRun", "Result", "live_through"]
 
-PEOPLE: Final = {"ann": ("phone", "laptop"), "bob": ("phone",), "cid": ("phone",), "dee": ("phone",)}
-UNSENT_MAX: Final = 80
+FRIENDS: Final = Circle({"ann": ("phone", "laptop"), "bob": ("phone",), "cid": ("phone",), "dee": ("phone",)})
 LIFE_S_MAX: Final = 0.6
 DEATH_AT_START: Final = 0.1
 SLEEP: Final = 0.4
 SLEEP_ROUNDS_MAX: Final = 3
-POKE_S: Final = 0.02
 CONVERGE_S_MAX: Final = 120.0
 
 SETTINGS: Final[Settings] = {
@@ -51,160 +51,6 @@ SETTINGS: Final[Settings] = {
 }
 
 
-def neighbours(person: str) -> list[str]:
-    """To whom a person writes."""
-    names = list(PEOPLE)
-    place = names.index(person)
-    return [names[(place + 1) % len(names)], names[place - 1]]
-
-
-def devices_of(person: str) -> frozenset[str]:
-    """All devices of a person."""
-    return frozenset(f"{person}/{device}" for device in PEOPLE[person])
-
-
-def streams() -> dict[str, frozenset[str]]:
-    """What each device writes to whom, and which devices are to show it."""
-    return {
-        f"{device}>{other}": (devices_of(person) | devices_of(other)) - {device}
-        for person in PEOPLE
-        for device in devices_of(person)
-        for other in neighbours(person)
-    }
-
-
-async def until(holds: Callable[[], bool], deadline_s: float, check: Callable[[], None] | None = None) -> None:
-    """Wait until something holds, but not beyond the deadline; `check` may raise meanwhile."""
-    while not holds() and time.monotonic() < deadline_s:
-        if check is not None:
-            check()
-        await asyncio.sleep(POKE_S)
-
-
-class Device:
-    """One device, whose owner writes and reads without pause.
-
-    Args:
-        name: As "person/device".
-        folder: Where it keeps its database.
-        ledger: The books.
-        seed: Decides how much it writes to whom.
-    """
-
-    def __init__(self, name: str, folder: Path, ledger: Ledger, seed: str) -> None:
-        self.name = name
-        self.person = name.partition("/")[0]
-        self.asleep_rounds = 0
-        self.client: roost.Client | None = None
-        self._folder = folder / name.replace("/", "-")
-        self._ledger = ledger
-        self._random = random.Random(seed)
-        self._typed = dict.fromkeys(neighbours(self.person), 0)
-        self._keys: dict[str, tuple[str, int]] = {}
-        self._room = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def register(self, node: LiveNode) -> None:
-        """Become a device of its owner."""
-        await roost.register(
-            self.person,
-            server=node.address,
-            server_key=node.server_key,
-            code=lambda request: node.code_for(request.account),
-            folder=self._folder,
-        )
-
-    async def wake(self) -> None:
-        """Open the client; read, and write from now on."""
-        self.client = await roost.connect(self.person, folder=self._folder)
-        self._tasks = [asyncio.create_task(self._read(self.client)), asyncio.create_task(self._write(self.client))]
-
-    async def sleep(self) -> None:
-        """Close the client. What it has in its outbox stays there."""
-        if self.client is not None:
-            await self._stop_writing()
-            await self.client.close()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            self.check()
-            self.client = None
-
-    async def _stop_writing(self) -> None:
-        while len(self._tasks) > 1:
-            task = self._tasks.pop()
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def finish(self, deadline_s: float) -> None:
-        """Write no more than a last word to everybody, and wait until that has its ✓ and so everything before it.
-
-        Raises:
-            AssertionError: It has none at the deadline.
-        """
-        await self._stop_writing()
-        client = self.client
-        assert client is not None, "everyone is awake at the end"
-        last = {f"{self.name}>{other}": number + 1 for other, number in self._typed.items()}
-        for stream, number in last.items():
-            await client.send(stream.partition(">")[2], f"{stream} {number}")
-
-        def all_ticked() -> bool:
-            return all(self._ledger.latest(stream) == number for stream, number in last.items())
-
-        await until(all_ticked, deadline_s, self.check)
-        if not all_ticked():
-            raise AssertionError(f"{self.name} has {client.unsent} messages without a ✓ at the end")
-
-    async def come_online(self) -> None:
-        """Connect at once, however long the last wait for the node was."""
-        while self.client is not None and self.client.connection.state is not roost.ConnectionState.ONLINE:
-            self.check()
-            self.client.retry_now()
-            await asyncio.sleep(POKE_S)
-
-    def check(self) -> None:
-        """Raise what went wrong while reading or writing."""
-        for task in self._tasks:
-            if task.done():
-                task.result()
-
-    async def _write(self, client: roost.Client) -> None:
-        while True:
-            if client.unsent >= UNSENT_MAX:
-                self._room.clear()
-                await self._room.wait()
-            other = self._random.choice(list(self._typed))
-            batch = range(self._typed[other] + 1, self._typed[other] + 1 + self._random.randint(1, 24))
-            self._typed[other] = batch[-1]
-            stream = f"{self.name}>{other}"
-            # A task a message, started in order: a cancelled wait does not take back what is in the outbox.
-            await asyncio.gather(*(client.send(other, f"{stream} {number}") for number in batch))
-
-    async def _read(self, client: roost.Client) -> None:
-        async for event in client.events():
-            match event:
-                case roost.MessageQueued(key=key, content=roost.Text(text)):
-                    stream, number = _name(text)
-                    self._keys[key] = (stream, number)
-                case roost.MessageSent(key=key, seq=seq):
-                    self._ledger.accept(*self._keys.pop(key), seq)
-                    self._room.set()
-                case roost.MessageReceived(conversation=conversation, seq=seq, content=roost.Text(text)):
-                    self._ledger.show(self.name, conversation, *_name(text), seq)
-                case roost.MessageFailed(sentence=sentence) | roost.NotDelivered(sentence=sentence):
-                    raise AssertionError(f"{self.name}: {sentence}")
-                case roost.ConnectionChanged(state=roost.ConnectionState.STOPPED, sentence=sentence):
-                    raise AssertionError(f"{self.name}: {sentence}")
-                case roost.EventsLost():
-                    raise AssertionError(f"{self.name} reads too slowly for this run")
-                case _:
-                    pass
-
-
-def _name(text: str) -> tuple[str, int]:
-    stream, _, number = text.partition(" ")
-    return stream, int(number)
-
-
 class CrashRun:
     """A run of many rounds on one folder.
 
@@ -214,15 +60,14 @@ class CrashRun:
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.ledger = Ledger(streams())
+        self.ledger = Ledger(FRIENDS.streams())
         self.node = LiveNode(folder / "node", SETTINGS)
         self.kills = 0
         self.crashes: list[str] = []
         self._random = random.Random(seed)
         self._devices = [
-            Device(name, folder, self.ledger, f"{seed} {name}")
-            for person in PEOPLE
-            for name in sorted(devices_of(person))
+            Device(name, FRIENDS.neighbours(name.partition("/")[0]), folder, self.ledger, f"{seed} {name}")
+            for name in FRIENDS.devices
         ]
 
     async def run(self, rounds: int, told: Callable[[int, Counts], None] | None = None) -> Counts:
@@ -239,7 +84,7 @@ class CrashRun:
         try:
             await asyncio.to_thread(self.node.start)
             for device in self._devices:
-                await device.register(self.node)
+                await device.register(self.node, self.node.code_for)
             for device in self._devices:
                 await device.wake()
             for number in range(1, rounds + 1):

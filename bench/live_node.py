@@ -65,13 +65,14 @@ def merged(*layers: Mapping[str, Mapping[str, Any]]) -> Settings:
 
 
 class LiveNode:
-    """`node.py` on a free port of this machine, with a folder of its own: a launcher, and the processes below it.
+    """`node.py` with a folder of its own: a launcher, and the processes below it.
 
     Args:
         folder: Where its settings file and its data are kept; made if it is missing.
         settings: What differs from the defaults.
         command: What runs node.py; nothing for this very Python.
         arguments: For node.py, besides where its settings are.
+        address: Where clients find it, as host:port; nothing for a free port of this machine.
     """
 
     def __init__(
@@ -80,9 +81,10 @@ class LiveNode:
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         command: Iterable[str] = (),
         arguments: Iterable[str] = (),
+        address: str = "",
     ) -> None:
         self.folder = folder
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = address or f"127.0.0.1:{free_port()}"
         self.server_key = b""
         self.lines: list[str] = []
         self._settings = settings or {}
@@ -229,7 +231,12 @@ class LiveNode:
         """
         number = self._codes_read.get(account, 0)
         self._codes_read[account] = number + 1
-        return self._wait_nth(rf"verification code for {re.escape(account)}: (\d+)", number, LINE_WAIT_S)[1]
+        return self._wait_nth(_code(account).pattern, number, LINE_WAIT_S)[1]
+
+    def codes_of(self, account: str) -> list[str]:
+        """The verification codes of an account that it has sent since its start, the oldest first."""
+        with self._news:
+            return [match[1] for line in self.lines for match in _code(account).finditer(line)]
 
     def _wait_nth(self, pattern: str, number: int, timeout_s: float) -> re.Match[str]:
         expression = re.compile(pattern)
@@ -256,6 +263,10 @@ class LiveNode:
         with self._news:
             self._ended = True
             self._news.notify_all()
+
+
+def _code(account: str) -> re.Pattern[str]:
+    return re.compile(rf"verification code for {re.escape(account)}: (\d+)")
 
 
 def _descendants(pid: int) -> Iterator[int]:
