@@ -28,10 +28,12 @@ from typing import Any, Final
 import uvloop
 
 from actors import (
+    Cluster,
     Tally,
     connection_limits,
     connection_maker,
     directory_shard,
+    message_table,
     messenger_children,
     messenger_limits,
     rates,
@@ -39,7 +41,6 @@ from actors import (
 )
 from actors.accounts.api import RateLimiter, code_sender
 from actors.logbook import configure, hooks
-from actors.messages import message_table
 from actors.presence.api import Load
 from actors.router.api import Router
 from cluster import fresh_incarnation
@@ -56,6 +57,7 @@ from gateway import (
     drain,
     link_children,
     nodes_route,
+    shard_routes,
 )
 from protocol import ServerWire, Ulid, shard_of
 from protocol.ids import SHARDS
@@ -165,22 +167,34 @@ class Node:
                 restart="transient",  # a node that drains stops it for good
             ),
         ]
-        routes = [nodes_route(runtime, self.nodes, self.place.node)]
+        routes = [nodes_route(runtime, self.nodes, self.place.node), *shard_routes(runtime)]
         children = [
             *link_children(runtime, config, self.nodes, self.place, static_key, message_table, self.log),
             *messenger_children(
                 self.store,
-                self.store.take_ownership(range(SHARDS)),
+                self.store.take_ownership(self._shards()),
                 router,
                 Ulid(runtime.randomness.bytes),
                 sender,
                 messenger_limits(config, load),
                 tally=self.tally,
+                cluster=self._cluster(),
             ),
             ChildSpec("gateway", lambda: Supervisor(SupervisorFlags("rest_for_one"), gateway), kind="supervisor"),
             ChildSpec("control", lambda: Control(self.place.folder / CONTROL_SOCKET, routes, self.log)),
         ]
         return runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
+
+    def _cluster(self) -> Cluster | None:
+        if len(self.nodes) == 1:
+            return None
+        return Cluster({node.name: node.weight for node in self.nodes}, self.log.warning)
+
+    def _shards(self) -> list[int]:
+        """The shards that this node has; one that is alone has all that it has not handed over."""
+        if len(self.nodes) == 1:
+            return sorted(set(range(SHARDS)) - self.store.gone().keys())
+        return sorted(self.store.holdings())
 
     async def owning(self) -> None:
         """Wait until the disk says that the shards are this node's; nothing that is written before counts.

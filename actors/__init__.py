@@ -8,6 +8,7 @@ that owns the state. In reading order, along a message's way:
 - `conversation`: the single writer of a chat; accepts, numbers and dedupes.
 - `shard`: the journal, group commit answered with ✓, and the durable fan-out to other shards.
 - `queue`: what waits for one device until that device has it.
+- `placement`: which node has which shard, and how one moves.
 - `receipts`: how far every member has received and read.
 - `presence`: who is here, who types; never on the durable path.
 - `accounts`: people, devices, settings, block lists, codes, rate limits.
@@ -21,16 +22,19 @@ message that comes after the commit. Nothing is acknowledged before it is durabl
 """
 
 from actors.directory_keys import directory_shard
+from actors.messages import message_table
 from actors.slices import connection_limits, messenger_limits, rates, store_limits
 from actors.tally import Tally
-from actors.tree import MessengerLimits, connection_maker, messenger_children
+from actors.tree import Cluster, MessengerLimits, connection_maker, messenger_children
 
 __all__ = [
+    "Cluster",
     "MessengerLimits",
     "Tally",
     "connection_limits",
     "connection_maker",
     "directory_shard",
+    "message_table",
     "messenger_children",
     "messenger_limits",
     "rates",

@@ -14,7 +14,7 @@ from storage import StoreCorruptError
 if TYPE_CHECKING:
     from protocol import AccountId, DeviceId
 
-__all__ = ["account_key", "device_key", "directory_shard", "holder_of", "last_seen_key"]
+__all__ = ["account_key", "device_key", "directory_shard", "holder_of", "last_seen_key", "places_key"]
 
 _ACCOUNT: Final = b"account/"
 _DEVICE: Final = b"device/"
@@ -34,6 +34,11 @@ def last_seen_key(account: AccountId) -> bytes:
 def device_key(device: DeviceId) -> bytes:
     """Where it says whose device that is; in the shard of that account, which only the value names."""
     return _DEVICE + device
+
+
+def places_key() -> bytes:
+    """Where a node remembers who has which shard; it is the node's own, and goes with none."""
+    return b"node/places"
 
 
 def holder_of(value: bytes) -> AccountId:

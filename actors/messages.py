@@ -11,6 +11,8 @@ from typing import Final
 from actors.accounts.api import AccountView, Ask, Blocked, LoggedIn, LoginRefused, Show, SignIn
 from actors.accounts.api import Subscribe as SubscribeAccount
 from actors.conversation.api import Submit
+from actors.placement.api import Holdings, ListShards, Moved, MoveRefused, MoveShard, ShardList
+from actors.placement.moves import AllRows, Complete, Declined, Offer, Rows, RowsDurable, Welcome
 from actors.presence.api import Subscribe, Type, Unsubscribe
 from actors.queue.api import Acknowledge, Attach, Attached, Batch, Detach, Fault, Flow, Full, Pass, Probe, Turn
 from actors.receipts.api import Advance, Inquire, Tell
@@ -53,6 +55,19 @@ _NUMBERS: Final[dict[int, type]] = {
     70: Spread,
     71: Resync,
     72: Taken,
+    80: Holdings,
+    81: ListShards,
+    82: ShardList,
+    83: MoveShard,
+    84: Moved,
+    85: MoveRefused,
+    86: Offer,
+    87: Declined,
+    88: Welcome,
+    89: Rows,
+    90: RowsDurable,
+    91: AllRows,
+    92: Complete,
 }
 
 

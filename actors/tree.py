@@ -11,6 +11,9 @@ from actors.accounts.actor import AccountActor
 from actors.accounts.api import AccountLimits
 from actors.connection.actor import ConnectionActor
 from actors.conversation.actor import ConversationActor
+from actors.placement.actor import SHARDS_SUPERVISOR, PlacementActor
+from actors.placement.api import PLACEMENT
+from actors.placement.estate import Estate
 from actors.presence.actor import PresenceActor
 from actors.presence.load import LoadActor
 from actors.queue.actor import QueueActor
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from protocol import ServerWire, Ulid
     from storage import Store
 
-__all__ = ["MessengerLimits", "Parts", "connection_maker", "messenger_children"]
+__all__ = ["Cluster", "MessengerLimits", "Parts", "connection_maker", "messenger_children"]
 
 CHILDREN_MAX = 1_000_000
 MAILBOX_MAX = 4_096
@@ -60,6 +63,18 @@ class Parts(NamedTuple):
     shard_supervisor: type[Supervisor] = Supervisor
 
 
+class Cluster(NamedTuple):
+    """What a node that is not alone needs to know.
+
+    Attributes:
+        weights: The nodes, this one among them, and what share of the shards each should have.
+        warn: Tells the operator: an event, and what belongs to it.
+    """
+
+    weights: Mapping[str, float]
+    warn: Callable[..., object]
+
+
 def messenger_children(
     store: Store,
     epochs: Mapping[int, int],
@@ -69,18 +84,20 @@ def messenger_children(
     limits: MessengerLimits,
     parts: Parts = Parts(),  # noqa: B008  # immutable
     tally: Tally | None = None,
+    cluster: Cluster | None = None,
 ) -> list[ChildSpec]:
     """The node's children that make the messenger, in the order in which they depend on each other.
 
     Args:
         store: The node's store, open and replayed.
-        epochs: Shard -> ownership epoch, for each shard of this node.
+        epochs: Shard -> ownership epoch, for each shard that this node has when it starts.
         router: Is told where everyone will live.
         ulid: The node's generator of message ids.
         code_sender: How verification codes travel.
         limits: Each room's slice of the settings.
         parts: The classes of the actors.
         tally: Where the node counts what becomes of messages.
+        cluster: The others; None for a node that is alone, and has what it has.
     """
     counted = tally or Tally()
 
@@ -118,16 +135,27 @@ def messenger_children(
         flags = SupervisorFlags("rest_for_one", intensity=5, period_s=10)
         return ChildSpec(("shard", number), lambda: parts.shard_supervisor(flags, [own, *tenants]), kind="supervisor")
 
-    shards = [shard(number, epoch) for number, epoch in epochs.items()]
+    estate = Estate(epochs, shard)
     return [
         ChildSpec("journal", lambda: JournalActor(store, router), name="journal", mailbox_limit=1_000_000),
         ChildSpec(
             "shards",
-            lambda: Supervisor(SupervisorFlags("one_for_one", intensity=10, period_s=10), shards),
+            lambda: Supervisor(SupervisorFlags("one_for_one", intensity=10, period_s=10), estate.children()),
+            name=SHARDS_SUPERVISOR,
             kind="supervisor",
         ),
         *([ChildSpec("load", lambda: LoadActor(limits.presence.load))] if limits.presence.load.shed_lag_s else []),
+        *([_placement(cluster, store, router, estate)] if cluster is not None else []),
     ]
+
+
+def _placement(cluster: Cluster, store: Store, router: Router, estate: Estate) -> ChildSpec:
+    return ChildSpec(
+        "placement",
+        lambda: PlacementActor(cluster.weights, store, router, estate, cluster.warn),
+        name=PLACEMENT,
+        mailbox_limit=1_000_000,
+    )
 
 
 def connection_maker(

@@ -11,15 +11,17 @@ import os
 import random
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from config import ConfigError
 from ctl.control import NotAnsweredError
 from ctl.node_key import node_key
 from ctl.nodes import nodes
 from ctl.real import verify_real
+from ctl.shards import move_shards, shards
 from ctl.verify import verify
 from gateway import StartRefusedError
+from protocol.ids import SHARDS
 from simulation import Scenario
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None, scenario: Scenario = Scenario()
         return 2
     chosen = parser.parse_args(words)
     try:
-        return _verify(chosen, scenario) if chosen.asked is None else chosen.asked(chosen.config)
+        return _verify(chosen, scenario) if chosen.asked is None else chosen.asked(chosen)
     except KeyboardInterrupt:
         return 130
     except (ConfigError, NotAnsweredError, StartRefusedError) as error:
@@ -92,11 +94,40 @@ def _parser() -> argparse.ArgumentParser:
     for name, asked, text in (
         ("node-key", node_key, "make the key of this host if it has none, and print its entry of the cluster"),
         ("nodes", nodes, "tell which nodes of the cluster are up, as the node of this host sees them"),
+        ("shards", shards, "tell which node has which shard, as the node of this host knows it"),
     ):
-        it = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=_EPILOG)
-        it.set_defaults(parser=it, asked=asked)
-        it.add_argument("--config", type=Path, help="the settings file of the host; default: cluster.toml here")
+        it = _about_a_node(commands, name, text)
+        it.set_defaults(asked=lambda chosen, asked=asked: asked(chosen.config))
+    text = "hand shards over to another node, one after the other, while people chat"
+    it = _about_a_node(commands, "move-shard", text)
+    it.set_defaults(asked=_move_shards)
+    it.add_argument("shards", metavar="SHARD", nargs="*", type=_shard, help="which, by number")
+    it.add_argument("--to", metavar="NODE", help="the node that is to have them; default: the one that each is due to")
+    it.add_argument("--all", action="store_true", help="all that are not where they are due, as after adding a host")
     return parser
+
+
+def _about_a_node(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    it: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=_EPILOG
+    )
+    it.set_defaults(parser=it)
+    it.add_argument("--config", type=Path, help="the settings file of the host; default: cluster.toml here")
+    return it
+
+
+def _move_shards(chosen: argparse.Namespace) -> int:
+    if chosen.all == bool(chosen.shards):
+        chosen.parser.error("name the shards that are to move, or say --all, and not both.")
+    if chosen.all and chosen.to:
+        chosen.parser.error("--all moves each shard to the node that it is due to: leave --to out.")
+    return move_shards(chosen.config, chosen.shards, chosen.to)
+
+
+def _shard(text: str) -> int:
+    if not text.isdecimal() or int(text) >= SHARDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard: give a number from 0 to {SHARDS - 1}.")
+    return int(text)
 
 
 def _count(text: str) -> int:

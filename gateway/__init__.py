@@ -2,7 +2,7 @@
 
 Reading order: `door` (who may come in; pure), `tcp` (sockets to connection actors), `workplace` (what outlives one
 worker), `premises` (what outlives all of them), `links` (the other nodes), `control` (the operator's questions, by HTTP
-on a Unix socket), `nodes` (one of them: who is up).
+on a Unix socket), `nodes` and `shards` (two kinds of them: who is up, and who has what).
 
 Invariants: a stranger costs a bounded amount, and is told why when there is no room; the door hands a socket to one
 connection process and never looks at what it says.
@@ -13,6 +13,7 @@ from gateway.door import Door, DoorLimits
 from gateway.links import link_children
 from gateway.nodes import nodes_route
 from gateway.premises import KEY_FILE, Premises, host_key
+from gateway.shards import shard_routes
 from gateway.tcp import TcpListener, bound_socket, drain
 from gateway.workplace import StartRefusedError, Workplace
 
@@ -33,4 +34,5 @@ __all__ = [
     "host_key",
     "link_children",
     "nodes_route",
+    "shard_routes",
 ]

@@ -1,0 +1,425 @@
+"""The process that knows who has which shard: it claims, starts and stops those of its node, and tells the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from actors.directory_keys import places_key
+from actors.placement.api import (
+    PLACEMENT,
+    Gone,
+    Holdings,
+    ListShards,
+    Moved,
+    MoveRefused,
+    MoveShard,
+    Place,
+    ShardList,
+    ShardPlace,
+)
+from actors.placement.arrival import ArrivalActor
+from actors.placement.departure import DepartureActor
+from actors.placement.logic import Atlas, rendezvous
+from actors.placement.moves import Declined, Departed, NotMoved, Offer, Vacate, Vacated
+from actors.shard.api import LoadingActor, Reachable, answers
+from cluster import MEMBERSHIP, NodeDown, NodeUp, Subscribe
+from protocol.ids import SHARDS
+from runtime import Down, Exit, From, Named, Pid, Ref, Reply
+from storage import ShardAwayError, StoreCorruptError
+from storage.records import UNREADABLE
+from supervisors import DeleteChild, StartChild, TerminateChild
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from actors.placement.estate import Estate
+    from actors.router.api import Router
+    from storage import Store
+
+__all__ = ["SHARDS_SUPERVISOR", "PlacementActor"]
+
+SHARDS_SUPERVISOR: Final = "shards"
+"""The name of the supervisor under which this node's shards run."""
+
+TRANSFER_SIZE_BYTES: Final = 16
+RESUBSCRIBE_S: Final = 0.1
+TAKE_AGAIN_S: Final = 0.2
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[int, Place]).decode
+
+
+class Remembered(NamedTuple):
+    """From the disk: who had what when this node ended."""
+
+    value: bytes | None
+
+
+class Resubscribe(NamedTuple):
+    """The timer that asks again to be told who is up."""
+
+
+class TakeAgain(NamedTuple):
+    """The timer that takes a shard with which the disk was not done."""
+
+    shard: int
+
+
+class Leaving(NamedTuple):
+    """A shard on its way to another node."""
+
+    to: str
+    transfer: bytes
+    departure: Pid
+    caller: From
+    since_s: float
+
+
+class PlacementActor(LoadingActor):
+    """Knows who has which shard.
+
+    Args:
+        weights: The nodes of the cluster and their weights, this one among them.
+        store: The node's store.
+        router: Is told where shards are.
+        estate: The shards that run here.
+        warn: Tells the operator: an event, and what belongs to it.
+    """
+
+    __slots__ = (
+        "_arrivals",
+        "_atlas",
+        "_estate",
+        "_leaving",
+        "_node",
+        "_pending",
+        "_router",
+        "_stopping",
+        "_store",
+        "_up",
+        "_warn",
+        "_weights",
+    )
+
+    _atlas: Atlas
+
+    def __init__(
+        self, weights: Mapping[str, float], store: Store, router: Router, estate: Estate, warn: Callable[..., object]
+    ) -> None:
+        super().__init__()
+        self._weights = weights
+        self._store = store
+        self._router = router
+        self._estate = estate
+        self._warn = warn
+        self._up: set[str] = set()
+        self._leaving: dict[int, Leaving] = {}
+        self._arrivals: dict[Pid, int] = {}
+        self._stopping: dict[int, Callable[[], object]] = {}
+        self._pending: dict[Ref, Callable[[Any], object]] = {}
+
+    def init(self) -> None:
+        """Ask what was known before, and who is up."""
+        self._node = self.process.runtime.node
+        self.process.trap_exit = True  # moves end with this process, and not the other way round
+        self._store.directory.get(places_key(), *answers(self.process, Remembered))
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        process = self.process
+        membership = process.runtime.whereis(MEMBERSHIP)
+        if membership is None:
+            process.send_after(RESUBSCRIBE_S, Resubscribe())
+        else:
+            process.monitor(membership)
+            process.cast(membership, Subscribe(process.pid))
+
+    def receive_info(self, message: Any) -> None:
+        """What comes from the disk, from membership, supervisors and monitors."""
+        match message:
+            case Remembered(value):
+                self._remember(value)
+            case NodeUp(node):
+                self._up.add(node)
+                self._tell((node,))
+            case NodeDown(node):
+                self._up.discard(node)
+                if self.is_loaded:
+                    self._atlas.lose(node)
+            case Reply(ref, value):
+                self._pending.pop(ref, _ignored)(value)
+            case Down():
+                self.process.send_after(RESUBSCRIBE_S, Resubscribe())
+            case Resubscribe():
+                self._subscribe()
+            case TakeAgain(shard):
+                self._take_again(shard)
+            case Exit(source, reason) if source == self.process.parent:
+                self.process.stop(reason)
+            case Exit(source):
+                if self._arrivals.pop(source, None) is None:
+                    self._departure_ended(source)
+
+    def _remember(self, value: bytes | None) -> None:
+        try:
+            places = {} if value is None else _decode(value)
+        except UNREADABLE as error:
+            raise StoreCorruptError("what this node remembers of the shards of others", str(error)) from error
+        others = {shard: place for shard, place in places.items() if place.node != self._node}
+        self._atlas = Atlas(self._node, self._weights, others)
+        for shard, epoch in self._estate.shards.items():
+            self._atlas.put(shard, Place(self._node, epoch))
+        for shard, node in self._atlas.orphans().items():
+            self._warn("shard_without_node", shard=shard, node=node, fix="name it in cluster.nodes; move its shards")
+        self._learned(self._atlas.places)
+        self.loaded()
+        forgotten = self._store.holdings().keys() - self._estate.shards.keys()
+        if forgotten:
+            self._take(sorted(forgotten))  # this process has crashed while they were to move
+        else:
+            self._tell(self._up)
+        self._claim()
+
+    # Who has what.
+
+    def _holdings(self) -> Holdings:
+        leaving = {shard: leaving.transfer for shard, leaving in self._leaving.items()}
+        held = {shard: epoch for shard, epoch in self._estate.shards.items() if shard not in leaving}
+        gone = {shard: Gone(gone.node, gone.transfer, gone.epoch) for shard, gone in self._store.gone().items()}
+        return Holdings(self._node, held, leaving, gone, self._atlas.places)
+
+    def _tell(self, nodes: Iterable[str]) -> None:
+        if self.is_loaded:
+            holdings = self._holdings()
+            for node in sorted(nodes):
+                self.process.insist(Named(node, PLACEMENT), holdings)
+
+    def _hear(self, holdings: Holdings) -> None:
+        """Another node has spoken: at a new link, or because something has changed."""
+        atlas, node = self._atlas, holdings.node
+        is_new = node not in atlas.heard
+        news = atlas.hear(holdings)
+        for lacking in (holdings, self._holdings()) if is_new else ():
+            for shard in atlas.missing(lacking):
+                self._warn("shard_lost", shard=shard, node=lacking.node, fix="restore its data folder from a copy")
+        for shard in news & self._estate.shards.keys():
+            self._warn("shard_fenced", shard=shard, owner=node, fix=f"the data of {self._node} is older: find out why")
+            self._stop(shard, _nothing)
+        for shard, gone in holdings.gone.items():
+            self._activate(shard, gone)
+        for shard, arrival in self._store.arrivals().items():
+            if arrival.source == node and shard in holdings.shards and shard not in self._arrivals.values():
+                self._store.discard_arrival(shard, _ignored)
+        self._learned(news | (holdings.shards.keys() if is_new else set()))
+        if news:
+            self._note()
+        self._claim()
+
+    def _learned(self, shards: Iterable[int]) -> None:
+        """Let router and shards know where these are; what was said to them meanwhile may be lost."""
+        reachable = tuple(sorted(shards))
+        for shard in reachable:
+            place = self._atlas.places[shard]
+            if place.node != self._node:
+                self._router.places[shard] = place.node
+        for shard in self._estate.shards:
+            pid = self._router.live_shard(shard)
+            if pid is not None and reachable:
+                self.process.cast(pid, Reachable(reachable))
+
+    def _note(self) -> None:
+        """Remember durably who has what: nobody claims a shard of a node that has lost it."""
+        self._store.directory.put(places_key(), _encode(self._atlas.places), _ignored)
+
+    def _claim(self) -> None:
+        claims = self._atlas.claims(range(SHARDS))
+        if claims:
+            self._take(claims)
+
+    def _take(self, shards: Iterable[int]) -> None:
+        """Own shards and run them; everybody hears of it. The disk may want to finish something with one first."""
+        for shard in shards:
+            try:
+                (epoch,) = self._store.take_ownership((shard,)).values()
+            except ShardAwayError:
+                self.process.send_after(TAKE_AGAIN_S, TakeAgain(shard))
+            else:
+                self._atlas.put(shard, Place(self._node, epoch))
+                self._start(shard, epoch)
+        self._note()
+        self._tell(self._up)
+
+    def _take_again(self, shard: int) -> None:
+        """It was not given up for nothing, unless it has gone after all, or somebody else has it now."""
+        place = self._atlas.places.get(shard)
+        here = place is None or place.node == self._node
+        if here and shard not in self._store.gone() and shard not in self._estate.shards:
+            self._take((shard,))
+        else:
+            self._tell(self._up)
+
+    def _activate(self, shard: int, gone: Gone) -> None:
+        """Its former node has let go of a shard; if the copy here is the one, it lives here now."""
+        arrival = self._store.arrivals().get(shard)
+        is_whole = arrival is not None and arrival.complete and arrival.transfer == gone.transfer
+        if gone.node == self._node and is_whole:
+            self._take((shard,))
+
+    def _start(self, shard: int, epoch: int) -> None:
+        child = self._estate.add(shard, epoch)
+        if shard in self._stopping:
+            self._stopping[shard] = lambda: self._ask(StartChild(child), _started)
+        else:
+            self._ask(StartChild(child), _started)
+
+    def _stop(self, shard: int, then: Callable[[], object]) -> None:
+        """Stop a shard and all who live in it, then go on."""
+        self._router.leave(shard)
+        self._estate.remove(shard)
+        self._stopping[shard] = then
+        child = ("shard", shard)
+
+        def terminated(_: object) -> None:
+            self._ask(DeleteChild(child), deleted)
+
+        def deleted(_: object) -> None:
+            self._stopping.pop(shard)()
+
+        self._ask(TerminateChild(child), terminated)
+
+    def _ask(self, request: object, then: Callable[[Any], object]) -> None:
+        """Ask the supervisor of shards; when it ends, this process does too, for it stands before it in its order."""
+        supervisor = self.process.runtime.whereis(SHARDS_SUPERVISOR)
+        if supervisor is not None:
+            self._pending[self.process.call(supervisor, request, None)] = then
+
+    # Moves.
+
+    def handle_call(self, request: Any, caller: From) -> None:
+        """Questions of operators."""
+        if not self.is_loaded:
+            self.process.reply(caller, MoveRefused(-1, "This node starts; ask again in a moment."))
+            return
+        match request:
+            case ListShards():
+                self.process.reply(caller, ShardList([self._place(shard) for shard in range(SHARDS)]))
+            case MoveShard(shard, to):
+                sentence = self._reason_against(shard, to)
+                if sentence is None:
+                    self._depart(shard, to, caller)
+                else:
+                    self.process.reply(caller, MoveRefused(shard, sentence))
+            case _:
+                super().handle_call(request, caller)
+
+    def _place(self, shard: int) -> ShardPlace:
+        due = rendezvous(shard, self._weights)
+        place = self._atlas.places.get(shard)
+        if place is None:
+            return ShardPlace(shard, "", 0, due, "unclaimed")
+        here = place.node == self._node
+        state = "moving" if shard in self._leaving else "up" if here or place.node in self._up else "away"
+        return ShardPlace(shard, place.node, place.epoch, due, state)
+
+    def _reason_against(self, shard: int, to: str) -> str | None:
+        """Why a shard cannot be moved there now."""
+        if not 0 <= shard < SHARDS:
+            return f"There is no shard {shard}; they are numbered from 0 to {SHARDS - 1}."
+        if shard in self._leaving:
+            return f"Shard {shard} is on its way to {self._leaving[shard].to}."
+        if shard not in self._estate.shards:
+            place = self._atlas.places.get(shard)
+            return f"Shard {shard} is not at {self._node}, but at {place.node if place else 'nobody'}; ask there."
+        if to not in self._weights:
+            return f"cluster.toml names no node {to}; it names {', '.join(sorted(self._weights))}."
+        if to == self._node:
+            return f"Shard {shard} is at {to} already."
+        if to not in self._up:
+            return f"{to} is away; start it, and see that it is linked."
+        return None
+
+    def _depart(self, shard: int, to: str, caller: From) -> None:
+        process = self.process
+        transfer = process.runtime.randomness.bytes(TRANSFER_SIZE_BYTES)
+        departure = DepartureActor(self._store, shard, to, transfer, process.pid)
+        pid = process.start_link(departure)
+        self._leaving[shard] = Leaving(to, transfer, pid, caller, 0.0)
+
+    def _vacate(self, vacate: Vacate) -> None:
+        """The other side is ready: from now on the shard runs nowhere."""
+        leaving = self._leaving.get(vacate.shard)
+        if leaving is None or leaving.departure != vacate.departure:
+            return
+        self._leaving[vacate.shard] = leaving._replace(since_s=self.process.runtime.clock.now_s())
+        self._stop(vacate.shard, lambda: self.process.cast(vacate.departure, Vacated()))
+
+    def _departed(self, departed: Departed) -> None:
+        leaving = self._leaving.pop(departed.shard, None)
+        if leaving is not None:
+            still_s = self.process.runtime.clock.now_s() - leaving.since_s
+            answer = Moved(departed.shard, leaving.to, departed.rows, departed.size_bytes, still_s)
+            self._tell(self._up)
+            self.process.reply(leaving.caller, answer)
+
+    def _not_moved(self, not_moved: NotMoved) -> None:
+        leaving = self._leaving.pop(not_moved.shard, None)
+        if leaving is None:
+            return
+        if not_moved.shard not in self._estate.shards:
+            self._take((not_moved.shard,))
+        self.process.reply(leaving.caller, MoveRefused(not_moved.shard, not_moved.sentence))
+
+    def _departure_ended(self, pid: Pid) -> None:
+        """It has said how it ended, unless it crashed."""
+        for shard, leaving in tuple(self._leaving.items()):
+            if leaving.departure == pid:
+                if shard in self._store.gone():
+                    self._departed(Departed(shard, 0, 0))
+                else:
+                    self._not_moved(NotMoved(shard, "The move crashed; see the log, and ask again."))
+
+    def _offered(self, offer: Offer) -> None:
+        """Another node wants to hand a shard over."""
+        sentence = None
+        if offer.shard in self._estate.shards:
+            sentence = f"{self._node} has shard {offer.shard} itself."
+        elif offer.shard in self._arrivals.values():
+            sentence = f"Shard {offer.shard} is arriving at {self._node} already."
+        elif (full := self._store.accepting()) is not None:
+            sentence = f"{self._node} takes nothing now: {full.sentence}"
+        if sentence is not None:
+            self.process.insist(offer.departure, Declined(sentence))
+            return
+        self._arrivals[self.process.start_link(ArrivalActor(self._store, offer))] = offer.shard
+
+    def receive(self, message: Any) -> None:
+        """What other nodes and the moves say."""
+        self._routes[type(message)](self, message)
+
+    _routes: Final[dict[type, Any]] = {
+        Holdings: _hear,
+        Offer: _offered,
+        Vacate: _vacate,
+        Departed: _departed,
+        NotMoved: _not_moved,
+    }
+
+
+def _ignored(*_: object) -> None:
+    """Nobody waits for this."""
+
+
+def _nothing() -> None:
+    """Nothing follows."""
+
+
+def _started(answer: object) -> None:
+    """A shard runs, or the crash of this process tells why not.
+
+    Raises:
+        Exception: What the supervisor answered.
+    """
+    if isinstance(answer, Exception):
+        raise answer

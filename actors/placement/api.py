@@ -1,0 +1,127 @@
+"""What may be said to the process that knows who has which shard, and what it says to others."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+__all__ = [
+    "PLACEMENT",
+    "Gone",
+    "Holdings",
+    "ListShards",
+    "MoveRefused",
+    "MoveShard",
+    "Moved",
+    "Place",
+    "ShardList",
+    "ShardPlace",
+]
+
+PLACEMENT = "placement"
+"""The name under which the process of a node is registered."""
+
+
+class Place(NamedTuple):
+    """Who was last known to have a shard, and under which epoch."""
+
+    node: str
+    epoch: int
+
+
+class Gone(NamedTuple):
+    """A shard that a node has let go of.
+
+    Attributes:
+        node: To whom.
+        transfer: In which move, 16 bytes.
+        epoch: The last epoch of the node that let go.
+    """
+
+    node: str
+    transfer: bytes
+    epoch: int
+
+
+class Holdings(msgspec.Struct, frozen=True):
+    """What a node has to say of its shards, to every other node, whenever it changes and at each new link.
+
+    Attributes:
+        node: Whose they are.
+        shards: Shard -> epoch, of those that it runs.
+        leaving: Shard -> transfer, of those that are on their way to another node, and run nowhere.
+        gone: What it has let go of.
+        places: Who has what, as far as it has ever heard; so that nobody claims what somebody had and has lost.
+    """
+
+    node: str
+    shards: dict[int, int]
+    leaving: dict[int, bytes]
+    gone: dict[int, Gone]
+    places: dict[int, Place]
+
+
+class ListShards(msgspec.Struct, frozen=True):
+    """A call: who has what, as this node knows it. Answered with `ShardList`."""
+
+
+class ShardPlace(NamedTuple):
+    """One shard.
+
+    Attributes:
+        shard: Its number.
+        node: Who has it; empty if nobody known does.
+        epoch: Under which epoch; 0 if nobody known ever had it.
+        due: Who would have it by the weights of the settings.
+        state: "up", "moving", "away" (its node is not linked), or "unclaimed".
+    """
+
+    shard: int
+    node: str
+    epoch: int
+    due: str
+    state: str
+
+
+class ShardList(msgspec.Struct, frozen=True):
+    """Answer to `ListShards`, in the order of the shards."""
+
+    shards: list[ShardPlace]
+
+
+class MoveShard(msgspec.Struct, frozen=True):
+    """A call to the node that has the shard: hand it over to another. Answered with `Moved` or `MoveRefused`."""
+
+    shard: int
+    to: str
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A shard has moved.
+
+    Attributes:
+        shard: Its number.
+        to: Who has it now.
+        rows: How many rows were copied.
+        size_bytes: Their bytes.
+        still_s: How long it ran nowhere, as its former node saw it.
+    """
+
+    shard: int
+    to: str
+    rows: int
+    size_bytes: int
+    still_s: float
+
+
+class MoveRefused(msgspec.Struct, frozen=True):
+    """A shard has not moved, and is where it was.
+
+    Attributes:
+        shard: Its number.
+        sentence: For people: why, and what to do.
+    """
+
+    shard: int
+    sentence: str

@@ -1,0 +1,98 @@
+"""Who should have a shard, and what a node knows of who has it. Pure.
+
+Rendezvous hashing: D. Thaler, C. Ravishankar, "Using Name-Based Mappings to Increase Hit Rates" (IEEE/ACM Transactions
+on Networking, 1998); with weights: C. Schindelhauer, G. Schomaker, "Weighted Distributed Hash Tables" (SPAA 2005). Each
+node draws a number for each shard, and the lowest has it; so a new node takes its share from all others, and nothing
+else moves.
+"""
+
+from __future__ import annotations
+
+import math
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from actors.placement.api import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from actors.placement.api import Holdings
+
+__all__ = ["Atlas", "rendezvous"]
+
+_DRAW_SIZE_BYTES = 7
+
+
+def rendezvous(shard: int, weights: Mapping[str, float]) -> str:
+    """The node that should have a shard.
+
+    Args:
+        shard: Its number.
+        weights: By node, all above 0; there is at least one.
+    """
+    return min(weights, key=lambda node: (-math.log(_draw(shard, node)) / weights[node], node))
+
+
+def _draw(shard: int, node: str) -> float:
+    """Between 0 and 1, neither of them; the same on every machine."""
+    digest = blake2b(f"{shard} {node}".encode(), digest_size=_DRAW_SIZE_BYTES).digest()
+    return (int.from_bytes(digest, "big") + 0.5) / (1 << 8 * _DRAW_SIZE_BYTES)
+
+
+class Atlas:
+    """What one node knows of all shards.
+
+    Args:
+        me: The node.
+        weights: Of all nodes of the cluster, by name.
+        places: What was remembered from before.
+
+    Attributes:
+        places: Shard -> who has it, as far as anybody has said.
+        heard: The other nodes that have spoken since they were linked.
+    """
+
+    __slots__ = ("_me", "_weights", "heard", "places")
+
+    def __init__(self, me: str, weights: Mapping[str, float], places: Mapping[int, Place]) -> None:
+        self._me = me
+        self._weights = weights
+        self.places = dict(places)
+        self.heard: set[str] = set()
+
+    def hear(self, holdings: Holdings) -> set[int]:
+        """A node has spoken; the shards of which this node knows more now."""
+        self.heard.add(holdings.node)
+        for shard, place in holdings.places.items():
+            if place.node != holdings.node:
+                self.put(shard, place)
+        return {shard for shard, epoch in holdings.shards.items() if self.put(shard, Place(holdings.node, epoch))}
+
+    def put(self, shard: int, place: Place) -> bool:
+        """Somebody has a shard; whether that is news. Of two the higher epoch counts, and then the first name."""
+        known = self.places.get(shard)
+        if known is not None and (known.epoch, place.node) > (place.epoch, known.node):
+            return False
+        self.places[shard] = place
+        return known != place
+
+    def lose(self, node: str) -> None:
+        """A node is away: what it has waits."""
+        self.heard.discard(node)
+
+    def claims(self, shards: Iterable[int]) -> list[int]:
+        """The shards that this node has to take: nobody has them or ever had, all say so, and they are its share."""
+        if not self.heard >= self._weights.keys() - {self._me}:
+            return []
+        free = (shard for shard in shards if shard not in self.places)
+        return [shard for shard in free if rendezvous(shard, self._weights) == self._me]
+
+    def missing(self, holdings: Holdings) -> list[int]:
+        """The shards that a node (this one, too) was known to have, and does not speak of: it has lost them."""
+        said = holdings.shards.keys() | holdings.leaving.keys() | holdings.gone.keys()
+        return sorted(shard for shard in self.places.keys() - said if self.places[shard].node == holdings.node)
+
+    def orphans(self) -> dict[int, str]:
+        """Shards of nodes that the settings do not name any more: shard -> node."""
+        return {shard: place.node for shard, place in self.places.items() if place.node not in self._weights}

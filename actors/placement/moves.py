@@ -1,0 +1,104 @@
+"""What the two ends of a move say to each other, and to the placements of their nodes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from runtime import Pid
+
+__all__ = [
+    "AllRows",
+    "Complete",
+    "Declined",
+    "Departed",
+    "NotMoved",
+    "Offer",
+    "Rows",
+    "RowsDurable",
+    "Vacate",
+    "Vacated",
+    "Welcome",
+]
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """From a departure to the placement of the node that is to have the shard.
+
+    Attributes:
+        shard: Its number.
+        source: The node that has it.
+        transfer: Names this move, 16 random bytes.
+        departure: The process that will send it.
+    """
+
+    shard: int
+    source: str
+    transfer: bytes
+    departure: Pid
+
+
+class Declined(msgspec.Struct, frozen=True):
+    """To a departure: not now, and why."""
+
+    sentence: str
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """To a departure: this process takes the rows."""
+
+    arrival: Pid
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """To an arrival: some rows, as (table, key, value)."""
+
+    rows: list[tuple[int, bytes, bytes]]
+
+
+class RowsDurable(msgspec.Struct, frozen=True):
+    """To a departure: one more message of rows is on the disk."""
+
+
+class AllRows(msgspec.Struct, frozen=True):
+    """To an arrival: there are no more."""
+
+
+class Complete(msgspec.Struct, frozen=True):
+    """To a departure: the copy is whole and on the disk."""
+
+
+class Vacate(msgspec.Struct, frozen=True):
+    """From a departure to its own placement: the other side is ready, so stop the shard."""
+
+    shard: int
+    departure: Pid
+
+
+class Vacated(msgspec.Struct, frozen=True):
+    """To a departure: the shard runs nowhere."""
+
+
+class Departed(msgspec.Struct, frozen=True):
+    """From a departure to its own placement: it is written that the shard has gone.
+
+    Attributes:
+        shard: Its number.
+        rows: How many rows were copied.
+        size_bytes: Their bytes.
+    """
+
+    shard: int
+    rows: int
+    size_bytes: int
+
+
+class NotMoved(msgspec.Struct, frozen=True):
+    """From a departure to its own placement: it was given up before anything was written.
+
+    Attributes:
+        shard: Its number.
+        sentence: For people.
+    """
+
+    shard: int
+    sentence: str

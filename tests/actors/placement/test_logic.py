@@ -1,0 +1,90 @@
+"""Who should have a shard, and what a node makes of what the others say."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.placement.api import Gone, Holdings, Place
+from actors.placement.logic import Atlas, rendezvous
+
+SHARDS = range(64)
+MANY = range(20_000)
+ABC = {"a": 1.0, "b": 1.0, "c": 1.0}
+
+
+def says(node: str, shards: dict[int, int] | None = None, **more: object) -> Holdings:
+    facts: dict[str, object] = {"leaving": {}, "gone": {}, "places": {}}
+    return Holdings(node, shards or {}, **(facts | more))  # type: ignore[arg-type]
+
+
+def test_each_node_gets_its_weight_of_the_shards() -> None:
+    counts = Counter(rendezvous(shard, {"a": 1.0, "b": 2.0, "c": 0.5}) for shard in MANY)
+    for node, weight in (("a", 1.0), ("b", 2.0), ("c", 0.5)):
+        assert abs(counts[node] / len(MANY) - weight / 3.5) < 0.02
+
+
+def test_a_node_that_is_added_takes_its_share_and_nothing_else_moves() -> None:
+    before = {shard: rendezvous(shard, ABC) for shard in MANY}
+    after = {shard: rendezvous(shard, {**ABC, "d": 1.0}) for shard in MANY}
+    moved = [shard for shard in MANY if before[shard] != after[shard]]
+    assert {after[shard] for shard in moved} == {"d"}
+    assert abs(len(moved) / len(MANY) - 1 / 4) < 0.02
+
+
+def test_the_draw_is_the_same_for_ever() -> None:
+    assert "".join(rendezvous(shard, ABC) for shard in range(16)) == "abaaccbbbcabbcaa"
+
+
+def test_free_shards_are_claimed_by_those_who_should_have_them_once_all_have_spoken() -> None:
+    atlases = {node: Atlas(node, ABC, {}) for node in ABC}
+    for node, atlas in atlases.items():
+        others = sorted(ABC.keys() - {node})
+        atlas.hear(says(others[0]))
+        assert atlas.claims(SHARDS) == []
+        atlas.hear(says(others[1]))
+    claimed = [shard for atlas in atlases.values() for shard in atlas.claims(SHARDS)]
+    assert sorted(claimed) == list(SHARDS)
+
+
+def test_what_somebody_has_or_ever_had_is_claimed_by_nobody() -> None:
+    atlas = Atlas("a", ABC, {})
+    mine = [shard for shard in SHARDS if rendezvous(shard, ABC) == "a"]
+    held, remembered = mine[0], mine[1]
+    atlas.hear(says("b", {held: 3}, places={remembered: Place("a", 7)}))
+    atlas.hear(says("c"))
+    assert atlas.claims(SHARDS) == mine[2:]
+    assert atlas.missing(says("a", dict.fromkeys(mine[2:], 1))) == [remembered]
+
+
+def test_a_node_that_was_away_has_to_speak_again_before_anybody_claims() -> None:
+    atlas = Atlas("a", ABC, {})
+    atlas.hear(says("b"))
+    atlas.hear(says("c"))
+    atlas.lose("c")
+    assert atlas.claims(SHARDS) == []
+
+
+def test_a_shard_that_is_leaving_or_gone_is_not_missed() -> None:
+    atlas = Atlas("a", ABC, {1: Place("b", 1), 2: Place("b", 1), 3: Place("b", 1)})
+    assert atlas.missing(says("b", {1: 2}, leaving={2: b"t"})) == [3]
+    assert atlas.missing(says("b", {1: 2}, leaving={2: b"t"}, gone={3: Gone("c", b"t", 1)})) == []
+
+
+def test_shards_of_nodes_that_are_not_named_any_more_are_orphans() -> None:
+    assert Atlas("a", ABC, {1: Place("z", 1), 2: Place("b", 1)}).orphans() == {1: "z"}
+
+
+@given(st.lists(st.tuples(st.sampled_from("bc"), st.integers(0, 3), st.integers(1, 5)), max_size=20), st.randoms())
+def test_the_highest_epoch_wins_in_whatever_order_it_is_heard(said: list[tuple[str, int, int]], chance: object) -> None:
+    atlas, other = Atlas("a", ABC, {}), Atlas("a", ABC, {})
+    shuffled = list(said)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    for target, order in ((atlas, said), (other, shuffled)):
+        for node, shard, epoch in order:
+            target.hear(says(node, {shard: epoch}))
+    assert atlas.places == other.places
+    for _, shard, epoch in said:
+        assert atlas.places[shard].epoch >= epoch
