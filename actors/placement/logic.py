@@ -64,10 +64,9 @@ class Atlas:
     def hear(self, holdings: Holdings) -> set[int]:
         """A node has spoken; the shards of which this node knows more now."""
         self.heard.add(holdings.node)
-        for shard, place in holdings.places.items():
-            if place.node != holdings.node:
-                self.put(shard, place)
-        return {shard for shard, epoch in holdings.shards.items() if self.put(shard, Place(holdings.node, epoch))}
+        hearsay = {shard: place for shard, place in holdings.places.items() if place.node != holdings.node}
+        own = {shard: Place(holdings.node, epoch) for shard, epoch in holdings.shards.items()}
+        return {shard for said in (hearsay, own) for shard, place in said.items() if self.put(shard, place)}
 
     def put(self, shard: int, place: Place) -> bool:
         """Somebody has a shard; whether that is news. Of two the higher epoch counts, and then the first name."""

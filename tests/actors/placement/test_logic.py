@@ -59,6 +59,14 @@ def test_what_somebody_has_or_ever_had_is_claimed_by_nobody() -> None:
     assert atlas.missing(says("a", dict.fromkeys(mine[2:], 1))) == [remembered]
 
 
+def test_hearsay_is_news_too_and_older_hearsay_is_none() -> None:
+    atlas = Atlas("a", ABC, {})
+    assert atlas.hear(says("b", {1: 3}, places={2: Place("c", 5)})) == {1, 2}
+    assert atlas.hear(says("c", {2: 5})) == set()
+    assert atlas.places == {1: Place("b", 3), 2: Place("c", 5)}
+    assert atlas.hear(says("c", places={1: Place("b", 2), 2: Place("b", 4)})) == set()
+
+
 def test_a_node_that_was_away_has_to_speak_again_before_anybody_claims() -> None:
     atlas = Atlas("a", ABC, {})
     atlas.hear(says("b"))
