@@ -23,6 +23,11 @@ class FrameReader:
         self._tail: bytearray | None = None
         self._needed = 0
 
+    @property
+    def unread(self) -> bytes:
+        """The frame that has begun; a fresh reader that is given it first goes on from here."""
+        return b"" if self._tail is None else bytes(self._tail)
+
     def receive(self, plaintext: bytes, size_bytes_max: int) -> Iterator[bytes]:
         """The frames that are complete with these bytes, in order, without their length.
 

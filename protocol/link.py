@@ -55,7 +55,7 @@ class Link:
     role: ClassVar[Role]
     peer: ClassVar[Role]
 
-    def __init__(self, handshake: Handshake) -> None:
+    def __init__(self, handshake: Handshake | None) -> None:
         self.remote_static_key: bytes | None = None
         self._handshake: Handshake | None = handshake
         self._early: bytes | None = b""

@@ -68,15 +68,20 @@ class CipherState:
 
     aead: ClassVar[AeadFactory] = AESGCM
 
-    def __init__(self, key: bytes) -> None:
-        """Start with counter 0.
+    def __init__(self, key: bytes, counter: int = 0) -> None:
+        """Start, or go on where another one stopped.
 
         Args:
             key: 32 bytes.
+            counter: How many messages have passed under it.
         """
         self._key = key
         self._aead: Aead | None = None
-        self.counter = 0
+        self.counter = counter
+
+    def exported(self) -> tuple[bytes, int]:
+        """What makes a state that goes on here: the key, which is a secret, and the counter."""
+        return self._key, self.counter
 
     def nonce(self) -> bytes:
         """The 12 bytes for the counter as it stands."""

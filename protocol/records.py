@@ -45,6 +45,11 @@ class RecordReader:
         self._tail: bytearray | None = None
         self._needed = 0
 
+    @property
+    def unread(self) -> bytes:
+        """The record that has begun; a fresh reader that is given it first goes on from here."""
+        return b"" if self._tail is None else bytes(self._tail)
+
     def receive(self, data: bytes, size_bytes_max: int) -> Iterator[bytes]:
         """The bodies that are complete with these bytes, in order.
 

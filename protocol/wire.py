@@ -15,7 +15,9 @@ bytes that were encoded once, and encryption happens once a flush.
 
 import hmac
 import os
-from typing import Final
+from typing import Final, Self
+
+import msgspec
 
 from protocol.codec import (
     decode_alert,
@@ -45,7 +47,7 @@ from protocol.link import (
     handshake_failed,
 )
 from protocol.messages import Alert, ClientFrame, Closing, Deliver, ServerFrame, UnknownFrame, Welcome
-from protocol.noise import Handshake, NoiseError
+from protocol.noise import CipherState, Handshake, NoiseError
 from protocol.records import ALERT, HANDSHAKE, HEADER_SIZE_BYTES, bad_record, record
 from protocol.states import Role, State
 from protocol.versions import PROLOGUE
@@ -58,6 +60,25 @@ ClientEvent = ServerFrame | UnknownFrame | Alert
 """What a client receives."""
 
 _ALERT_SIZE_BYTES_MAX: Final = 4 * SENTENCE_LENGTH_MAX + 32
+
+
+class _Exported(msgspec.Struct, array_like=True):
+    """All that an established server's end knows; it holds keys, and is never shown."""
+
+    state: str
+    remote_static_key: bytes
+    sealer: tuple[bytes, int]
+    opener: tuple[bytes, int]
+    outgoing: bytes
+    plaintext: bytes
+    record_size_in_max: int
+    size_in_max: int
+    unread_record: bytes
+    unread_frame: bytes
+
+
+_encode_exported: Final = msgspec.msgpack.Encoder().encode
+_decode_exported: Final = msgspec.msgpack.Decoder(_Exported).decode
 
 
 class ServerWire(Link):
@@ -158,6 +179,66 @@ class ServerWire(Link):
             self._put(encode_frame(Closing(code, sentence, retry_after_ms)))
         self._handshake = self._opener = self._early = None
         self._enter(State.CLOSED)
+
+    def export(self) -> bytes:
+        """Everything another process needs to go on as this end: it holds keys. This wire is closed by it, in silence.
+
+        Raises:
+            LocalProtocolError: There is no link yet, or none any more; nothing has changed.
+        """
+        sealer, opener = self._sealer, self._opener
+        if sealer is None or opener is None:
+            raise LocalProtocolError(
+                Code.WRONG_STATE, f"a wire in the state {self.state.value} cannot go on in another process"
+            )
+        assert self.remote_static_key is not None, "it came with the ciphers"
+        exported = _Exported(
+            self.state.value,
+            self.remote_static_key,
+            sealer.exported(),
+            opener.exported(),
+            self._outgoing,
+            bytes(self._plaintext or b""),
+            self._record_size_in_max,
+            self._size_in_max,
+            self._records.unread,
+            self._frames.unread,
+        )
+        self._outgoing, self._plaintext = b"", None
+        self._sealer = self._opener = None
+        self._enter(State.CLOSED)
+        return _encode_exported(exported)
+
+    @classmethod
+    def imported(cls, data: bytes, limits: WireLimits = DEFAULT_LIMITS) -> Self:
+        """The end that goes on where the one that was exported has stopped.
+
+        Args:
+            data: What `export` returned; a second wire made of the same would use the same nonces again.
+            limits: As in the constructor.
+
+        Raises:
+            LocalProtocolError: These bytes are no export.
+        """
+        try:
+            exported = _decode_exported(data)
+            state = State(exported.state)
+        except ValueError:
+            raise LocalProtocolError(Code.INTERNAL, "what was exported of a wire cannot be read") from None
+        wire = cls.__new__(cls)
+        Link.__init__(wire, None)
+        wire._early = None
+        wire.remote_static_key = exported.remote_static_key
+        wire._sealer, wire._opener = CipherState(*exported.sealer), CipherState(*exported.opener)
+        wire._outgoing = exported.outgoing
+        wire._plaintext = bytearray(exported.plaintext) if exported.plaintext else None
+        wire._record_size_in_max, wire._size_in_max = exported.record_size_in_max, exported.size_in_max
+        wire._size_in_max_when_ready = limits.frame_size_bytes_max
+        wire._enter(state)
+        # An unfinished record or frame yields nothing: its reader keeps it and knows again what it waits for.
+        list(wire._records.receive(exported.unread_record, wire._record_size_in_max))
+        list(wire._frames.receive(exported.unread_frame, wire._size_in_max))
+        return wire
 
     def _step(self, state: State, event: object) -> None:
         super()._step(state, event)
