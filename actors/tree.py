@@ -5,7 +5,7 @@ The one place, with `slices`, that knows the inside of every room: it makes the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from actors.accounts.actor import AccountActor
 from actors.accounts.api import AccountLimits
@@ -22,6 +22,7 @@ from actors.shard.actor import ShardActor
 from actors.shard.api import Disk
 from actors.shard.journal import JournalActor
 from actors.tally import Tally
+from protocol import ServerWire
 from protocol.ids import SHARDS
 from supervisors import ChildSpec, KeyedSupervisor, Supervisor, SupervisorFlags
 
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from actors.accounts.api import AccountLimits, CodeSender, RateLimiter
-    from actors.connection.api import Admission, ConnectionLimits, Origin, Transport
+    from actors.connection.api import Admission, ConnectionLimits, Luggage, Origin, Siblings, Transport
     from actors.conversation.api import ConversationLimits
     from actors.presence.api import PresenceLimits
     from actors.queue.api import QueueLimits
-    from protocol import ServerWire, Ulid
+    from protocol import Ulid
     from storage import Store
 
 __all__ = ["Cluster", "MessengerLimits", "Parts", "connection_maker", "messenger_children"]
@@ -158,9 +159,24 @@ def _placement(cluster: Cluster, store: Store, router: Router, estate: Estate) -
     )
 
 
+class ConnectionMaker(Protocol):
+    """Makes the actor of a connection for a door."""
+
+    def __call__(
+        self, transport: Transport, origin: Origin, admission: Admission, luggage: Luggage | None = None
+    ) -> ConnectionActor:
+        """The actor of a socket; `luggage` is what a sibling knows of it, which has accepted it."""
+        ...
+
+
 def connection_maker(
-    make_wire: Callable[[], ServerWire], router: Router, limiter: RateLimiter, limits: ConnectionLimits, software: str
-) -> Callable[[Transport, Origin, Admission], ConnectionActor]:
+    make_wire: Callable[[], ServerWire],
+    router: Router,
+    limiter: RateLimiter,
+    limits: ConnectionLimits,
+    software: str,
+    siblings: Siblings | None = None,
+) -> ConnectionMaker:
     """What makes the actor of a connection for a door.
 
     Args:
@@ -169,10 +185,14 @@ def connection_maker(
         limiter: Rate limits of the node.
         limits: What one connection may do.
         software: Name and version, told to clients.
+        siblings: The other workers of this host; None where there are none.
     """
 
-    def connect(transport: Transport, origin: Origin, admission: Admission) -> ConnectionActor:
-        return ConnectionActor(transport, make_wire(), router, limiter, limits, software, origin, admission)
+    def connect(
+        transport: Transport, origin: Origin, admission: Admission, luggage: Luggage | None = None
+    ) -> ConnectionActor:
+        wire = make_wire() if luggage is None else ServerWire.imported(luggage.wire)
+        return ConnectionActor(transport, wire, router, limiter, limits, software, origin, admission, siblings, luggage)
 
     return connect
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
-from actors.connection.api import Drain, Ended, Origin, Pressure, Transport
+from actors.connection.api import Drain, Ended, Luggage, Origin, Pressure, Transport
 from gateway.door import Door, Visit, network_of
+from gateway.passage import HELD_S_MAX, Passage, last_word
 from protocol import Code, ServerWire, StaticKey
 from runtime import Actor, Crash, Pid, Reason, Runtime, StartError
 from supervisors import DynamicSupervisor, TooManyChildrenError
@@ -19,10 +19,15 @@ BACKLOG: Final = 4_096
 RETRY_MS: Final = 5_000
 LINGER_S: Final = 1.0
 LINGERING_MAX: Final = 512
+BUSY_RETRY_MS: Final = 1_000
 
 
-Connect = Callable[[Transport, Origin, Visit], Actor]
-"""Makes the actor of a connection."""
+class Connect(Protocol):
+    """Makes the actor of a connection."""
+
+    def __call__(self, transport: Transport, origin: Origin, admission: Visit, luggage: Luggage | None = None) -> Actor:
+        """`luggage` is what a sibling knows of it that has accepted it."""
+        ...
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -62,8 +67,11 @@ class _Socket(asyncio.Protocol):
         self._linger: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._begin(transport, None)
+
+    def _begin(self, transport: asyncio.BaseTransport, luggage: Luggage | None) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without being its subclass
-        self._pid, self._visit = self._listener.admit(self, self._transport)
+        self._pid, self._visit = self._listener.admit(self, self._transport, luggage)
 
     def data_received(self, data: bytes) -> None:
         if self._pid is not None and not self._listener.runtime.cast(self._pid, data):
@@ -114,9 +122,53 @@ class _Socket(asyncio.Protocol):
             return
         if self._visit is not None:
             self._visit.logged_in()  # whatever it was, it takes no stranger's place any more
-        listener.lingering += 1
-        self._linger = asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
-        transport.write_eof()
+        self._end_after(LINGER_S)
+        transport.resume_reading()
+        try:
+            transport.write_eof()
+        except OSError:
+            transport.abort()  # the client has reset it, which nobody has read yet
+
+    def _end_after(self, delay_s: float) -> None:
+        """However long the client takes, it is not borne longer than that."""
+        if self._linger is None:
+            self._listener.lingering += 1
+        else:
+            self._linger.cancel()
+        self._linger = asyncio.get_running_loop().call_later(delay_s, self._transport.abort)
+
+    def hold(self) -> None:
+        self._transport.pause_reading()
+        self._end_after(HELD_S_MAX)
+
+    def descriptor(self) -> int | None:
+        if self._transport.is_closing():
+            return None
+        descriptor: int = self._transport.get_extra_info("socket").fileno()
+        return descriptor
+
+    def leave(self) -> None:
+        self._pid = None
+        self._transport.abort()
+
+    def refuse(self, luggage: Luggage) -> None:
+        if not self._transport.is_closing():
+            self.write(last_word(luggage, Code.BUSY, None, BUSY_RETRY_MS))
+        self.close()
+
+
+class _ArrivedSocket(_Socket):
+    """The socket of a client that a sibling has accepted."""
+
+    __slots__ = ("_luggage",)
+
+    def __init__(self, listener: TcpListener, luggage: Luggage) -> None:
+        super().__init__(listener)
+        self._luggage: Luggage | None = luggage
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        luggage, self._luggage = self._luggage, None
+        self._begin(transport, luggage)
 
 
 class TcpListener(Actor):
@@ -128,17 +180,20 @@ class TcpListener(Actor):
         connections: The supervisor of the connections.
         connect: Makes the actor of one.
         static_key: The server's identity, for the last word to those who are refused.
+        passage: Where connections come in that a sibling has accepted; None where there are no siblings.
 
     Attributes:
         lingering: Sockets that have said their last word and wait for the client to close.
     """
 
     __slots__ = (
+        "_arriving",
         "_closing",
         "_connect",
         "_connections",
         "_door",
         "_listening",
+        "_passage",
         "_server",
         "_serving",
         "_static_key",
@@ -153,12 +208,15 @@ class TcpListener(Actor):
         connections: DynamicSupervisor,
         connect: Connect,
         static_key: StaticKey,
+        passage: Passage | None = None,
     ) -> None:
         self._listening = listening
         self._door = door
         self._connections = connections
         self._connect = connect
         self._static_key = static_key
+        self._passage = passage
+        self._arriving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._closing = False
         self.lingering = 0
@@ -170,6 +228,8 @@ class TcpListener(Actor):
         self.runtime = self.process.runtime
         self._serving = asyncio.get_running_loop().create_task(self._serve())
         self._serving.add_done_callback(self._served)
+        if self._passage is not None:
+            self._passage.open(self._receive)
 
     def _served(self, serving: asyncio.Task[None]) -> None:
         """A door that could not open is a crash like any other: the supervisor tries again, or gives up."""
@@ -188,8 +248,24 @@ class TcpListener(Actor):
         self._closing = True
         if self._server is not None:
             self._server.close()
+        if self._passage is not None:
+            self._passage.shut()
 
-    def admit(self, client: _Socket, transport: asyncio.Transport) -> tuple[Pid | None, Visit | None]:
+    def _receive(self, client: socket.socket, luggage: Luggage) -> None:
+        """A client whom a sibling has accepted."""
+        arriving = asyncio.get_running_loop().create_task(self._arrive(client, luggage))
+        self._arriving.add(arriving)
+        arriving.add_done_callback(self._arriving.discard)
+
+    async def _arrive(self, client: socket.socket, luggage: Luggage) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: _ArrivedSocket(self, luggage), client)
+        except OSError:
+            client.close()  # the client has gone meanwhile
+
+    def admit(
+        self, client: _Socket, transport: asyncio.Transport, luggage: Luggage | None
+    ) -> tuple[Pid | None, Visit | None]:
         """Start the connection of a client, or tell it why not."""
         peer: Any = transport.get_extra_info("peername")
         address = network_of(peer[0]) if isinstance(peer, tuple) else ""
@@ -199,13 +275,13 @@ class TcpListener(Actor):
             admitted = visit
             origin = Origin(address, self._door.limited(address))
             try:
-                return self._connections.start_actor(lambda: self._connect(client, origin, admitted)), visit
+                return self._connections.start_actor(lambda: self._connect(client, origin, admitted, luggage)), visit
             except (StartError, TooManyChildrenError):
                 visit.left()
                 sentence = Code.TOO_MANY_CONNECTIONS.sentence
         else:
             sentence = visit
-        wire = ServerWire(self._static_key)
+        wire = ServerWire(self._static_key) if luggage is None else ServerWire.imported(luggage.wire)
         wire.close(Code.TOO_MANY_CONNECTIONS, sentence, RETRY_MS)
         client.write(wire.data_to_send())
         client.close()

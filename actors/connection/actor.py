@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from actors.accounts.api import Ask, LoggedIn, LoginRefused, RateLimiter, SignIn
-from actors.connection.api import Admission, ConnectionLimits, Drain, Ended, Origin, Pressure, Transport
+from actors.accounts.api import LoggedIn, LoginRefused, RateLimiter
+from actors.connection.api import (
+    Admission,
+    ConnectionLimits,
+    Drain,
+    Ended,
+    Luggage,
+    Origin,
+    Pressure,
+    Siblings,
+    Transport,
+)
+from actors.connection.entry import Depart, Entry, ask_account, unacted
 from actors.connection.pressed import Pressed
 from actors.connection.routes import ROUTES, Session
-from actors.connection.timers import CHECK, HURRY, REST, Check, Hurry, Rest, TooSlow
-from actors.conversation.api import Sender
-from actors.queue.api import Attach, Attached, Batch, Detach, Fault, Flow, Turn, decode_notice
-from actors.router.api import Router, UnreachableError
+from actors.connection.timers import CHECK, REST, Check, Hurry, Rest, TooSlow
+from actors.queue.api import Attached, Batch, Detach, Fault, Flow, Turn, decode_notice
 from protocol import (
     AccountId,
     Code,
     ConversationId,
     DeviceId,
-    IdentifierError,
     LocalProtocolError,
     RemoteProtocolError,
     ServerWire,
     SessionToken,
-    choose_version,
-    device_id_of,
-    normalized_address,
 )
-from protocol.limits import FRAME_SIZE_BYTES_MAX
 from protocol.messages import (
     POWER_SAVING,
     Bye,
@@ -48,14 +52,18 @@ from protocol.messages import (
     SetState,
     TypingBy,
     UnknownFrame,
-    Welcome,
 )
-from runtime import Actor, Crash, Down, Reason, Ref
+from runtime import NORMAL, Actor, Crash, Down, Reason, Ref
 from storage.records import MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.router.api import Router
+    from protocol import ServerEvent
 
 __all__ = ["ConnectionActor"]
 
-BUSY_RETRY_MS: Final = 1_000
 FOREGROUND_HEARTBEAT_S_MAX: Final = 120
 GRACE_S: Final = 5.0
 QUIET_S: Final = 0.5
@@ -74,24 +82,23 @@ class ConnectionActor(Actor):
         software: Name and version, told to the client.
         origin: Where it comes from.
         admission: The door's book.
+        siblings: Who else on this host may take it over; None where there is nobody.
+        luggage: What a sibling that has handed it over knows of it.
     """
 
     __slots__ = (
-        "_admission",
         "_devices_version",
+        "_entry",
         "_heard_s",
         "_heartbeat_s",
-        "_hurry",
         "_left",
         "_limiter",
         "_limits",
-        "_login",
         "_monitor",
         "_origin",
         "_pressed",
         "_router",
         "_session",
-        "_software",
         "_transport",
         "_wire",
     )
@@ -106,18 +113,19 @@ class ConnectionActor(Actor):
         software: str,
         origin: Origin,
         admission: Admission,
+        siblings: Siblings | None = None,
+        luggage: Luggage | None = None,
     ) -> None:
         self._transport = transport
         self._wire = wire
         self._router = router
         self._limiter = limiter
         self._limits = limits
-        self._software = software
         self._origin = origin
-        self._admission = admission
-        self._login: Login | None = None
+        self._entry: Entry | None = Entry(
+            wire, router, limiter, limits, software, origin, admission, siblings, luggage, self._send, self._close
+        )
         self._session: Session | None = None
-        self._hurry: Ref | None = None
         self._monitor: Ref | None = None
         self._devices_version = 0
         self._left = False
@@ -126,11 +134,16 @@ class ConnectionActor(Actor):
         self._pressed: Pressed | None = None
 
     def init(self) -> None:
-        """Give the client some time to shake hands."""
-        self._hurry = self.process.send_after(self._limits.handshake_timeout_s, HURRY)
+        """Give the client some time."""
+        assert self._entry is not None, "it has just been made"
+        self._entry.begin(self.process)
 
     def terminate(self, reason: Reason) -> None:
-        """Say why, if that was not done, and close the socket."""
+        """Say why, if that was not done, and close the socket; or hand it to a sibling."""
+        entry = self._entry
+        if entry is not None and entry.departure is not None and reason is NORMAL:
+            entry.depart(self._transport)
+            return
         if isinstance(reason, Crash):
             self._wire.close(Code.INTERNAL)
         elif not self._wire.closed and not self._left and reason is not BROKEN:
@@ -160,10 +173,14 @@ class ConnectionActor(Actor):
         elif kind is TooSlow:
             self._close(Code.SLOW_READER)
             self._transport.abort()
-        elif kind is Down and (
-            message.ref is self._monitor or (self._session is not None and self._session.owed(message))
-        ):
+        elif kind is Down and self._owed(message):
             self._close(Code.BUSY, retry_after_ms=0)  # what has no answer comes again, and gets one
+
+    def _owed(self, down: Down) -> bool:
+        """Whether a process has ended that owes this client an answer."""
+        if down.ref is (self._monitor if self._entry is None else self._entry.monitor):
+            return True
+        return self._session is not None and self._session.owed(down)
 
     def handle_deferred(self) -> None:
         """One record and one write for all that this round brought."""
@@ -213,9 +230,13 @@ class ConnectionActor(Actor):
 
     def _data(self, data: bytes) -> None:
         """Bytes from the client, cut anywhere."""
-        process, wire = self.process, self._wire
-        if not self._heard_s and self._origin.limited and self._too_often("connects", self._origin.address):
-            return  # before the handshake, which costs us more than the stranger
+        process, wire, entry = self.process, self._wire, self._entry
+        if entry is not None:
+            if entry.departure is not None:
+                entry.departure.data += data
+                return
+            if not self._heard_s and self._origin.limited and entry.too_often("connects", self._origin.address):
+                return  # before the handshake, which costs us more than the stranger
         self._heard_s = process.runtime.clock.now_s()
         fault = False
         try:
@@ -223,141 +244,66 @@ class ConnectionActor(Actor):
         except RemoteProtocolError as error:
             frames, fault = error.frames, True  # type: ignore[assignment]  # they are ServerEvents
         session = self._session
-        for frame in frames:
-            route = ROUTES.get(type(frame)) if session is not None else None
-            if route is not None and session is not None:
-                route(session, frame)
-            else:
-                self._own[type(frame)](self, frame)
+        if session is None:
+            self._enter(frames)
+        else:
+            for frame in frames:
+                route = ROUTES.get(type(frame))
+                if route is not None:
+                    route(session, frame)
+                else:
+                    self._own[type(frame)](self, frame)
         if session is None or fault:
             process.defer()  # the handshake has its own bytes; later whoever answers defers
         if fault:
             process.stop()
 
-    def _too_often(self, operation: str, key: str) -> bool:
-        """Whether the client has to come back later, which it is then told."""
-        wait_s = self._limiter.take(operation, key, self.process.runtime.clock.now_s())
-        if wait_s:
-            self._close(Code.RATE_LIMITED, retry_after_ms=int(wait_s * 1000) + 1)
-        return wait_s > 0
+    def _enter(self, frames: Sequence[ServerEvent]) -> None:
+        """Frames of a client that has no session, one of which may tell that it belongs to a sibling."""
+        entry = self._entry
+        assert entry is not None, "there is no session yet"
+        for index, frame in enumerate(frames):
+            if entry.leave(frame, frames[index + 1 :], self._transport):
+                return
+            self._own[type(frame)](self, frame)
+
+    def _arrived(self, luggage: Luggage) -> None:
+        """A sibling has accepted this client, and heard its first frames."""
+        self._heard_s = self.process.runtime.clock.now_s()
+        self._enter(unacted(luggage))
+        self._data(luggage.data)
+
+    def _departs(self, _: Depart) -> None:
+        self.process.stop()
 
     def _hello(self, frame: Hello) -> None:
-        limits = self._limits
-        try:
-            version = choose_version(frame.versions)
-        except RemoteProtocolError as error:
-            self._close(error.code, error.sentence)
-            return
-        self._send(
-            Welcome(
-                version,
-                self._software,
-                self.process.runtime.clock.wall_ms(),
-                limits.payload_size_bytes_max,
-                limits.window,
-                FRAME_SIZE_BYTES_MAX,
-            )
-        )
-        if self._hurry is not None:
-            self.process.cancel(self._hurry)
-        self._hurry = self.process.send_after(limits.login_timeout_s, HURRY)
-
-    def _proved(self) -> tuple[DeviceId, bytes]:
-        """The device and static key that the handshake has proved."""
-        key = self._wire.remote_static_key
-        assert key is not None, "frames come after the handshake"
-        return device_id_of(key), key
-
-    def _ask_account(self, frame: RequestCode | Register) -> None:
-        """Registration, before any login: limited per address and per network address."""
-        now_s = self.process.runtime.clock.now_s()
-        try:
-            account = normalized_address(frame.address)
-        except IdentifierError as error:
-            self._send(Error(frame.request, error.code, error.sentence, -1))
-            return
-        wait_s = 0.0
-        network = self._origin.address if self._origin.limited else ""
-        if network:
-            wait_s = self._limiter.take("registrations", network, now_s)
-        if not wait_s:  # a network by itself cannot use up what the owner of the address needs from another one
-            operation = "codes" if type(frame) is RequestCode else "registers"
-            wait_s = self._limiter.take(operation, f"{account} {network}", now_s)
-        if not wait_s:
-            wait_s = self._limiter.take(f"{operation}_in_all", account, now_s)
-        if wait_s:
-            self._send(Error(frame.request, Code.RATE_LIMITED, Code.RATE_LIMITED.sentence, int(wait_s * 1000) + 1))
-            return
-        device, key = self._proved()
-        try:
-            self.process.cast(self._router.account(account), Ask(self.process.pid, device, key, frame, network))
-        except UnreachableError:
-            self._send(Error(frame.request, Code.BUSY, Code.BUSY.sentence, BUSY_RETRY_MS))
+        if self._entry is not None:
+            self._entry.hello(frame)
 
     def _sign_in(self, frame: Login) -> None:
-        if self._login is not None:
-            self._send(Error(0, Code.WRONG_STATE, "A login is under way already; wait for its answer.", -1))
-            return
-        device, key = self._proved()
-        if self._too_often("logins", device.hex()):
-            return
-        try:
-            pid = self._router.account(normalized_address(frame.account))
-        except IdentifierError as error:
-            self._send(Error(0, error.code, error.sentence, -1))
-        except UnreachableError:
-            self._close(Code.BUSY, retry_after_ms=BUSY_RETRY_MS)
-        else:
-            self._login = frame
-            self._monitor = self.process.monitor(pid)
-            self.process.cast(pid, SignIn(self.process.pid, device, key))
+        if self._entry is not None:
+            self._entry.sign_in(frame)
 
-    def _forget_monitor(self) -> None:
-        """Whoever owed this connection an answer has given it."""
-        if self._monitor is not None:
-            self.process.demonitor(self._monitor)
-            self._monitor = None
+    def _ask_account(self, frame: RequestCode | Register) -> None:
+        ask_account(self.process, self._wire, self._router, self._limiter, self._origin, frame, self._send)
 
     def _login_refused(self, refusal: LoginRefused) -> None:
-        """The answer tells who has an account here: a network gets as many of them as a device has look-ups."""
-        self._login = None
-        self._forget_monitor()
-        if self._origin.limited and self._too_often("lookups", self._origin.address):
-            return
-        code = Code(refusal.code)  # type: ignore[call-arg]  # lookup by value
-        self._send(Error(0, code, code.sentence, -1))
+        if self._entry is not None:
+            self._entry.refused(refusal)
 
     def _logged_in(self, answer: LoggedIn) -> None:
-        process, login = self.process, self._login
-        assert login is not None
-        self._forget_monitor()
-        device, key = self._proved()
-        account = answer.view.account
-        self._devices_version = answer.view.devices_version
-        try:
-            queue = self._router.queue(device, account)
-        except UnreachableError:
-            self._close(Code.BUSY, retry_after_ms=BUSY_RETRY_MS)
-            return
-        sender = Sender(process.pid, account, device, login.epoch)
-        self._session = Session(process, sender, queue, key, self._router, self._limiter, self._limits, self._send)
-        # Until it answers; from then on it says itself that it ends, and two dictionaries less are kept (448 bytes).
-        self._monitor = process.monitor(queue)
-        process.cast(queue, Attach(process.pid, login.session, login.received_up_to, login.foreground, login.power))
+        if self._entry is not None:
+            self._devices_version = answer.view.devices_version
+            self._session = self._entry.logged_in(answer)
 
     def _attached(self, attached: Attached) -> None:
-        process, login, session = self.process, self._login, self._session
-        assert login is not None
-        assert session is not None
-        sender = session.sender
-        self._login = None
-        if self._hurry is not None:
-            process.cancel(self._hurry)
-            self._hurry = None
-        self._forget_monitor()
+        process, entry, session = self.process, self._entry, self._session
+        assert entry is not None, "the queue answers once"
+        assert session is not None, "it was asked in the name of one"
+        self._entry = None
         self._monitor = session.found(attached.queue)
-        self._admission.logged_in()
-        self._agree(login)
+        sender = session.sender
+        self._agree(entry.attached())
         self._send(
             Ready(
                 sender.account,
@@ -377,7 +323,7 @@ class ConnectionActor(Actor):
         """Told before Ready, it goes into it; two ways lead here, so it may come twice."""
         if changed.version > self._devices_version:
             self._devices_version = changed.version
-            if self._session is not None and self._login is None:
+            if self._entry is None:
                 self._send(changed)
 
     def _agree(self, device: Login | SetState) -> None:
@@ -483,6 +429,8 @@ class ConnectionActor(Actor):
     }
     _routes: Final[dict[type, Any]] = {
         bytes: _data,
+        Luggage: _arrived,
+        Depart: _departs,
         Batch: _deliver,
         Sent: _answered,
         Refused: _answered,

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from actors.presence.api import Load
 
-__all__ = ["Admission", "ConnectionLimits", "Drain", "Ended", "Origin", "Pressure", "Transport"]
+if TYPE_CHECKING:
+    from protocol import AccountId
+
+__all__ = [
+    "Admission",
+    "ConnectionLimits",
+    "Drain",
+    "Ended",
+    "Luggage",
+    "Origin",
+    "Pressure",
+    "Siblings",
+    "Transport",
+]
 
 
 class Transport(Protocol):
@@ -82,6 +95,41 @@ class Admission(Protocol):
 
     def logged_in(self) -> None:
         """This connection is no longer a stranger."""
+        ...
+
+
+class Luggage(msgspec.Struct, array_like=True, frozen=True):
+    """What a connection takes along to the sibling that serves it from now on; it holds keys, and shows nothing.
+
+    Attributes:
+        wire: Its wire, exported.
+        frames: What the client has said and nobody has acted on, as it was encoded.
+        data: The bytes behind that.
+        login_by_s: When it has to have logged in; the processes of a host share that clock.
+    """
+
+    wire: bytes
+    frames: list[bytes]
+    data: bytes
+    login_by_s: float
+
+    def __repr__(self) -> str:
+        return "Luggage(...)"
+
+
+class Siblings(Protocol):
+    """The other workers of this host, each of which can take over a connection."""
+
+    def sibling_of(self, account: AccountId) -> str | None:
+        """The sibling where an account lives; None where it lives here, on another host, or nobody knows."""
+        ...
+
+    def hold(self, transport: Transport) -> None:
+        """Read no more from a socket: what comes from now on is for the sibling."""
+        ...
+
+    def take(self, sibling: str, transport: Transport, luggage: Luggage) -> None:
+        """Hand a socket that is held over to a sibling, or tell its client to come again; it is closed here."""
         ...
 
 

@@ -27,6 +27,8 @@ from supervisors import Supervisor, SupervisorFlags
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from actors.connection.api import Luggage, Siblings
+
 Kind = TypeVar("Kind")
 COMMIT_PATIENCE_S = 0.001
 SETTLE_ROUNDS = 5
@@ -38,11 +40,14 @@ class SmallNode:
     Args:
         rates: Operation -> rate; what is absent is not limited.
         load: What sheds presence.
+        siblings: Who takes connections over.
     """
 
     via = "a dictionary"
 
-    def __init__(self, rates: Mapping[str, Rate] | None = None, load: Load | None = None) -> None:
+    def __init__(
+        self, rates: Mapping[str, Rate] | None = None, load: Load | None = None, siblings: Siblings | None = None
+    ) -> None:
         self.clock = VirtualClock()
         self.scheduler = SeededScheduler(1)
         self.runtime = Runtime(
@@ -82,6 +87,7 @@ class SmallNode:
             RateLimiter(rates or {}),
             ConnectionLimits(10.0, 300.0, 1_000, 32, 1 << 20, 30.0, 15, 900, 8, presence=True, load=self.load),
             "small",
+            siblings,
         )
         self.settle()
 
@@ -124,9 +130,10 @@ class SmallDevice:
         node: Where it connects.
         network: Its network address, to which limits apply; empty for none.
         key: The device's; a new one for None.
+        hello: Whether it greets.
     """
 
-    def __init__(self, node: SmallNode, network: str = "", key: StaticKey | None = None) -> None:
+    def __init__(self, node: SmallNode, network: str = "", key: StaticKey | None = None, *, hello: bool = True) -> None:
         self.node = node
         self.key = key or StaticKey.generate()
         self.device = device_id_of(self.key.public)
@@ -136,7 +143,13 @@ class SmallDevice:
         self.closed = False
         self.pid: Pid = node.runtime.start(node.connect(self, Origin(network, bool(network)), self))
         self._flush()
-        self.say(m.Hello([1], "small"))
+        if hello:
+            self.say(m.Hello([1], "small"))
+
+    def arrive(self, node: SmallNode, luggage: Luggage) -> None:
+        """Another worker takes the connection over."""
+        self.node, self.pid = node, node.runtime.start(node.connect(self, Origin("", False), self, luggage))
+        node.settle()
 
     def say(self, *frames: Any) -> None:
         """Say frames, and let everybody react."""

@@ -52,13 +52,17 @@ class RawDevice:
         self.account = AccountId("")
         self.epoch = Epoch(os.urandom(8))
         self.session = SessionToken(b"")
-        self._host, _, port = address.partition(":")
-        self._port = int(port)
+        self.at(address)
         self._server_key = server_key
         self._frames: deque[Any] = deque()
         self.wire: ClientWire
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
+
+    def at(self, address: str) -> None:
+        """Where the next connection goes."""
+        self._host, _, port = address.partition(":")
+        self._port = int(port)
 
     async def open(self) -> None:
         """A TCP connection, on which nothing was said yet."""
