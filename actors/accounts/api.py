@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-class AccountView(msgspec.Struct, frozen=True):
+class AccountView(msgspec.Struct, array_like=True, frozen=True):
     """What the rest of the messenger needs to know of an account, as of `version`.
 
     `exists` is False for an address that nobody registered; the other fields are then empty.
@@ -68,19 +68,19 @@ class AccountView(msgspec.Struct, frozen=True):
         return audience == "everyone" or viewer in self.contacts
 
 
-class Subscribe(msgspec.Struct, frozen=True):
+class Subscribe(msgspec.Struct, array_like=True, frozen=True):
     """Send `subscriber` the view of this account now and after every change (as casts of `AccountView`)."""
 
     subscriber: Pid
 
 
-class Show(msgspec.Struct, frozen=True):
+class Show(msgspec.Struct, array_like=True, frozen=True):
     """Send `asker` the view of this account once."""
 
     asker: Pid
 
 
-class SignIn(msgspec.Struct, frozen=True):
+class SignIn(msgspec.Struct, array_like=True, frozen=True):
     """A connection proved that it holds `static_key`; is it a device of this account?"""
 
     connection: Pid
@@ -88,13 +88,13 @@ class SignIn(msgspec.Struct, frozen=True):
     static_key: bytes
 
 
-class LoggedIn(msgspec.Struct, frozen=True):
+class LoggedIn(msgspec.Struct, array_like=True, frozen=True):
     """Answer to `SignIn`: yes."""
 
     view: AccountView
 
 
-class LoginRefused(msgspec.Struct, frozen=True):
+class LoginRefused(msgspec.Struct, array_like=True, frozen=True):
     """Answer to `SignIn`: no, with a code of `protocol.Code`."""
 
     code: int
@@ -113,7 +113,7 @@ AccountFrame: TypeAlias = (
 )
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, array_like=True, frozen=True):
     """A client's request about this account, answered with frames straight to `connection`.
 
     `device`, `static_key` and `network` (empty if its networks are not limited) are those of the connection that asks.
@@ -126,19 +126,19 @@ class Ask(msgspec.Struct, frozen=True):
     network: str = ""
 
 
-class DeviceRevoked(msgspec.Struct, frozen=True):
+class DeviceRevoked(msgspec.Struct, array_like=True, frozen=True):
     """To a queue: its device is no longer one of the account's; said again until it answers `DeviceLeft`."""
 
     account: Pid
 
 
-class DeviceLeft(msgspec.Struct, frozen=True):
+class DeviceLeft(msgspec.Struct, array_like=True, frozen=True):
     """From the queue of a revoked device: everything that waited has left, each message with its notice."""
 
     device: DeviceId
 
 
-class Blocked(msgspec.Struct, frozen=True):
+class Blocked(msgspec.Struct, array_like=True, frozen=True):
     """From another account, `by`: it does not want to hear from this one any more."""
 
     by: AccountId

@@ -13,7 +13,7 @@ from runtime import Pid
 __all__ = ["ConversationLimits", "Sender", "Submit"]
 
 
-class Sender(msgspec.Struct, frozen=True):
+class Sender(msgspec.Struct, array_like=True, frozen=True):
     """Who sends, as the login of a connection has proved it; made once a session.
 
     The producer of numbered sends is (device, epoch) within one conversation.
@@ -25,7 +25,7 @@ class Sender(msgspec.Struct, frozen=True):
     epoch: Epoch
 
 
-class Submit(msgspec.Struct, frozen=True):
+class Submit(msgspec.Struct, array_like=True, frozen=True):
     """A send; answered to the sender's connection with `Sent` or `Refused`."""
 
     sender: Sender

@@ -44,7 +44,7 @@ class Gone(NamedTuple):
     epoch: int
 
 
-class Holdings(msgspec.Struct, frozen=True):
+class Holdings(msgspec.Struct, array_like=True, frozen=True):
     """What a node has to say of its shards, to every other node, whenever it changes and at each new link.
 
     Attributes:
@@ -62,7 +62,7 @@ class Holdings(msgspec.Struct, frozen=True):
     places: dict[int, Place]
 
 
-class ListShards(msgspec.Struct, frozen=True):
+class ListShards(msgspec.Struct, array_like=True, frozen=True):
     """A call: who has what, as this node knows it. Answered with `ShardList`."""
 
 
@@ -84,20 +84,20 @@ class ShardPlace(NamedTuple):
     state: str
 
 
-class ShardList(msgspec.Struct, frozen=True):
+class ShardList(msgspec.Struct, array_like=True, frozen=True):
     """Answer to `ListShards`, in the order of the shards."""
 
     shards: list[ShardPlace]
 
 
-class MoveShard(msgspec.Struct, frozen=True):
+class MoveShard(msgspec.Struct, array_like=True, frozen=True):
     """A call to the node that has the shard: hand it over to another. Answered with `Moved` or `MoveRefused`."""
 
     shard: int
     to: str
 
 
-class Moved(msgspec.Struct, frozen=True):
+class Moved(msgspec.Struct, array_like=True, frozen=True):
     """A shard has moved.
 
     Attributes:
@@ -115,7 +115,7 @@ class Moved(msgspec.Struct, frozen=True):
     still_s: float
 
 
-class MoveRefused(msgspec.Struct, frozen=True):
+class MoveRefused(msgspec.Struct, array_like=True, frozen=True):
     """A shard has not moved, and is where it was.
 
     Attributes:

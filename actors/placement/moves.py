@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-class Offer(msgspec.Struct, frozen=True):
+class Offer(msgspec.Struct, array_like=True, frozen=True):
     """From a departure to the placement of the node that is to have the shard.
 
     Attributes:
@@ -37,48 +37,48 @@ class Offer(msgspec.Struct, frozen=True):
     departure: Pid
 
 
-class Declined(msgspec.Struct, frozen=True):
+class Declined(msgspec.Struct, array_like=True, frozen=True):
     """To a departure: not now, and why."""
 
     sentence: str
 
 
-class Welcome(msgspec.Struct, frozen=True):
+class Welcome(msgspec.Struct, array_like=True, frozen=True):
     """To a departure: this process takes the rows."""
 
     arrival: Pid
 
 
-class Rows(msgspec.Struct, frozen=True):
+class Rows(msgspec.Struct, array_like=True, frozen=True):
     """To an arrival: some rows, as (table, key, value)."""
 
     rows: list[tuple[int, bytes, bytes]]
 
 
-class RowsDurable(msgspec.Struct, frozen=True):
+class RowsDurable(msgspec.Struct, array_like=True, frozen=True):
     """To a departure: one more message of rows is on the disk."""
 
 
-class AllRows(msgspec.Struct, frozen=True):
+class AllRows(msgspec.Struct, array_like=True, frozen=True):
     """To an arrival: there are no more."""
 
 
-class Complete(msgspec.Struct, frozen=True):
+class Complete(msgspec.Struct, array_like=True, frozen=True):
     """To a departure: the copy is whole and on the disk."""
 
 
-class Vacate(msgspec.Struct, frozen=True):
+class Vacate(msgspec.Struct, array_like=True, frozen=True):
     """From a departure to its own placement: the other side is ready, so stop the shard."""
 
     shard: int
     departure: Pid
 
 
-class Vacated(msgspec.Struct, frozen=True):
+class Vacated(msgspec.Struct, array_like=True, frozen=True):
     """To a departure: the shard runs nowhere."""
 
 
-class Departed(msgspec.Struct, frozen=True):
+class Departed(msgspec.Struct, array_like=True, frozen=True):
     """From a departure to its own placement: it is written that the shard has gone.
 
     Attributes:
@@ -92,7 +92,7 @@ class Departed(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-class NotMoved(msgspec.Struct, frozen=True):
+class NotMoved(msgspec.Struct, array_like=True, frozen=True):
     """From a departure to its own placement: it was given up before anything was written.
 
     Attributes:

@@ -25,7 +25,7 @@ __all__ = [
 LAST_SEEN_SIZE_BYTES: Final = 8
 
 
-class Appear(msgspec.Struct, frozen=True):
+class Appear(msgspec.Struct, array_like=True, frozen=True):
     """From the queue of a device: the device is connected, and a person looks at it or does not.
 
     Only while there is a presence process to hear it: a device that nobody watches costs nothing here.
@@ -36,13 +36,13 @@ class Appear(msgspec.Struct, frozen=True):
     foreground: bool
 
 
-class Vanish(msgspec.Struct, frozen=True):
+class Vanish(msgspec.Struct, array_like=True, frozen=True):
     """From the queue of a device: its connection is gone."""
 
     device: DeviceId
 
 
-class Subscribe(msgspec.Struct, frozen=True):
+class Subscribe(msgspec.Struct, array_like=True, frozen=True):
     """A connection of `viewer` has the conversation open and wants to hear of this account."""
 
     connection: Pid
@@ -50,14 +50,14 @@ class Subscribe(msgspec.Struct, frozen=True):
     conversation: ConversationId
 
 
-class Unsubscribe(msgspec.Struct, frozen=True):
+class Unsubscribe(msgspec.Struct, array_like=True, frozen=True):
     """That connection closed the conversation."""
 
     connection: Pid
     conversation: ConversationId
 
 
-class Type(msgspec.Struct, frozen=True):
+class Type(msgspec.Struct, array_like=True, frozen=True):
     """This account starts or stops typing in a conversation."""
 
     conversation: ConversationId

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-class Attach(msgspec.Struct, frozen=True):
+class Attach(msgspec.Struct, array_like=True, frozen=True):
     """A connection of the device is there.
 
     Attributes:
@@ -48,7 +48,7 @@ class Attach(msgspec.Struct, frozen=True):
     power: int
 
 
-class Attached(msgspec.Struct, frozen=True):
+class Attached(msgspec.Struct, array_like=True, frozen=True):
     """Answer to `Attach`: deliveries follow."""
 
     queue: Pid
@@ -57,26 +57,26 @@ class Attached(msgspec.Struct, frozen=True):
     waiting: int
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, array_like=True, frozen=True):
     """To a connection: entries to deliver, as (position, kind, body), in position order."""
 
     entries: list[tuple[int, int, bytes]]
 
 
-class Acknowledge(msgspec.Struct, frozen=True):
+class Acknowledge(msgspec.Struct, array_like=True, frozen=True):
     """The device has committed everything up to this position."""
 
     connection: Pid
     up_to: int
 
 
-class Detach(msgspec.Struct, frozen=True):
+class Detach(msgspec.Struct, array_like=True, frozen=True):
     """The client says goodbye on this connection."""
 
     connection: Pid
 
 
-class Flow(msgspec.Struct, frozen=True):
+class Flow(msgspec.Struct, array_like=True, frozen=True):
     """The connection's socket takes more, or does not at this moment."""
 
     connection: Pid
@@ -108,7 +108,7 @@ def decode_notice(body: bytes) -> NoticeBody:
         raise StoreCorruptError("a notice that waits for its device", str(error)) from error
 
 
-class Turn(msgspec.Struct, frozen=True):
+class Turn(msgspec.Struct, array_like=True, frozen=True):
     """The application on the device went to the foreground or background, or its power has changed."""
 
     connection: Pid
@@ -116,32 +116,32 @@ class Turn(msgspec.Struct, frozen=True):
     power: int
 
 
-class Report(msgspec.Struct, frozen=True):
+class Report(msgspec.Struct, array_like=True, frozen=True):
     """From the presence of the account: say whether your device is here."""
 
     presence: Pid
 
 
-class Pass(msgspec.Struct, frozen=True):
+class Pass(msgspec.Struct, array_like=True, frozen=True):
     """An ephemeral message for the device, if it is connected now."""
 
     body: bytes
 
 
-class Full(msgspec.Struct, frozen=True):
+class Full(msgspec.Struct, array_like=True, frozen=True):
     """To a conversation: this device's queue had to turn a message away, or has room again."""
 
     device: DeviceId
     full: bool
 
 
-class Probe(msgspec.Struct, frozen=True):
+class Probe(msgspec.Struct, array_like=True, frozen=True):
     """From a conversation that knows the queue to be full: answered with `Full`, whether it still is."""
 
     conversation: Pid
 
 
-class Fault(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, array_like=True, frozen=True):
     """To a connection: close with this code."""
 
     code: int

@@ -26,7 +26,7 @@ CROSSING_BYTES_MAX: Final = 256 << 10
 """Bodies in one message to another node: with the largest last one it fits into a frame of a link."""
 
 
-class Spread(msgspec.Struct, frozen=True):
+class Spread(msgspec.Struct, array_like=True, frozen=True):
     """From a source shard: jobs with something for accounts of this one, chained to position `previous`."""
 
     source: int
@@ -34,14 +34,14 @@ class Spread(msgspec.Struct, frozen=True):
     jobs: Sequence[Job]
 
 
-class Resync(msgspec.Struct, frozen=True):
+class Resync(msgspec.Struct, array_like=True, frozen=True):
     """From a target shard: send again everything behind this cursor."""
 
     target: int
     cursor: int
 
 
-class Taken(msgspec.Struct, frozen=True):
+class Taken(msgspec.Struct, array_like=True, frozen=True):
     """From a target shard: everything up to this position is on its disk."""
 
     target: int
