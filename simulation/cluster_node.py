@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.messages import message_table
+from actors.shard.api import Reachable
 from cluster import Identity, NodeDown, NodeRefused, NodeUp, Peer, cluster_supervisor
 from simulation.agenda import chance_of
 from simulation.couriers import COURIER, Courier, register_parcels
@@ -64,6 +65,9 @@ class ClusterNode(SimulatedNode):
             lambda: cluster_supervisor(runtime, me, table, self.node_network, observer=self._changed),
             kind="supervisor",
         )
+        for node in world.nodes:
+            if node is not self:
+                self.router.places.update(dict.fromkeys(node.shards, node.name))
         runtime.start(Courier(self), name=COURIER)
         return [links, *super().children()]
 
@@ -97,6 +101,11 @@ class ClusterNode(SimulatedNode):
                 same = before == change.incarnation
                 world.coverage.reached("a link comes up again" if same else "a node is linked in another life")
             self.linked[name] = self._known[name] = change.incarnation
+            theirs = next(node.shards for node in world.nodes if node.name == name)
+            for shard in self.shards:
+                pid = self.router.live_shard(shard)
+                if pid is not None:
+                    self.runtime.cast(pid, Reachable(theirs))
         elif isinstance(change, NodeDown):
             world.log(f"LIFE {self.name} has lost {name}: {change.code.name}")
             world.coverage.reached(f"a link ends: {change.code.name}")

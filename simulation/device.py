@@ -46,6 +46,8 @@ MOMENT_S: Final = 0.0001
 HANDSHAKE_WAIT_S: Final = 10.0
 ENROLMENT_RETRY_S: Final = 0.5
 AWAY_S: Final = 1.0
+WANDERS: Final = 0.2
+"""Part of the connections for which a device tries another node though the last one has answered."""
 
 
 class SimulatedDevice:
@@ -55,11 +57,12 @@ class SimulatedDevice:
         world: Where it is.
         account: Whose it is.
         name: Its name in logs.
-        node: The node that it connects to.
+        nodes: Those that it may connect to.
         folder: Where its database lies.
 
     Attributes:
         id: Its device id.
+        node: To which it connects, or tried to last.
         running: Whether its program runs.
         radio: Whether it has a network.
         life: Grows with each start and each end of its program; what belongs to another life is void.
@@ -81,11 +84,14 @@ class SimulatedDevice:
         draining: Whether it is connected and its queue has not yet said that it is empty.
     """
 
-    def __init__(self, world: World, account: AccountId, name: str, node: SimulatedNode, folder: Path) -> None:
+    def __init__(
+        self, world: World, account: AccountId, name: str, nodes: tuple[SimulatedNode, ...], folder: Path
+    ) -> None:
         self.world = world
         self.account = account
         self.name = name
-        self.node = node
+        self.nodes = nodes
+        self.node = nodes[0]
         self.path = folder / f"{name}.db"
         self.chance: random.Random = chance_of(world.seed, f"device {name}")
         self.clock = HostClock(world.agenda, self.chance.uniform(0.995, 1.005), self.chance.randrange(-60_000, 60_000))
@@ -119,6 +125,8 @@ class SimulatedDevice:
         self.dies_after_commit = False
         self.messages_too_many = 0
         self._connecting = False
+        self._answered = False
+        self._wanderlust = chance_of(world.seed, f"wanderlust of {name}")
         self._alarm_s = float("inf")
         world.witness.devices[self.id] = self
 
@@ -335,9 +343,16 @@ class SimulatedDevice:
             self._wake()
         self._connecting = True
         self._greeted = False
+        self._choose_node()
         attempt = self._attempt = _Attempt(self)
         self.world.network.connect(self.link, attempt, self.node.listen)
         self._later(HANDSHAKE_WAIT_S + 2.0, lambda: self._too_slow(attempt))
+
+    def _choose_node(self) -> None:
+        """Stay with a node that has answered, mostly; of those that did not, try another."""
+        if len(self.nodes) > 1 and (not self._answered or self._wanderlust.random() < WANDERS):
+            self.node = self._wanderlust.choice(self.nodes)
+        self._answered = False
 
     def _too_slow(self, attempt: _Attempt) -> None:
         if attempt is self._attempt and not self._greeted:
@@ -366,7 +381,7 @@ class SimulatedDevice:
             self.world.witness.breaks("both ends understand each other", f"{self} was told nonsense: {error}")
             return
         if wire.handshake_complete and not self._greeted:
-            self._greeted = True
+            self._greeted = self._answered = True
             self._flush()
             self._greet()
         for event in events:

@@ -273,7 +273,7 @@ def _actor_crashes(world: World, chance: random.Random) -> bool:
 
 def _supervisor_is_killed(world: World, chance: random.Random) -> bool:
     node = _node(world, chance)
-    if node is None:
+    if node is None or not node.router._households:
         return False
     household = chance.choice(list(node.router._households.values()))
     room = chance.choice((household.accounts, household.conversations, household.queues, household.presences))
@@ -286,7 +286,7 @@ def _supervisor_is_killed(world: World, chance: random.Random) -> bool:
 def _shard_dies_again_and_again(world: World, chance: random.Random) -> bool:
     """More often than its supervisor bears: that gives up, and the next one starts it again."""
     node = _node(world, chance)
-    if node is None:
+    if node is None or not node.shards:
         return False
     name, life = ("shard", chance.choice(node.shards)), node.life
 
@@ -303,7 +303,7 @@ def _shard_dies_again_and_again(world: World, chance: random.Random) -> bool:
 def _shard_is_taken_over(world: World, chance: random.Random) -> bool:
     """Another owner takes a shard: whoever writes to it under the old epoch is refused, and the node has to restart."""
     node = _node(world, chance)
-    if node is None:
+    if node is None or not node.shards:
         return False
     node.store.take_ownership([chance.choice(node.shards)])
     node.store.flush()

@@ -180,7 +180,7 @@ class Witness:
     marks: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._accepted_in: dict[tuple[str, int], int] = {}
+        self._accepted_in: dict[tuple[int, int], tuple[SimulatedNode, int]] = {}
         self._delivered: set[tuple[bytes, str, int]] = set()
         self._answered: set[tuple[bytes, str, int]] = set()
         self._hear: dict[str, list[Any]] = {event: [] for event in HEARD}
@@ -259,13 +259,14 @@ class Witness:
             hear(node, position, record)
         self.accepted[record.conversation, record.seq] = record
         self.by_number[record.producer, record.epoch, record.conversation, record.number] = record
-        self._accepted_in[node.name, position] = node.life
+        self._accepted_in[shard, position] = (node, node.life)
         for account, devices in record.targets:
             if shard_number(account) == shard:
                 self._enter(position, devices, (MESSAGE, record.conversation, record.seq, "", b""))
 
     def _entries(self, node: SimulatedNode, position: int, shard: int, record: Entries) -> None:
-        if self._accepted_in.get((node.name, record.source_position), node.life) != node.life:
+        source, life = self._accepted_in.get((record.source, record.source_position), (node, node.life))
+        if source.life != life:
             self.world.coverage.reached("a fan-out is taken up again after a restart")
         if record.kind == MESSAGE:
             key: EntryKey = (MESSAGE, record.conversation, record.seq, "", b"")
@@ -289,7 +290,7 @@ class Witness:
 
     def _removed(self, node: SimulatedNode, position: int, shard: int, record: Removed) -> None:
         waiting = self.waiting.get(record.device, {})
-        self._accepted_in[node.name, position] = node.life
+        self._accepted_in[shard, position] = (node, node.life)
         for gone in record.positions:
             key = waiting.pop(gone, None)
             if key is None:

@@ -11,30 +11,30 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from dataclasses import dataclass, field
-from itertools import combinations, count, permutations
+from itertools import count, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from actors.router.api import shard_number
 from actors.tree import Parts
-from protocol import AccountId, direct_conversation
 from roost.session import Phase, Session
 from runtime import Foreign, Runtime
 from simulation.agenda import Agenda, chance_of
 from simulation.checkers import all_checkers
 from simulation.cluster_node import ClusterNode
 from simulation.coverage import Coverage
-from simulation.device import SimulatedDevice
 from simulation.faults import Fault, Faults, strike
 from simulation.lines import Exchange
 from simulation.network import Network
-from simulation.node import SimulatedNode, Sizes
-from simulation.people import HABITS, STRANGER, Habit, Person
+from simulation.settlement import settle
 from simulation.trap import TrappedStore
 from simulation.witness import InvariantError, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from simulation.device import SimulatedDevice
+    from simulation.node import SimulatedNode, Sizes
+    from simulation.people import Habit, Person
 
 __all__ = ["CALM_S_MAX", "Report", "Scenario", "World", "run"]
 
@@ -120,9 +120,6 @@ class Report:
     digest: str = ""
 
 
-NAMES: Final = ("ann", "bob", "cid", "dora", "eve", "finn")
-
-
 class World:
     """One run.
 
@@ -139,6 +136,7 @@ class World:
         has_night: Whether everybody leaves in the end.
         is_cluster: Whether its nodes are those of one cluster.
         exchange: The lines between them.
+        homes: By account: the node that has its shard.
     """
 
     def __init__(
@@ -164,36 +162,16 @@ class World:
         self.nodes: list[SimulatedNode] = []
         self.people: list[Person] = []
         self.devices: list[SimulatedDevice] = []
-        sizes = scenario.sizes or _sizes(seed)
-        for index in range(scenario.nodes or self._nodes_drawn()):
-            self._settle_node(index, sizes, folder)
+        self.homes: dict[str, SimulatedNode] = {}
+        settle(self, folder)
 
-    def _nodes_drawn(self) -> int:
-        chance = chance_of(self.seed, "world")
-        return chance.choice((3, 3, 3, 4, 5, 7)) if self.is_cluster else chance.choice((1, 1, 1, 2))
+    def home(self, account: str) -> SimulatedNode:
+        """The node that has an account's shard: where its devices' queues are."""
+        return self.homes[account]
 
     def fresh_number(self) -> int:
         """A number that nobody in this world has had."""
         return next(self._numbers)
-
-    def _settle_node(self, index: int, sizes: Sizes, folder: Path) -> None:
-        """A node, and the people who live at it."""
-        chance = chance_of(self.seed, f"node {index}")
-        habits = self.scenario.people or tuple(chance.choice(HABITS) for _ in range(chance.randint(3, 4)))
-        accounts = [AccountId(_name(index, number)) for number in range(len(habits))]
-        chats = [direct_conversation(one, other) for one, other in _pairs(accounts)]
-        shards = tuple(sorted({shard_number(name) for name in [*accounts, *chats, STRANGER]}))
-        kind = ClusterNode if self.is_cluster else SimulatedNode
-        node = kind(self, f"node{index}", shards, sizes, self.scenario.parts)
-        self.nodes.append(node)
-        for account, habit in zip(accounts, habits, strict=True):
-            devices = [
-                SimulatedDevice(self, account, f"{account}{number}", node, folder)
-                for number in range(1, habit.devices + 1)
-            ]
-            self.devices += devices
-            mine = tuple(chat for chat in chats if account in chat.split(":"))
-            self.people.append(Person(self, account, habit, devices, mine))
 
     def log(self, line: str) -> None:
         """Write down what happens; the digest of all lines names the run."""
@@ -352,30 +330,6 @@ class World:
             coverage=self.coverage,
             digest=self._digest.hexdigest(),
         )
-
-
-def _name(node: int, number: int) -> str:
-    letter = chr(ord("a") + number // len(NAMES)) if number >= len(NAMES) else ""
-    return NAMES[number % len(NAMES)] + letter + (str(node) if node else "")
-
-
-def _pairs(accounts: list[AccountId]) -> list[tuple[AccountId, AccountId]]:
-    """Everybody with everybody, and everybody's notes to themselves."""
-    return [*combinations(accounts, 2), *((account, account) for account in accounts)]
-
-
-def _sizes(seed: int) -> Sizes:
-    chance = chance_of(seed, "sizes")
-    return Sizes(
-        entries_max=chance.choice((10_000, 10_000, 10_000, 40)),
-        window_bytes=chance.choice((64 * 1024, 2_000, 600)),
-        attempts_max=chance.choice((100, 100, 3)),
-        resume_window_s=chance.choice((60.0, 60.0, 1.0)),
-        hot_window_bytes=chance.choice((1 << 20, 16_384, 4_096)),
-        hot_window_s=chance.choice((30.0, 3.0, 0.5)),
-        move_operations=chance.choice((512, 32, 8)),
-        background_delay_s=chance.choice((0.0, 2.0)),
-    )
 
 
 def run(seed: int, scenario: Scenario = Scenario(), plan: Sequence[Fault] | None = None) -> Report:  # immutable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.accounts.api import AccountView, Subscribe
 from actors.conversation.api import ConversationLimits, Sender, Submit
@@ -31,8 +31,10 @@ class Retire:
     """The timer that ends a conversation in which nothing happens."""
 
 
-class Resubscribe:
-    """The timer that asks for the account views that are still missing."""
+class Resubscribe(NamedTuple):
+    """The timer that asks for the view of an account that is still missing."""
+
+    account: AccountId
 
 
 class ConversationActor(LoadingActor):
@@ -94,7 +96,7 @@ class ConversationActor(LoadingActor):
         try:
             pid = self._router.account(account)
         except UnreachableError:
-            process.send_after(1.0, Resubscribe())
+            process.send_after(1.0, Resubscribe(account))
             return
         self._monitors[process.monitor(pid)] = account
         process.cast(pid, Subscribe(process.pid))
@@ -109,11 +111,9 @@ class ConversationActor(LoadingActor):
         elif kind is Down:
             account = self._monitors.pop(message.ref, None)
             if account is not None:
-                self.process.send_after(0.05, Resubscribe())
+                self.process.send_after(0.05, Resubscribe(account))
         elif kind is Resubscribe:
-            for account in self._accounts:
-                if account not in self._monitors.values():
-                    self._subscribe(account)
+            self._subscribe(message.account)
         elif kind is Retire:
             self._retire()
 

@@ -93,7 +93,7 @@ class Bounds(Checker):
                 yield _Measure(f"outbox of {device}", device.session.pending, PENDING_MAX)
         for node in world.nodes:
             if node.up:
-                residents = [device for device in world.devices if device.node is node]
+                residents = [device for device in world.devices if node in device.nodes]
                 yield from self._processes(node, residents)
                 yield from self._stores(node, residents)
 
@@ -142,6 +142,6 @@ class Bounds(Checker):
 
 
 def _people(node: SimulatedNode, residents: list[SimulatedDevice]) -> tuple[int, int]:
-    """How many accounts and conversations a node has to do with; a stranger who was asked for is one account more."""
+    """How many accounts and conversations a node may have to do with; a stranger who was asked for is one more."""
     accounts = len({device.account for device in residents})
     return accounts + 1, accounts * (accounts + 1) // 2

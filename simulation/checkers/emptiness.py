@@ -83,7 +83,8 @@ class RestartFinds(Checker):
 
 
 def _residents(checker: Checker, node: SimulatedNode) -> list[SimulatedDevice]:
-    return [device for device in checker.witness.devices.values() if device.node is node]
+    world = checker.witness.world
+    return [device for device in checker.witness.devices.values() if world.home(device.account) is node]
 
 
 def _view(node: SimulatedNode, device: SimulatedDevice, done: Callable[[int], Any], failed: Any) -> None:

@@ -52,7 +52,7 @@ class PresenceConverges(Checker):
 
     def unrest(self, world: World) -> list[str]:
         """Screens that do not say what is so."""
-        views = {person.account: account_view(person.devices[0].node, person.account) for person in world.people}
+        views = {person.account: account_view(world.home(person.account), person.account) for person in world.people}
         found = []
         for person in world.people:
             present = _present(self.witness.devices_of(person.account), views[person.account])

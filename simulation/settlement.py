@@ -1,0 +1,123 @@
+"""Who lives where: the nodes of a world, the shards that each has, and the people with their devices and chats."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+from actors.router.api import shard_number
+from protocol import AccountId, direct_conversation
+from simulation.agenda import chance_of
+from simulation.cluster_node import ClusterNode
+from simulation.device import SimulatedDevice
+from simulation.node import Codes, SimulatedNode, Sizes
+from simulation.people import HABITS, STRANGER, Person
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
+
+    from protocol import ConversationId
+    from simulation.people import Habit
+    from simulation.world import World
+
+__all__ = ["settle"]
+
+NAMES: Final = ("ann", "bob", "cid", "dora", "eve", "finn")
+
+
+def settle(world: World, folder: Path) -> None:
+    """Fill a world that is empty yet.
+
+    Args:
+        world: Which one.
+        folder: Where the devices' databases lie.
+    """
+    scenario, chance = world.scenario, chance_of(world.seed, "world")
+    sizes = scenario.sizes or _sizes(world.seed)
+    if world.is_cluster:
+        _settle_cluster(world, scenario.nodes or chance.choice((3, 3, 3, 4, 5, 7)), sizes, folder)
+    else:
+        for index in range(scenario.nodes or chance.choice((1, 1, 1, 2))):
+            _settle_node(world, index, sizes, folder)
+
+
+def _settle_node(world: World, index: int, sizes: Sizes, folder: Path) -> None:
+    """A node that is alone, and the people who live at it."""
+    habits = _habits(world, chance_of(world.seed, f"node {index}"), (3, 4))
+    accounts = [AccountId(_name(index, number)) for number in range(len(habits))]
+    chats = _chats(accounts)
+    node = SimulatedNode(world, f"node{index}", _shards(accounts, chats), sizes, world.scenario.parts)
+    world.nodes.append(node)
+    _people(world, accounts, habits, chats, (node,), folder)
+
+
+def _settle_cluster(world: World, count: int, sizes: Sizes, folder: Path) -> None:
+    """Nodes that are one, and people who may connect to any of them."""
+    chance = chance_of(world.seed, "cluster")
+    habits = _habits(world, chance, (4, 5))
+    accounts = [AccountId(_name(0, number)) for number in range(len(habits))]
+    chats = _chats(accounts)
+    holders = {shard: chance.randrange(count) for shard in _shards(accounts, chats)}
+    codes = Codes()
+    nodes = []
+    for index in range(count):
+        shards = tuple(shard for shard, holder in holders.items() if holder == index)
+        node = ClusterNode(world, f"node{index}", shards, sizes, world.scenario.parts)
+        node.codes = codes
+        nodes.append(node)
+    world.nodes += nodes
+    _people(world, accounts, habits, chats, tuple(nodes), folder)
+
+
+def _habits(world: World, chance: random.Random, count: tuple[int, int]) -> tuple[Habit, ...]:
+    return world.scenario.people or tuple(chance.choice(HABITS) for _ in range(chance.randint(*count)))
+
+
+def _chats(accounts: list[AccountId]) -> list[ConversationId]:
+    """Everybody with everybody, and everybody's notes to themselves."""
+    pairs = [*combinations(accounts, 2), *((account, account) for account in accounts)]
+    return [direct_conversation(one, other) for one, other in pairs]
+
+
+def _shards(accounts: list[AccountId], chats: list[ConversationId]) -> tuple[int, ...]:
+    """The shards in which anything happens."""
+    return tuple(sorted({shard_number(name) for name in [*accounts, *chats, STRANGER]}))
+
+
+def _people(
+    world: World,
+    accounts: list[AccountId],
+    habits: tuple[Habit, ...],
+    chats: list[ConversationId],
+    nodes: tuple[SimulatedNode, ...],
+    folder: Path,
+) -> None:
+    for account, habit in zip(accounts, habits, strict=True):
+        devices = [
+            SimulatedDevice(world, account, f"{account}{number}", nodes, folder)
+            for number in range(1, habit.devices + 1)
+        ]
+        world.devices += devices
+        world.homes[account] = next(node for node in nodes if shard_number(account) in node.shards)
+        mine = tuple(chat for chat in chats if account in chat.split(":"))
+        world.people.append(Person(world, account, habit, devices, mine))
+
+
+def _name(node: int, number: int) -> str:
+    letter = chr(ord("a") + number // len(NAMES)) if number >= len(NAMES) else ""
+    return NAMES[number % len(NAMES)] + letter + (str(node) if node else "")
+
+
+def _sizes(seed: int) -> Sizes:
+    chance = chance_of(seed, "sizes")
+    return Sizes(
+        entries_max=chance.choice((10_000, 10_000, 10_000, 40)),
+        window_bytes=chance.choice((64 * 1024, 2_000, 600)),
+        attempts_max=chance.choice((100, 100, 3)),
+        resume_window_s=chance.choice((60.0, 60.0, 1.0)),
+        hot_window_bytes=chance.choice((1 << 20, 16_384, 4_096)),
+        hot_window_s=chance.choice((30.0, 3.0, 0.5)),
+        move_operations=chance.choice((512, 32, 8)),
+        background_delay_s=chance.choice((0.0, 2.0)),
+    )
