@@ -14,7 +14,8 @@ Two facts about a message decide what an answer proves:
 
 - `unanswered`: it was transmitted on this connection and waits for its answer; any other answer is stale.
 - `uncertain`: an earlier transmission (before a reconnect, a crash or a silence) was never answered, so
-  the server may have the message although we do not know.
+  the server may have the message although we do not know. "Not now" does not settle it: that may be said by a
+  connection that does not reach the conversation.
 """
 
 from __future__ import annotations
@@ -176,7 +177,8 @@ class Outbox:
             return Outcome.STALE, None
         entry.unanswered = False
         outcome = self._judged(entry, answer, now_s, randomness)
-        entry.uncertain = False
+        if answer.retry_after_ms < 0:  # else it came from a door, perhaps, which knows of no earlier transmission
+            entry.uncertain = False
         if outcome is Outcome.FAILED:
             self._remove_and_renumber(entry)
         return outcome, entry

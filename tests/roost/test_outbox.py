@@ -139,6 +139,19 @@ def test_what_was_unanswered_is_uncertain_after_a_reconnect_until_it_is_answered
     assert outbox.settled
 
 
+@pytest.mark.parametrize("code", [Code.BUSY, Code.RATE_LIMITED, Code.WINDOW_FULL, Code.STORAGE_FULL])
+def test_a_refusal_for_now_says_nothing_about_an_earlier_transmission_that_was_not_answered(code: Code) -> None:
+    outbox = outbox_with(1)
+    outbox.due(0.0)
+    outbox.disconnected()
+    outbox.due(0.0)
+    refuse(outbox, 1, code, retry_after_ms=0)
+    assert not outbox.settled, "a new epoch would make the server take it for another message"
+    outbox.due(60.0)
+    refuse(outbox, 1, Code.NUMBER_GAP, now_s=60.0, expected=1)
+    assert outbox.settled
+
+
 def test_while_an_epoch_is_closed_only_the_uncertain_is_asked_again() -> None:
     outbox = Outbox(next_number=41)
     for number in range(1, 41):
