@@ -172,7 +172,7 @@ class Courier(Actor):
                 self.process.reply(caller, ItIsMe(number, self.process.pid))
         for node in sorted(self.process.runtime.foreign.linked):
             journey = self._journeys.get(node)
-            if journey is None or self._chance.random() < ASKS:
+            if journey is None or (not self._node.world.is_calm and self._chance.random() < ASKS):
                 number = self._node.world.fresh_number()
                 self._asked[self.process.call(Named(node, COURIER), WhoAreYou(number), ASK_TIMEOUT_S)] = (number, node)
             if journey is not None:

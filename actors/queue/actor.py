@@ -168,16 +168,16 @@ class QueueActor(LoadingActor):
 
     def _retire(self) -> None:
         self._retiring = False
-        state = self._state if self.is_loaded else None
-        away_s = self.process.runtime.clock.now_s() - self._detached_s
-        removing = self._removals is not None and self._removals.busy
-        suspected = state is not None and state.attempts and not (self._removals is not None and self._removals.revoked)
+        state, removals = self._state if self.is_loaded else None, self._removals
+        suspected = state is not None and state.attempts and not (removals is not None and removals.revoked)
         keep_s = SUSPICION_S if suspected else self._limits.resume_window_s
-        busy = self._connection is not None or self._reading or removing or self.process.waiting
-        if state is None or busy or away_s < keep_s:
-            self._arm_retirement()
-        else:
+        stays = self.process.runtime.clock.now_s() - self._detached_s < keep_s
+        busy = self._reading or self.process.waiting or (removals is not None and removals.busy)
+        is_done = self._connection is None and not busy and not stays
+        if state is not None and is_done and not (state.count and self._some_removals().doubt()):
             self.process.stop()
+        else:
+            self._arm_retirement()
 
     def _attach(self, attach: Attach) -> None:
         process, state = self.process, self._state

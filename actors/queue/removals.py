@@ -56,8 +56,10 @@ class Removals:
     __slots__ = (
         "_account",
         "_asked",
+        "_asking",
         "_device",
         "_disk",
+        "_doubted",
         "_due",
         "_process",
         "_retrying",
@@ -78,6 +80,8 @@ class Removals:
         self._disk = disk
         self._router = router
         self._asked: dict[str, list[tuple[Entry, int]]] = {}  # by sender, whose devices are not known yet
+        self._asking = False
+        self._doubted = False
         self._due = False
         self._retrying = False
         self._sweeping = False
@@ -132,17 +136,28 @@ class Removals:
         """The devices of an account are known: whatever waited for that is done."""
         for entry, reason in self._asked.pop(view.account, ()):
             self._write(entry, reason, view)
-        if self._due and view.account == self._account:
-            self._due = False
-            if self._device in view.devices:
-                self._sweep_from(0)
-            else:
+        if self._asking and view.account == self._account:
+            due, self._asking, self._due = self._due, False, False
+            if self._device not in view.devices:
                 self.revoke()  # the queue died in the middle of its revocation, or never heard of it
+            elif due:
+                self._sweep_from(0)
+
+    def doubt(self) -> bool:
+        """Once, when nobody comes for what waits: find out whether the device is there at all.
+
+        A node that was cut off may have accepted for it long after it was removed.
+        """
+        if self._doubted:
+            return False
+        self._doubted = self._asking = True
+        self._ask(self._account)
+        return True
 
     def expire(self) -> None:
         """Look for what has outlived its time; first, whether the device is there at all."""
         if not self._sweeping:
-            self._due = True
+            self._due = self._asking = True
             self._ask(self._account)  # if the answer is lost: the shard's next sweep comes here again
 
     def revoke(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.accounts.api import Ask
+from actors.conversation.actor import ConversationActor
 from actors.directory_keys import device_key
 from actors.queue.api import Attach, Flow, QueueLimits
 from protocol import AccountId, Code, ConversationId, shard_of
@@ -341,3 +342,25 @@ def test_a_queue_whose_device_leaves_during_a_read_retires_like_any_other(seed: 
     assert bob.texts == []
     office.wait(200.0)
     assert not office.runtime.is_alive(queue)
+
+
+def test_what_a_conversation_accepts_for_a_device_that_was_removed_long_ago_leaves_with_a_notice(seed: int) -> None:
+    """Found by the simulator (seed 65 of a cluster): a node that was cut off had not heard of the removal."""
+    office, laptop = two_and_a_laptop(seed)
+    ann = office.attach("ann", ANN)
+    office.say(ann, "ann", ANN, "bob", 1, "before")
+    office.runtime.cast(office.router.account(AccountId("bob")), removal_of_bobs_phone(laptop))
+    office.wait(200.0)
+    office.say(ann, "ann", ANN, "bob", 2, "after")
+    process = office.router.conversation(ConversationId("ann:bob"))._process
+    assert process is not None
+    conversation = process._actor
+    assert isinstance(conversation, ConversationActor)
+    conversation._targets = {device_of(ANN)[0]: [("bob", [device_of(BOB)[0], device_of("bob's laptop")[0]])]}
+    office.say(ann, "ann", ANN, "bob", 3, "by an old view")
+    assert office.waiting("bob", BOB) == 1
+    office.wait(150.0)
+    assert office.waiting("bob", BOB) == 0
+    assert office.notices(ann)[-1] == (3, NOTICE_REVOKED)
+    office.wait(150.0)
+    assert office.router.live_queue(device_of(BOB)[0], AccountId("bob")) is None
