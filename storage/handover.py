@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from storage.outbox import Outbox
     from storage.purger import Purger
     from storage.residence import Residences
+    from storage.room import Room
 
 
 class _Landing:
@@ -56,6 +57,7 @@ class Handover:
         outbox: Both halves of the outbox.
         purger: Takes away what is nobody's.
         residences: What META says.
+        room: Whether there is any for a shard of another node.
         limits: Every bound.
         schedule: Runs a function on the loop after a delay in seconds.
         shard_of_pair: The shard of a pair in the directory.
@@ -72,6 +74,7 @@ class Handover:
         "_purger",
         "_releasing",
         "_residences",
+        "_room",
         "_schedule",
         "_shard_of_pair",
     )
@@ -84,6 +87,7 @@ class Handover:
         outbox: Outbox,
         purger: Purger,
         residences: Residences,
+        room: Room,
         limits: StoreLimits,
         schedule: Callable[[float, Callable[[], None]], object],
         shard_of_pair: ShardOfPair,
@@ -94,6 +98,7 @@ class Handover:
         self._outbox = outbox
         self._purger = purger
         self._residences = residences
+        self._room = room
         self._limits = limits
         self._schedule = schedule
         self._shard_of_pair = shard_of_pair
@@ -236,6 +241,7 @@ class Handover:
             begin()
 
     def _import(self, shard: int, source: str, transfer: bytes, rows: list[Row], done: Done) -> None:
+        self._room.check_guest()
         size_bytes = sum([len(key) + len(value) for _, key, value in rows])
         if size_bytes > self._limits.import_bytes_max:
             raise TransferError(shard, f"{size_bytes} bytes came at once, {self._limits.import_bytes_max} may")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from storage.errors import EngineFullError
 from storage.limits import RefusalReason
 
 if TYPE_CHECKING:
@@ -42,6 +43,15 @@ class Room:
         """Notice room that was made without any commit of ours, as by an operator."""
         self._engine.measure()
         self.look()
+
+    def check_guest(self) -> None:
+        """Check that there is room for a shard of another node.
+
+        Raises:
+            EngineFullError: What is left is kept for this node's own acks.
+        """
+        if self.refusal is not None and self.refusal.full:
+            raise EngineFullError("what is left is for this node's own", self._engine.statistics().size_bytes_max)
 
     def look(self) -> None:
         """Decide whether new messages are taken: not when nearly full, for acks need room too."""

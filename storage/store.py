@@ -124,6 +124,7 @@ class Store:
             lambda: self._journal.next_position - 1,
             pair_shard,
         )
+        self._room = Room(engine, self._journal, self._mover, limits)
         self._handover = Handover(
             self._journal,
             self._memtable,
@@ -131,11 +132,11 @@ class Store:
             self._outbox,
             self._purger,
             self._residences,
+            self._room,
             limits,
             schedule,
             pair_shard,
         )
-        self._room = Room(engine, self._journal, self._mover, limits)
         self._journal.on_settled = self._room.look
 
     @classmethod
@@ -233,8 +234,8 @@ class Store:
             source: The node that sends it.
             transfer: The transfer's id.
             rows: As they came out of `read_export` there.
-            completed: Gets None when they are durable, `TransferError` if they are not what may come, else the disk's
-                error. To wait for it before the next but one is all the back-pressure there is.
+            completed: Gets None when they are durable, `TransferError` if they are not what may come, `EngineFullError`
+                if there is no room for a guest, else the disk's error. To wait for it before the next but one is all the back-pressure there is.
         """
         self._handover.import_rows(shard, source, transfer, rows, completed)
 
@@ -445,4 +446,3 @@ class Store:
         journal.appended_bytes = size_bytes
         if size_bytes:
             journal.hot.append((position, size_bytes, self._now_ms()))
-        journal.skip_to(self._residences.position_min)

@@ -98,7 +98,7 @@ class StoreModel(Twin):
             position = data.draw(st.sampled_from(sorted(untaken)))
             target = data.draw(st.sampled_from(sorted(untaken[position])))
             self.store.taken(shard, position, target)
-            self.plain.taken.add((position, target))
+            self.plain.taken.add((shard, position, target))
 
     # Loads: each agrees with the plain store at its place in the order.
 

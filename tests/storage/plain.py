@@ -39,8 +39,8 @@ class Plain:
 
     journal: list[tuple[int, int, Record]] = field(default_factory=list)
     directory: dict[bytes, bytes] = field(default_factory=dict)
-    taken: set[tuple[int, int]] = field(default_factory=set)
-    taken_lost: set[tuple[int, int]] = field(default_factory=set)
+    taken: set[tuple[int, int, int]] = field(default_factory=set)
+    taken_lost: set[tuple[int, int, int]] = field(default_factory=set)
 
     def waiting(self, device: bytes) -> list[Entry]:
         entries: dict[int, Entry] = {}
@@ -116,17 +116,17 @@ class Plain:
             for position, targets in self.remote_targets(shard).items():
                 for target in targets:
                     if self.cursors(target).get(shard, 0) >= position:
-                        self.taken.add((position, target))
+                        self.taken.add((shard, position, target))
 
     def untaken(self, shard: int) -> dict[int, set[int]]:
         jobs = self.remote_targets(shard)
-        left = {at: {it for it in targets if (at, it) not in self.taken} for at, targets in jobs.items()}
+        left = {at: {it for it in targets if (shard, at, it) not in self.taken} for at, targets in jobs.items()}
         return {at: targets for at, targets in left.items() if targets}
 
     def outbox_allowed(self, shard: int) -> set[int]:
         """After a crash a part that was taken may be offered once more."""
         jobs = self.remote_targets(shard)
-        return {at for at, targets in jobs.items() if any((at, it) in self.taken_lost for it in targets)}
+        return {at for at, targets in jobs.items() if any((shard, at, it) in self.taken_lost for it in targets)}
 
     def expired(self, shard: int, devices: dict[bytes, str], now_ms: int) -> set[bytes]:
         return {

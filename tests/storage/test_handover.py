@@ -10,6 +10,7 @@ import pytest
 from storage import (
     Acked,
     ConversationView,
+    EngineFullError,
     FencedError,
     Marked,
     MemoryEngine,
@@ -303,6 +304,15 @@ def test_rows_that_are_lost_or_come_twice_are_found_out() -> None:
         errors.append(move.complete())
         assert any(isinstance(error, TransferError) for error in errors)
         assert not target.store.arrivals()[1].complete
+
+
+def test_a_shard_finds_no_room_in_a_store_that_keeps_the_rest_for_its_own_acks() -> None:
+    source, target = lived_in(), Desk(MemoryEngine(1_000_000), StoreLimits(hot_window_bytes_max=100), owned=[2])
+    target.store.directory.put(b"large", bytes(900_000), lambda _: None)
+    target.run()
+    move = Move(source, target, 1)
+    assert isinstance(move.write(move.rows()), EngineFullError)
+    assert target.store.arrivals() == {}
 
 
 ENTRY = encode_entry(Entry(5, 0, "talk0", 1, "ann2", 0, 0, b"body"))

@@ -1,4 +1,7 @@
-"""One model for both engines: any order of calls, commits, failures and crashes agrees with the plain store."""
+"""Models for both engines: any order of calls, commits, failures and crashes agrees with the plain store.
+
+One has a store that is owned whole, the other two stores between which shards move.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from hypothesis import settings
 
 from storage import LmdbEngine
 from tests.storage.machine import StoreModel
+from tests.storage.moving_machine import MovingModel
 
 if TYPE_CHECKING:
     from storage import Engine, Prepared
+    from tests.storage.moving_machine import Side
 
 
 class LmdbStoreModel(StoreModel):
@@ -35,7 +40,34 @@ class LmdbStoreModel(StoreModel):
         self.folder.cleanup()
 
 
+class LmdbMovingModel(MovingModel):
+    """The same of two stores over the embedded engine."""
+
+    def make_engine(self, side: int) -> Engine:
+        if not side:
+            self.folders = [tempfile.TemporaryDirectory(prefix="roost-model-") for _ in range(2)]
+        return LmdbEngine(Path(self.folders[side].name), 1 << 24)
+
+    def reopened(self, side: Side, inflight: Prepared | None, nouns: tuple[bool, bool, bool]) -> Engine:
+        if inflight is not None and nouns[0]:
+            inflight.commit()
+            self.survived(side.committer.batch)
+        side.engine.close()
+        return LmdbEngine(Path(self.folders["ab".index(side.name)].name), 1 << 24)
+
+    def teardown(self) -> None:
+        super().teardown()
+        for side in self.sides:
+            side.engine.close()
+        for folder in self.folders:
+            folder.cleanup()
+
+
 TestMemoryStore = StoreModel.TestCase
 TestMemoryStore.settings = settings(max_examples=200, stateful_step_count=60)
 TestLmdbStore = LmdbStoreModel.TestCase
 TestLmdbStore.settings = settings(max_examples=25, stateful_step_count=40)
+TestMemoryMoving = MovingModel.TestCase
+TestMemoryMoving.settings = settings(max_examples=200, stateful_step_count=60)
+TestLmdbMoving = LmdbMovingModel.TestCase
+TestLmdbMoving.settings = settings(max_examples=25, stateful_step_count=40)
