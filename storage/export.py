@@ -6,7 +6,9 @@ first), then each device's summary before its entries, the directory, the outbox
 Nobody writes to a shard that is exported, but the mover goes on; it only ever takes things from the memtable to the
 tables. So what is hot at the beginning is noted, and what is not noted is in the tables.
 
-Values go as they lie in the tables, never decoded: 100,000 waiting messages cost what their copying costs.
+Values go as they lie in the tables, never decoded here: 100,000 waiting messages of 300 bytes cost both sides together
+0.15 s of CPU if 1,000 devices share them, 0.45 s if 50,000 do. The directory has no index by shard: to look through
+300,000 pairs for one shard of 64 costs 0.4 s, in turns of at most 4 ms.
 """
 
 from __future__ import annotations

@@ -235,7 +235,7 @@ class Store:
             transfer: The transfer's id.
             rows: As they came out of `read_export` there.
             completed: Gets None when they are durable, `TransferError` if they are not what may come, `EngineFullError`
-                if there is no room for a guest, else the disk's error. To wait for it before the next but one is all the back-pressure there is.
+                if there is no room for a guest, else the disk's error. Wait for it: there is no other back-pressure.
         """
         self._handover.import_rows(shard, source, transfer, rows, completed)
 

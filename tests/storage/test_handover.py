@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,34 +25,60 @@ from storage import (
 )
 from storage.directory import snapshot_key
 from storage.inbox import Summary, entries_prefix, entry_key, summary_key
+from storage.memory_engine import MemoryPrepared
 from storage.meta import POSITION_KEY, cursor_key, epoch_key
 from storage.outbox import outbox_key
 from storage.records import NUMBER_MAX, Entry, encode_entry, position_key
 from tests.storage.desk import PHONE, TABLET, Desk, Move, entry_for, message
 from tests.storage.plain import shard_of
+from tests.storage.twin import NOUNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 SMALL = StoreLimits(move_operations_max=5, trim_records_max=2)
 
 
-def empty(engine: MemoryEngine | None = None) -> Desk:
+class DiedError(Exception):
+    """A process has ended in the middle of a commit."""
+
+
+class Mortal(Desk):
+    """A node that dies when it has made so many commits."""
+
+    commits_left = 1 << 30
+
+    def run(self) -> None:
+        while self.timers or self.committer.waiting:
+            self.tick()
+            self.commits_left -= self.committer.waiting
+            if self.commits_left < 0:
+                raise DiedError
+            self.committer.step()
+
+    def die(self, tables: Collection[Table]) -> None:
+        """Of the commit in flight only what lies in these tables comes through."""
+        prepared = self.committer.crash()
+        assert isinstance(prepared, MemoryPrepared)
+        prepared.tear(tables)
+
+
+def empty(engine: MemoryEngine | None = None, limits: StoreLimits = SMALL) -> Mortal:
     """A node that owns nothing yet."""
-    return Desk(engine, SMALL, owned=())
+    return Mortal(engine, limits, owned=())
 
 
-def again(desk: Desk) -> Desk:
+def again(desk: Mortal) -> Mortal:
     """The node after its process has died."""
     assert isinstance(desk.engine, MemoryEngine)
-    survivor = Desk(desk.engine.crash(), SMALL, owned=())
+    survivor = empty(desk.engine.crash())
     survivor.epochs = survivor.store.take_ownership(survivor.store.holdings())
     return survivor
 
 
-def lived_in() -> Desk:
+def lived_in(limits: StoreLimits = SMALL) -> Mortal:
     """A node on which something of every kind waits in shards 0 and 1: in the tables, in the hot journal, in both."""
-    desk = Desk(limits=SMALL)
+    desk = Mortal(limits=limits)
     desk.store.directory.put(b"shard1/a", b"old", lambda _: None)
     desk.store.directory.put(b"shard0/a", b"other", lambda _: None)
     desk.store.directory.put(b"node", b"own", lambda _: None)
@@ -201,6 +228,38 @@ def test_a_release_in_the_middle_of_a_move_leaves_nothing_behind() -> None:
             source.store.move()
             source.run()
             source = again(source)
+
+
+@pytest.mark.parametrize("tables", [(), *NOUNS, tuple(Table)], ids=["nothing", "META", "INBOX", "DIRECTORY", "all"])
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("limits", [SMALL, StoreLimits()], ids=["many slices", "one slice"])
+def test_a_death_at_any_commit_leaves_a_shard_at_one_node_whole_and_none_of_it_at_the_other(
+    victim: int, limits: StoreLimits, tables: Collection[Table]
+) -> None:
+    for commits in itertools.count():
+        nodes = (lived_in(limits), empty(limits=limits))
+        before = picture(nodes[0], 1)
+        nodes[victim].commits_left = commits
+        try:
+            Move(*nodes, 1).run()
+        except DiedError:
+            nodes[victim].die(tables)
+        else:
+            assert commits > 2
+            break
+        source, target = again(nodes[0]), again(nodes[1])
+        held = 1 in source.store.holdings()
+        if held:
+            assert target.ask(partial(target.store.discard_arrival, 1)) is None
+        elif 1 in target.store.arrivals():
+            target.epochs.update(target.store.take_ownership([1]))
+        home, other = (source, target) if held else (target, source)
+        home.run()
+        other.run()
+        assert 1 in home.store.holdings()
+        assert 1 not in other.store.holdings()
+        assert picture(home, 1) == before
+        assert rows_of(other, 1) == {}
 
 
 def test_only_a_copy_that_is_complete_can_be_taken() -> None:
