@@ -137,10 +137,11 @@ class Purger:
             self._journal.submit(_Slice(self, work))
             return
         self._work = None
+        waiting = self._waiting.pop(self._shard, ())
         if error is None:
             self._residences.purging.discard(self._shard)
             self.maintain()
-        for done in self._waiting.pop(self._shard, ()):
+        for done in waiting:
             done(error)
 
     def _purge(self, shard: int) -> Iterator[int]:

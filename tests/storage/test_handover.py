@@ -329,6 +329,22 @@ def test_a_new_transfer_purges_what_an_earlier_one_left() -> None:
     assert picture(target, 1) == before
 
 
+def test_two_shards_that_wait_for_a_purge_each_hear_of_the_end_of_their_own() -> None:
+    """Found by the model: the one that began next was told instead, and the transfer that waited stood still."""
+    source, target = lived_in(), empty()
+    moves = [Move(source, target, shard, b"T1") for shard in (0, 1)]
+    for move in moves:
+        move.copy()
+    told: list[int] = []
+    for shard in (0, 1):
+        target.store.discard_arrival(shard, lambda error: None)
+        export = source.store.export_shard(shard)
+        rows = source.ask(partial(source.store.read_export, export, 1 << 20))
+        target.store.import_rows(shard, "node", b"T2", rows, lambda error, shard=shard: told.append(shard))  # type: ignore[misc]
+    target.run()
+    assert sorted(told) == [0, 1]
+
+
 def test_a_node_takes_no_copy_of_a_shard_that_it_holds() -> None:
     source, target = lived_in(), Desk()
     move = Move(source, target, 1)
