@@ -186,10 +186,10 @@ class Memtable:
             queue = self.devices[device] = DeviceQueue(shard)
         return queue
 
-    def taken(self, position: int, target_shard: int) -> bool:
+    def taken(self, shard: int, position: int, target_shard: int) -> bool:
         """Note that a target shard took its part; False when the record is not in the hot outbox."""
         job = self.outbox.get(position)
-        if job is None:
+        if job is None or job.shard != shard:  # a shard that came from elsewhere brought positions of its own
             return False
         job.remaining &= ~(1 << target_shard)
         if not job.remaining:
@@ -219,7 +219,7 @@ class Memtable:
                 remaining ^= bit
                 target = bit.bit_length() - 1
                 if cursors.get((target, job.shard), 0) >= position:
-                    self.taken(position, target)
+                    self.taken(job.shard, position, target)
 
     def _accepted(self, position: int, shard: int, record: Accepted) -> None:
         tail = self.tails.get(record.conversation)

@@ -44,7 +44,7 @@ class Outbox:
 
     def taken(self, shard: int, position: int, target_shard: int) -> None:
         """Note that a target shard durably took its part of a record."""
-        if not self._memtable.taken(position, target_shard):
+        if not self._memtable.taken(shard, position, target_shard):
             key = (shard, position)
             self.taken_later[key] = self.taken_later.get(key, 0) | 1 << target_shard
 

@@ -172,6 +172,23 @@ def test_a_shard_that_comes_back_is_not_mixed_with_what_the_journal_says_of_its_
     assert first.told[-1].position > second.store.durable_position
 
 
+def test_a_record_that_came_along_is_not_taken_for_one_that_was_here_at_the_same_position() -> None:
+    """Found by the model: a part of a guest's record was taken off the record of a shard that had been here before."""
+    source, target = Desk(limits=SMALL), Desk(limits=SMALL, owned=[0])
+    source.append(1, message(1, ("ann2", TABLET), conversation="talk1"))
+    source.run()
+    (position,) = (position for position, _ in source.shard(1).outbox)
+    while target.store.durable_position < position:
+        target.append(0, message(target.store.durable_position, ("ann2", TABLET)))
+        target.run()
+    waiting = [at for at, _ in target.shard(0).outbox]
+    assert position in waiting
+    Move(source, target, 1).run()
+    target.store.taken(1, position, 2)
+    assert target.shard(1).outbox == []
+    assert [at for at, _ in target.shard(0).outbox] == waiting
+
+
 def test_a_fenced_shard_takes_no_append_and_no_directory_write_until_it_is_taken_anew() -> None:
     desk = lived_in()
     desk.store.fence(1)
