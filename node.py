@@ -42,7 +42,7 @@ from actors import (
 from actors.accounts.api import RateLimiter, code_sender
 from actors.logbook import configure, hooks
 from actors.presence.api import Load
-from actors.router.api import Router
+from actors.router.api import Router, shard_number
 from cluster import fresh_incarnation
 from config import ClusterConfig, ConfigError, cluster_nodes, load
 from gateway import (
@@ -50,6 +50,7 @@ from gateway import (
     Control,
     Door,
     DoorLimits,
+    Passage,
     Premises,
     StartRefusedError,
     TcpListener,
@@ -132,13 +133,15 @@ class Node:
         limits = config.limits
         self.door = Door(
             DoorLimits(
-                limits.connections_max,
-                limits.connections_unauthenticated_max,
+                _share(limits.connections_max, config),
+                _share(limits.connections_unauthenticated_max, config),
                 limits.connections_per_address_max,
                 limits.loopback_exempt,
             )
         )
-        self.connections = DynamicSupervisor(children_max=limits.connections_max, shutdown_s=1.0)
+        self.connections = DynamicSupervisor(children_max=_share(limits.connections_max, config), shutdown_s=1.0)
+        self.router = Router(self.runtime)
+        self.passage = self._passage()
         self.tally = Tally(self.log.warning)
         self.root = self._build()
         self.ended = asyncio.Event()
@@ -146,13 +149,12 @@ class Node:
 
     def _build(self) -> Pid:
         """The tree: what is lower in the list needs what is above it."""
-        config, runtime = self.config, self.runtime
-        router = Router(runtime)
+        config, runtime, router = self.config, self.runtime, self.router
         limiter = RateLimiter(rates(config.rates))
         load = Load(config.presence.shed_lag_ms / 1000, self.log.warning)
         static_key = self.premises.static_key
         connect = connection_maker(
-            lambda: ServerWire(static_key), router, limiter, connection_limits(config, load), SOFTWARE
+            lambda: ServerWire(static_key), router, limiter, connection_limits(config, load), SOFTWARE, self.passage
         )
         try:
             sender = code_sender(config.registration.code_sender, _say)
@@ -162,7 +164,9 @@ class Node:
             ChildSpec("connections", lambda: self.connections, kind="supervisor"),
             ChildSpec(
                 "listener",
-                lambda: TcpListener(self.premises.listening, self.door, self.connections, connect, static_key),
+                lambda: TcpListener(
+                    self.premises.listening, self.door, self.connections, connect, static_key, self.passage
+                ),
                 name="listener",
                 restart="transient",  # a node that drains stops it for good
             ),
@@ -184,6 +188,13 @@ class Node:
             ChildSpec("control", lambda: Control(self.place.folder / CONTROL_SOCKET, routes, self.log)),
         ]
         return runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
+
+    def _passage(self) -> Passage | None:
+        """The way to the other workers of this host, if there are any."""
+        hatches, router = self.premises.hatches, self.router
+        if not hatches:
+            return None
+        return Passage(self.place.node.name, hatches, lambda account: router.node_of(shard_number(account)))
 
     def _cluster(self) -> Cluster | None:
         if len(self.nodes) == 1:
@@ -208,6 +219,12 @@ class Node:
         if self.store.statistics().failures:
             raise StartRefusedError("the first write to the data folder failed; look at the disk, then start again")
 
+    async def placed(self) -> None:
+        """Wait until each shard has its worker; shards of other hosts may be away for long, and are not waited for."""
+        if all(node.host == self.place.node.host for node in self.nodes):
+            while any(self.router.node_of(shard) is None for shard in range(SHARDS)):  # noqa: ASYNC110 - as below
+                await asyncio.sleep(0.01)
+
     def show_pulse(self, shift: Shift) -> None:
         """A beat now, and the next in half a second: by the timers of the runtime, so it stands still when they do."""
         shift.beat()
@@ -215,7 +232,8 @@ class Node:
 
     def report(self) -> None:
         """A log line with the delivery statistics, and the next one in five minutes."""
-        self.log.info("statistics", connections=self.door.connections, **self.tally.figures())
+        moved = self.passage.statistics()._asdict() if self.passage is not None else {}
+        self.log.info("statistics", connections=self.door.connections, **moved, **self.tally.figures())
         self.runtime.schedule(STATISTICS_INTERVAL_S, self.report)
 
     async def stop(self) -> None:
@@ -239,6 +257,11 @@ class Node:
         self.store.close(closed.set)
         await closed.wait()
         runtime.close()
+
+
+def _share(limit: int, config: ClusterConfig) -> int:
+    """What each worker has of a limit of the host, rounded up."""
+    return -(-limit // config.node.workers)
 
 
 def _allow_descriptors(connections_max: int, log: Any) -> None:
@@ -290,19 +313,26 @@ async def _run(config: ClusterConfig, log: Any, premises: Premises, place: Workp
     gc.set_threshold(50_000, 20, 50)
     if shift is not None:
         node.show_pulse(shift)
-    if shift is None or shift.announce():
-        _say(_hello(config, premises))
+    opening = loop.create_task(_open(node, shift))
     fallen = loop.create_task(node.ended.wait())
     waiting = loop.create_task(stop.wait())
     await asyncio.wait({fallen, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    opening.cancel()
     if fallen.done():
-        log.error("tree_gave_up", fix="look at the crashes above; what watches this process starts it again")
+        node.log.error("tree_gave_up", fix="look at the crashes above; what watches this process starts it again")
         return GAVE_UP
-    log.info("draining", connections=node.door.connections)
+    node.log.info("draining", connections=node.door.connections)
     fallen.cancel()
     await node.stop()
-    log.info("stopped", **node.tally.figures())
+    node.log.info("stopped", **node.tally.figures())
     return STOPPED
+
+
+async def _open(node: Node, shift: Shift | None) -> None:
+    """Say that the host is there, once all of its workers are."""
+    await node.placed()
+    if shift is None or shift.announce():
+        _say(_hello(node.config, node.premises))
 
 
 def serve(config: ClusterConfig, log: Any, premises: Premises, place: Workplace, shift: Shift | None) -> int:
@@ -348,7 +378,7 @@ def main(arguments: list[str] | None = None) -> int:
     except StartRefusedError as error:
         print(f"Roost cannot start: {error}", file=sys.stderr)
         return 1
-    _allow_descriptors(config.limits.connections_max, log)
+    _allow_descriptors(_share(config.limits.connections_max, config), log)
     if chosen.single:
         status = serve(config, log, premises, premises.workplaces[0], None)
     else:

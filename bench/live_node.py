@@ -157,8 +157,12 @@ class LiveNode:
 
     def processes(self) -> dict[str, int]:
         """The process ids of its tree by the names that `ps` shows; "launcher" is the worker where there is no tree."""
-        below = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in _descendants(self.pid)}
+        below = {name: pid for pid in _descendants(self.pid) if (name := _read(f"/proc/{pid}/comm").strip())}
         return {"launcher": self.pid, **(below or {WORKER: self.pid})}
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers, the first worker's first."""
+        return [pid for name, pid in sorted(self.processes().items()) if name.startswith(WORKER)]
 
     @property
     def data_folder(self) -> Path:
@@ -269,8 +273,16 @@ def _code(account: str) -> re.Pattern[str]:
     return re.compile(rf"verification code for {re.escape(account)}: (\d+)")
 
 
+def _read(path: str) -> str:
+    """What the kernel says of a process; nothing of one that has just ended."""
+    try:
+        return Path(path).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _descendants(pid: int) -> Iterator[int]:
-    for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+    for child in map(int, _read(f"/proc/{pid}/task/{pid}/children").split()):
         yield child
         yield from _descendants(child)
 

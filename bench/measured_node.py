@@ -67,13 +67,13 @@ class MeasuredNode(LiveNode):
         return sum(_cpu_s(pid) for pid in set(self.processes().values()))
 
     def waited_s(self) -> float:
-        """How long the worker's threads were ready to run and got no processor, in seconds; 0 where nobody says."""
-        tasks = Path(f"/proc/{self.processes()[WORKER]}/task")
-        return sum(int(task.read_text().split()[1]) for task in tasks.glob("*/schedstat")) / 1e9
+        """How long the workers' threads were ready to run and got no processor, in seconds; 0 where nobody says."""
+        tasks = [task for pid in self.workers() for task in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+        return sum(int(task.read_text().split()[1]) for task in tasks) / 1e9
 
     def pss_bytes(self) -> int:
-        """The proportional set size of the worker."""
-        return int(psutil.Process(self.processes()[WORKER]).memory_full_info().pss)
+        """The proportional set size of the workers."""
+        return sum(int(psutil.Process(pid).memory_full_info().pss) for pid in self.workers())
 
     def tree_bytes(self) -> int:
         """What only the processes besides the worker have in memory: most of theirs they share with it."""
@@ -84,7 +84,7 @@ class MeasuredNode(LiveNode):
         return sum(_cpu_s(pid) for pid in self._others())
 
     def _others(self) -> list[int]:
-        return [pid for name, pid in self.processes().items() if name != WORKER]
+        return [pid for name, pid in self.processes().items() if not name.startswith(WORKER)]
 
 
 def _cpu_s(pid: int) -> float:

@@ -20,6 +20,7 @@ from config.errors import ConfigError
 from config.nodes import ClusterNode, cluster_nodes, shared_settings, worker_folder, worker_name
 from config.reader import load, load_node, parse
 from config.schema import (
+    WORKERS_MAX,
     ClusterConfig,
     HostConfig,
     JournalConfig,
@@ -34,6 +35,7 @@ from config.schema import (
 )
 
 __all__ = [
+    "WORKERS_MAX",
     "ClusterConfig",
     "ClusterNode",
     "ConfigError",

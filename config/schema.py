@@ -150,15 +150,17 @@ class LimitsConfig:
 
     connections_max: int = field(
         default=18_000,
-        metadata=Whole("Open connections; each takes a file descriptor.", 1, 1_000_000).metadata(),
+        metadata=Whole(
+            "Open connections; each takes a file descriptor. Workers have equal shares.", 1, 1_000_000
+        ).metadata(),
     )
     connections_unauthenticated_max: int = field(
         default=2_000,
-        metadata=Whole("Of these, connections that have not logged in yet.", 1, 1_000_000).metadata(),
+        metadata=Whole("Of these, those that have not logged in yet; shared in the same way.", 1, 1_000_000).metadata(),
     )
     connections_per_address_max: int = field(
         default=1_000,
-        metadata=Whole("Open connections from one network address.", 1, 1_000_000).metadata(),
+        metadata=Whole("Open connections from one network address, for each worker.", 1, 1_000_000).metadata(),
     )
     loopback_exempt: bool = field(
         default=True,
@@ -298,7 +300,7 @@ class JournalConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatesConfig:
-    """How often one may ask: a burst at once, then so many a minute (a token bucket)."""
+    """How often one may ask: a burst at once, then so many a minute (a token bucket). Each worker counts for itself."""
 
     sends_per_minute: int = field(
         default=6_000,

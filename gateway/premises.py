@@ -8,9 +8,12 @@ import secrets
 import socket
 from typing import TYPE_CHECKING, Final
 
+from config import WORKERS_MAX, worker_folder
+from gateway.passage import hatches
 from gateway.tcp import bound_socket
 from gateway.workplace import StartRefusedError, Workplace, tried
 from protocol import StaticKey
+from storage import DATA_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,17 +37,20 @@ class Premises:
         workplaces: One for each worker, the first worker's first.
         static_key: Made at the first start; clients and other hosts know this host by it.
         listening: Clients may connect from now on; they wait until somebody accepts.
+        hatches: Of each worker by its node's name, where there are several.
 
     Raises:
         StartRefusedError: One of them cannot be had.
     """
 
-    __slots__ = ("listening", "static_key", "workplaces")
+    __slots__ = ("hatches", "listening", "static_key", "workplaces")
 
     def __init__(self, config: NodeConfig, nodes: Sequence[ClusterNode]) -> None:
         folder = config.data_folder
         own = [node for node in nodes if node.host == config.name]
+        _check_former_workers(folder, len(own))
         self.workplaces = tuple(Workplace(node, nodes, folder) for node in own)
+        self.hatches = hatches(node.name for node in own) if len(own) > 1 else {}
         self.static_key = host_key(folder)
         if own[0].key not in (b"", self.static_key.public):
             raise StartRefusedError(
@@ -72,6 +78,22 @@ class Premises:
             if error.errno != errno.ENOTCONN:
                 raise
         self.listening.close()
+
+
+def _check_former_workers(folder: Path, workers: int) -> None:
+    """Data of a worker that is no more is not passed over in silence.
+
+    Raises:
+        StartRefusedError: There is some.
+    """
+    for worker in range(workers + 1, WORKERS_MAX + 1):
+        former = worker_folder(folder, worker)
+        if (former / DATA_FILE).exists():
+            raise StartRefusedError(
+                f"the folder {former} has the data of worker {worker}, and node.workers is {workers}: set it to "
+                f"{worker} again; to have fewer workers, first give its shards to others (roostctl move-shard), and "
+                "then move that folder away"
+            )
 
 
 def host_key(data_folder: Path) -> StaticKey:

@@ -48,7 +48,7 @@ from storage.export import Export, Row
 from storage.folder_lock import FolderLock
 from storage.group import Committed
 from storage.limits import RefusalReason, StoreLimits
-from storage.lmdb_engine import LmdbEngine
+from storage.lmdb_engine import DATA_FILE, LmdbEngine
 from storage.memory_engine import MemoryEngine
 from storage.queues import QueueView
 from storage.records import (
@@ -72,6 +72,7 @@ from storage.store import ShardView, Store
 __all__ = [
     "ABSENT",
     "ANY",
+    "DATA_FILE",
     "MESSAGE",
     "NOTICE",
     "SCHEMA_VERSION",

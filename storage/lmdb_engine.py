@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from lmdb import Transaction, _Database
 
+DATA_FILE = "data.mdb"
+"""LMDB's own name for it; a folder without it holds no data."""
+
 MAP_SIZE_BYTES_MIN = 1 << 20
 MAP_SLACK_BYTES = 256 << 10
 PAGE_BYTES = 4_096
@@ -108,7 +111,7 @@ class LmdbEngine:
             raise EngineError(f"cannot open {folder}: {error}") from error
 
     def _open_environment(self) -> None:
-        data = self._folder / "data.mdb"
+        data = self._folder / DATA_FILE
         present_bytes = data.stat().st_size if data.exists() else 0
         self._map_size_bytes = MAP_SIZE_BYTES_MIN
         while self._map_size_bytes < present_bytes + MAP_SLACK_BYTES:

@@ -54,8 +54,13 @@ class Shift:
             os._exit(GAVE_UP)  # the kernel has been faster, unless it failed us
         self._pulses.beat(self._cell)
 
+    @property
+    def is_first(self) -> bool:
+        """Whether no life of this worker before has announced itself."""
+        return not self._pulses.announced(self._cell)
+
     def announce(self) -> bool:
-        """Whether nobody has been told yet that this worker is there: true once in the life of a host."""
+        """Note that this worker serves; true once in the life of a host, for the last of its workers that does."""
         return self._pulses.announce(self._cell)
 
     def on_stop(self, stop: Callable[[], object]) -> None:

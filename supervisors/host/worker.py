@@ -34,7 +34,7 @@ class HostWorker(Actor):
         super().__init__()
         worker = requirements[WORKER]
         self._shift = Shift(worker + 1, capabilities[PULSES])
-        name_process("roost-worker")
+        name_process("roost-worker" if worker == 0 else f"roost-worker-{worker + 1}")
         spec: WorkerSpec = capabilities[PLAN].workers[worker]
         threading.Thread(target=_work, args=(spec, self._shift), name=spec.name, daemon=True).start()
 

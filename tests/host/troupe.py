@@ -43,7 +43,9 @@ def serve(name: str, shift: Shift) -> int:
     shift.on_stop(stop.set)
     shift.beat()
     say(f"{name} {os.getpid()}")
-    first = shift.announce()
+    first = shift.is_first
+    if shift.announce() and habit == "counted":
+        say("everybody is there")
     match habit:
         case "refuses":
             say(f"{name} cannot start")
