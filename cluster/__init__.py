@@ -12,6 +12,8 @@ The semantics are the runtime's own (`runtime.Foreign`); this storey carries the
 - `network`, `sockets`: connections as a port, and as TCP and Unix sockets.
 - `membership`: who is up, for whoever asks. `groups`: who belongs together, as OTP's pg.
 - `tree`: the supervisor of all that.
+- `rendezvous`, `election`: who should have what, and who runs which service; pure. `whereabouts`: where each runs.
+- `singletons`: a supervisor that spans nodes, with one of each service among them.
 
 Invariants: only the host whose key is pinned is believed, under the names that belong to that key. A link joins one
 life of a node with one life of another; what was said in an earlier one is not heard. Between two actors order holds.
@@ -38,13 +40,17 @@ from cluster.membership import (
 )
 from cluster.network import Connection, Network
 from cluster.peers import Identity, Peer, fresh_incarnation
+from cluster.rendezvous import rendezvous
+from cluster.singletons import SINGLETONS, RetrySingleton, Singletons, singletons_spec
 from cluster.sockets import SocketNetwork, bound_node_socket
 from cluster.table import MessageTable
 from cluster.tree import cluster_supervisor
+from cluster.whereabouts import SingletonPlace, Whereabouts
 
 __all__ = [
     "GROUPS",
     "MEMBERSHIP",
+    "SINGLETONS",
     "Connection",
     "GroupNameError",
     "Groups",
@@ -66,11 +72,17 @@ __all__ = [
     "NodeUp",
     "NotAMemberError",
     "Peer",
+    "RetrySingleton",
+    "SingletonPlace",
+    "Singletons",
     "SocketNetwork",
     "Subscribe",
     "UnregisteredError",
     "Unsubscribe",
+    "Whereabouts",
     "bound_node_socket",
     "cluster_supervisor",
     "fresh_incarnation",
+    "rendezvous",
+    "singletons_spec",
 ]

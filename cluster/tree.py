@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cluster.groups import GROUPS, Groups, register_group_messages
 from cluster.links import LINKS, Links
 from cluster.membership import MEMBERSHIP, Membership
+from cluster.singletons import register_singleton_messages
 from runtime import Named, Runtime
 from supervisors import ChildSpec, Supervisor, SupervisorFlags
 
@@ -39,12 +40,13 @@ def cluster_supervisor(
     Args:
         runtime: The runtime; its node and incarnation are those of `me`.
         me: Who we are, and who the others are.
-        table: Which messages cross; those of the groups are added.
+        table: Which messages cross; those of the groups and singletons are added.
         network: Where connections come from.
         observer: Also told of each change, for logs.
         limits: Times and bounds.
     """
     register_group_messages(table)
+    register_singleton_messages(table)
     membership = Named(runtime.node, MEMBERSHIP)
 
     def changed(change: NodeChange) -> None:

@@ -1,6 +1,7 @@
 """A node in a process of its own, for the tests that kill it: `python -m tests.cluster.node_process NAME ADDRESS PEER`.
 
-It registers an actor as "echo", which sends back what it gets, and prints a line when it listens.
+It registers an actor as "echo", which sends back what it gets, shares the service "clerk" with the others, and prints a
+line when it listens.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from cluster import (
     bound_node_socket,
     cluster_supervisor,
     fresh_incarnation,
+    singletons_spec,
 )
 from runtime import Actor, Runtime
+from supervisors import ChildSpec, Supervisor, SupervisorFlags
 from tests.cluster.messages import Note, registered
 from tests.cluster.world import key_of
 
@@ -46,6 +49,7 @@ async def main(name: str, address: str, peer: str, peer_address: str) -> None:
     network = SocketNetwork(bound_node_socket(address))
     runtime.start(cluster_supervisor(runtime, me, registered(MessageTable()), network))
     runtime.start(Echo(), name="echo")
+    runtime.start(Supervisor(SupervisorFlags(), [singletons_spec([ChildSpec("clerk", Echo)])]))
     print("listening", flush=True)
     await asyncio.Event().wait()
 
