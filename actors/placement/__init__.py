@@ -1,6 +1,6 @@
 """Placement: which node has which shard, who claims one that nobody has, and how one moves while people chat.
 
-Reading order: `api` (what others may ask), `logic` (rendezvous, and what a node knows of all others' shards), `estate`
+Reading order: `api` (what others may ask), `logic` (what a node knows of all others' shards), `estate`
 (the shards that run here), `actor` (one process a node), `departure` and `arrival` (the two ends of a move).
 
 Invariants: a shard is run by the node on whose disk it is, under the highest epoch, and by no other; it waits while

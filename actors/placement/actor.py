@@ -21,10 +21,10 @@ from actors.placement.api import (
 )
 from actors.placement.arrival import ArrivalActor
 from actors.placement.departure import DepartureActor
-from actors.placement.logic import Atlas, rendezvous
+from actors.placement.logic import Atlas
 from actors.placement.moves import Declined, Departed, NotMoved, Offer, Vacate, Vacated
 from actors.shard.api import LoadingActor, Reachable, answers
-from cluster import MEMBERSHIP, NodeDown, NodeUp, Subscribe
+from cluster import MEMBERSHIP, NodeDown, NodeUp, Subscribe, rendezvous
 from protocol.ids import SHARDS
 from runtime import Down, Exit, From, Named, Pid, Ref, Reply
 from storage import ShardAwayError, StoreCorruptError

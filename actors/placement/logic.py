@@ -1,43 +1,18 @@
-"""Who should have a shard, and what a node knows of who has it. Pure.
-
-Rendezvous hashing: D. Thaler, C. Ravishankar, "Using Name-Based Mappings to Increase Hit Rates" (IEEE/ACM Transactions
-on Networking, 1998); with weights: C. Schindelhauer, G. Schomaker, "Weighted Distributed Hash Tables" (SPAA 2005). Each
-node draws a number for each shard, and the lowest has it; so a new node takes its share from all others, and nothing
-else moves.
-"""
+"""What a node knows of who has which shard, and which ones it should take. Pure."""
 
 from __future__ import annotations
 
-import math
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from actors.placement.api import Place
+from cluster.rendezvous import rendezvous
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from actors.placement.api import Holdings
 
-__all__ = ["Atlas", "rendezvous"]
-
-_DRAW_SIZE_BYTES = 7
-
-
-def rendezvous(shard: int, weights: Mapping[str, float]) -> str:
-    """The node that should have a shard.
-
-    Args:
-        shard: Its number.
-        weights: By node, all above 0; there is at least one.
-    """
-    return min(weights, key=lambda node: (-math.log(_draw(shard, node)) / weights[node], node))
-
-
-def _draw(shard: int, node: str) -> float:
-    """Between 0 and 1, neither of them; the same on every machine."""
-    digest = blake2b(f"{shard} {node}".encode(), digest_size=_DRAW_SIZE_BYTES).digest()
-    return (int.from_bytes(digest, "big") + 0.5) / (1 << 8 * _DRAW_SIZE_BYTES)
+__all__ = ["Atlas"]
 
 
 class Atlas:

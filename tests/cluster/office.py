@@ -47,9 +47,9 @@ class Service(Actor):
             self.process.send_after(self.office.stop_takes_s, "now")
 
     def terminate(self, reason: Reason) -> None:
-        self.office.record(self, "stops")
         if reason == SHUTDOWN:
             self.office.told_to_stop(self)
+        self.office.record(self, "stops")
 
 
 class Office(World):
@@ -104,9 +104,9 @@ class Office(World):
         self.changed_s[service.name] = self.clock.now_s()
 
     def told_to_stop(self, service: Service) -> None:
-        """A service may be told so only because another runs, or did, if nobody could know of its death yet."""
-        node = service.process.pid.node
-        is_known = self.clock.now_s() - self.killed_s > 4.0
+        """A service may be told so only because another runs, or did, if nobody could know of its end yet."""
+        node, now_s = service.process.pid.node, self.clock.now_s()
+        is_known = now_s - self.killed_s > 4.0 and now_s - self.changed_s[service.name] > TWO_RUN_AT_MOST_S
         if is_known and node not in self.stopped and not set(self.running(service.name)) - {node}:
             self.faults.append(f"{service.name} ran well on {node}, and was stopped (seed {self.seed})")
 
