@@ -45,10 +45,6 @@ class Pid:
     def __repr__(self) -> str:
         return f"<{self.node}.{self.serial}>"
 
-    def older_than(self, other: Pid) -> bool:
-        """Whether both were started in one life of one node, and this one was first."""
-        return self.node == other.node and self.incarnation == other.incarnation and self.serial < other.serial
-
 
 class Named(Pid):
     """A registered name on a node, for use where a pid is sent to, called or monitored, as OTP's `{Name, Node}`.

@@ -105,12 +105,14 @@ class Luggage(msgspec.Struct, array_like=True, frozen=True):
         wire: Its wire, exported.
         frames: What the client has said and nobody has acted on, as it was encoded.
         data: The bytes behind that.
-        login_by_s: When it has to have logged in; the processes of a host share that clock.
+        opened_s: When it was opened; the processes of a host share that clock.
+        login_by_s: When it has to have logged in.
     """
 
     wire: bytes
     frames: list[bytes]
     data: bytes
+    opened_s: float
     login_by_s: float
 
     def __repr__(self) -> str:

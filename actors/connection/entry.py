@@ -94,6 +94,7 @@ class Entry:
         "_limits",
         "_login_by_s",
         "_luggage",
+        "_opened_s",
         "_origin",
         "_process",
         "_router",
@@ -134,7 +135,7 @@ class Entry:
         self._luggage = luggage
         self._send = send
         self._close = close
-        self._login_by_s = 0.0
+        self._login_by_s = self._opened_s = 0.0
         self.login: Login | None = None
         self.monitor: Ref | None = None
         self.departure: _Departure | None = None
@@ -144,10 +145,11 @@ class Entry:
         self._process = process
         luggage, self._luggage = self._luggage, None
         wait_s = self._limits.handshake_timeout_s
+        now_s = self._opened_s = process.runtime.clock.now_s()
         if luggage is not None:
             self._siblings = None  # one move is enough: two that each take it for the other's would play ball with it
-            self._login_by_s = luggage.login_by_s
-            wait_s = max(0.0, luggage.login_by_s - process.runtime.clock.now_s())
+            self._opened_s, self._login_by_s = luggage.opened_s, luggage.login_by_s
+            wait_s = max(0.0, luggage.login_by_s - now_s)
             process.cast(process.pid, luggage)  # the first in the mailbox, for nobody else knows it yet
         self._hurry = process.send_after(wait_s, HURRY)
 
@@ -182,7 +184,7 @@ class Entry:
         departure, siblings = self.departure, self._siblings
         assert departure is not None, "it leaves"
         assert siblings is not None, "they take it"
-        luggage = Luggage(departure.wire, departure.frames, departure.data, self._login_by_s)
+        luggage = Luggage(departure.wire, departure.frames, departure.data, self._opened_s, self._login_by_s)
         siblings.take(departure.sibling, transport, luggage)
 
     def hello(self, frame: Hello) -> None:
@@ -259,7 +261,8 @@ class Entry:
         session = Session(process, sender, queue, key, self._router, self._limiter, self._limits, self._send)
         # Until it answers; from then on it says itself that it ends, and two dictionaries less are kept (448 bytes).
         self.monitor = process.monitor(queue)
-        process.cast(queue, Attach(process.pid, login.session, login.received_up_to, login.foreground, login.power))
+        offer = login.session, login.received_up_to, login.foreground, login.power
+        process.cast(queue, Attach(process.pid, *offer, self._opened_s))
         return session
 
     def attached(self) -> Login:

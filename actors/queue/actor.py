@@ -84,7 +84,6 @@ class QueueActor(LoadingActor):
         "_ack_written",
         "_behind",
         "_connection",
-        "_detached_s",
         "_device",
         "_disk",
         "_drained_told",
@@ -100,6 +99,7 @@ class QueueActor(LoadingActor):
         "_retiring",
         "_router",
         "_session",
+        "_since_s",
         "_state",
     )
 
@@ -113,7 +113,7 @@ class QueueActor(LoadingActor):
         self._connection: Pid | None = None
         self._monitor: Ref | None = None
         self._session = b""
-        self._detached_s = 0.0
+        self._since_s = 0.0  # when its connection was opened; without one, when it lost the last
         self._drained_told = False
         self._flow_open = True
         self._foreground = False
@@ -130,7 +130,7 @@ class QueueActor(LoadingActor):
         """Ask how much waits."""
         disk = self._disk
         disk.store.load_queue(disk.shard, self._device, *answers(self.process, lambda view: view))
-        self._detached_s = self.process.runtime.clock.now_s()
+        self._since_s = self.process.runtime.clock.now_s()
 
     def terminate(self, reason: Reason) -> None:
         """The connection has nobody to hear from any more: its client comes back at once."""
@@ -171,7 +171,7 @@ class QueueActor(LoadingActor):
         state, removals = self._state if self.is_loaded else None, self._removals
         suspected = state is not None and state.attempts and not (removals is not None and removals.revoked)
         keep_s = SUSPICION_S if suspected else self._limits.resume_window_s
-        stays = self.process.runtime.clock.now_s() - self._detached_s < keep_s
+        stays = self.process.runtime.clock.now_s() - self._since_s < keep_s
         busy = self._reading or self.process.waiting or (removals is not None and removals.busy)
         is_done = self._connection is None and not busy and not stays
         if state is not None and is_done and not (state.count and self._some_removals().doubt()):
@@ -187,7 +187,7 @@ class QueueActor(LoadingActor):
                 process.stop()
             return
         if self._connection is not None:
-            late = attach.connection.older_than(self._connection)  # the client has long given it up for this one
+            late = attach.given_up_for(self._connection, self._since_s)
             process.insist(attach.connection if late else self._connection, Fault(Code.REPLACED))
             if late:
                 return
@@ -198,7 +198,7 @@ class QueueActor(LoadingActor):
             state.begin()
         else:
             self._forget(forgotten)
-        self._connection = attach.connection
+        self._connection, self._since_s = attach.connection, attach.opened_s
         self._monitor = process.monitor(attach.connection)
         self._session = process.runtime.randomness.bytes(16)
         self._foreground = attach.foreground
@@ -215,7 +215,7 @@ class QueueActor(LoadingActor):
         self._pump()
 
     def _resumable(self, attach: Attach) -> bool:
-        away_s = self.process.runtime.clock.now_s() - self._detached_s
+        away_s = self.process.runtime.clock.now_s() - self._since_s
         return (
             len(self._session) > 0
             and attach.session == self._session
@@ -230,7 +230,7 @@ class QueueActor(LoadingActor):
             self._hold.end()
         self._connection = self._monitor = self._hold = None
         self._reading = False  # a page that is on its way belongs to nobody now
-        self._detached_s = self.process.runtime.clock.now_s()
+        self._since_s = self.process.runtime.clock.now_s()
         self._state.detach(broken)
         self._vanish()
         self._arm_retirement()
@@ -449,7 +449,7 @@ class QueueActor(LoadingActor):
         if self._connection is not None:
             self.process.insist(self._connection, Fault(Code.DEVICE_REVOKED))
             self._detach(broken=False)
-        self._detached_s = self.process.runtime.clock.now_s()  # it stays for what was accepted before, however idle
+        self._since_s = self.process.runtime.clock.now_s()  # it stays for what was accepted before, however idle
         removals = self._some_removals()
         if not removals.revoked:
             removals.revoke()

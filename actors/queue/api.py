@@ -39,6 +39,7 @@ class Attach(msgspec.Struct, array_like=True, frozen=True):
         received_up_to: Position up to which the device has committed itself, by its own word.
         foreground: Whether a person looks.
         power: How the device is fed, one of the POWER values of the protocol.
+        opened_s: When the connection was opened, by the clock of its host; 0 from a node that does not say.
     """
 
     connection: Pid
@@ -46,6 +47,15 @@ class Attach(msgspec.Struct, array_like=True, frozen=True):
     received_up_to: int
     foreground: bool
     power: int
+    opened_s: float = 0.0
+
+    def given_up_for(self, other: Pid, opened_s: float) -> bool:
+        """Whether the client had left this connection for that one, and only the Login was under way for long.
+
+        On different nodes nobody can tell: whoever comes last counts as the newer one.
+        """
+        here = self.connection
+        return (here.node, here.incarnation) == (other.node, other.incarnation) and self.opened_s < opened_s
 
 
 class Attached(msgspec.Struct, array_like=True, frozen=True):

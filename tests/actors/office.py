@@ -169,7 +169,8 @@ class Office:
         """A device logs in."""
         visitor = Visitor()
         pid = self.runtime.start(visitor)
-        self.runtime.cast(self.queue(name, device), Attach(pid, b"", 0, foreground, power))
+        opened_s = self.clock.now_s()
+        self.runtime.cast(self.queue(name, device), Attach(pid, b"", 0, foreground, power, opened_s))
         self.settle()
         assert visitor.attached is not None
         return visitor

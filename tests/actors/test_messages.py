@@ -56,7 +56,7 @@ EXAMPLES: tuple[object, ...] = (
     receipts.Advance(ANN, 4, 2),
     receipts.Inquire(ANN, PID),
     receipts.Tell(m.Receipt(CHAT, BOB, 4, 2)),
-    queue.Attach(PID, b"token", 17, True, 1),
+    queue.Attach(PID, b"token", 17, True, 1, 2.5),
     queue.Attached(PID, bytes(16), False, 3),
     queue.Batch([(17, 0, b"body"), (18, 1, b"notice")]),
     queue.Acknowledge(PID, 18),

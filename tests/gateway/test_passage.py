@@ -289,8 +289,8 @@ async def test_more_than_a_stranger_ever_says_does_not_pass() -> None:
         with socket.socket() as client:
             few, many = Held(client), Held(client)
             house.a.hang()
-            house.b.passage.take("a", few, Luggage(b"", [], bytes(LUGGAGE_BYTES_MAX - 100), 0.0))
-            house.b.passage.take("a", many, Luggage(b"", [], bytes(LUGGAGE_BYTES_MAX), 0.0))
+            house.b.passage.take("a", few, Luggage(b"", [], bytes(LUGGAGE_BYTES_MAX - 100), 0.0, 0.0))
+            house.b.passage.take("a", many, Luggage(b"", [], bytes(LUGGAGE_BYTES_MAX), 0.0, 0.0))
             assert (few.left, few.refused, many.left, many.refused) == (1, 0, 0, 1)
             assert house.b.passage.statistics() == (1, 1, 0, 0)
 

@@ -296,16 +296,6 @@ def test_pids_are_values(seed: int) -> None:
     assert repr(copy) == f"<local.{puppet.pid.serial}>"
 
 
-def test_only_processes_of_one_life_of_one_node_have_an_age_among_each_other(seed: int) -> None:
-    stage = Stage(seed)
-    older, younger = stage.puppet().pid, stage.puppet().pid
-    assert older.older_than(younger)
-    assert not younger.older_than(older)
-    assert not older.older_than(older)
-    assert not older.older_than(Pid("remote", younger.serial))
-    assert not older.older_than(Pid("local", younger.serial, incarnation=1))
-
-
 def test_closing_ends_everything_the_youngest_first(seed: int) -> None:
     stage = Stage(seed)
     order: list[int] = []

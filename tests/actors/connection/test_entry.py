@@ -155,6 +155,32 @@ def test_a_login_that_is_too_late_when_it_arrives_is_told_so() -> None:
     assert [closing.code for closing in device.take(m.Closing)] == [Code.LOGIN_TIMEOUT]
 
 
+@pytest.mark.parametrize("moves_last", [True, False])
+def test_of_two_connections_the_one_opened_later_stays_whichever_moves_and_logs_in_last(moves_last: bool) -> None:
+    siblings = Siblings()
+    node, home = SmallNode(siblings=siblings), SmallNode()
+    ann = home.device("ann")
+    node.wait(home.clock.now_s() - node.clock.now_s())
+    older = greeted(node, home, ann)
+    home.wait(0.5)
+    newer = greeted(home, home, ann)
+    node.runtime.cast(older.pid, b"".join(the_first_words(older)))
+    node.settle()
+    ((_, _, luggage),) = siblings.taken
+
+    def log_in() -> None:
+        newer.say(m.Hello([1], "small"), newer.a_login())
+
+    def move() -> None:
+        older.arrive(home, luggage)
+
+    for act in (log_in, move) if moves_last else (move, log_in):
+        home.wait(0.5)
+        act()
+    assert [closing.code for closing in older.take(m.Closing)] == [Code.REPLACED]
+    assert newer.ask(m.Ping(4), m.Pong).token == 4
+
+
 def test_whom_this_worker_has_answered_it_keeps() -> None:
     siblings = Siblings()
     node = SmallNode(siblings=siblings)

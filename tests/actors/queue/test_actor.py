@@ -81,9 +81,11 @@ def test_a_connection_whose_mailbox_is_full_ends_before_an_ack_can_forget_what_i
 def test_a_login_that_was_under_way_for_long_does_not_replace_a_connection_opened_after_its_own(seed: int) -> None:
     office, ann = two(seed)
     given_up = Visitor()
-    pid = office.runtime.start(given_up)
+    pid, opened_s = office.runtime.start(given_up), office.clock.now_s()
+    office.wait(1.0)
     bob = office.attach("bob", BOB)
-    office.runtime.cast(office.queue("bob", BOB), Attach(pid, b"", 0, foreground=True, power=POWER_BATTERY))
+    late = Attach(pid, b"", 0, foreground=True, power=POWER_BATTERY, opened_s=opened_s)
+    office.runtime.cast(office.queue("bob", BOB), late)
     office.settle()
     office.say(ann, "ann", ANN, "bob", 1, "one")
     assert (bob.faults, bob.texts) == ([], ["one"])
@@ -174,7 +176,7 @@ def test_a_connection_whose_mailbox_is_full_ends_rather_than_miss_that_its_login
     office, laptop = two_and_a_laptop(seed)
     visitor = Visitor()
     connection = office.runtime.start(visitor)
-    office.runtime.cast(office.queue("bob", BOB), Attach(connection, b"", 0, True, POWER_BATTERY))
+    office.runtime.cast(office.queue("bob", BOB), Attach(connection, b"", 0, True, POWER_BATTERY, 0.0))
     swamp(office, connection, "anything")
     assert office.runtime.is_alive(laptop.process.pid)
 
@@ -285,7 +287,7 @@ def test_nothing_is_delivered_behind_a_poison_message_before_its_notice_is_on_di
         office.settle()
     bob = Visitor()
     pid = office.runtime.start(bob)
-    office.runtime.cast(office.queue("bob", BOB), Attach(pid, b"", 0, foreground=True, power=POWER_BATTERY))
+    office.runtime.cast(office.queue("bob", BOB), Attach(pid, b"", 0, True, POWER_BATTERY, office.clock.now_s()))
     office.scheduler.run_until_idle()
     assert bob.attached is not None
     assert bob.texts == []
@@ -334,7 +336,7 @@ def test_a_queue_whose_device_leaves_during_a_read_retires_like_any_other(seed: 
     office.submit(ann, "ann", ANN, "bob", 3, "and again")
     office.scheduler.run_until_idle()
     office.store.flush()  # a commit is in flight: reads wait behind it
-    office.runtime.cast(queue, Attach(pid, b"", 0, foreground=True, power=POWER_BATTERY))
+    office.runtime.cast(queue, Attach(pid, b"", 0, True, POWER_BATTERY, office.clock.now_s()))
     office.scheduler.run_until_idle()
     office.runtime.exit(pid, KILLED)
     office.scheduler.run_until_idle()
