@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.messages import message_table
-from actors.shard.api import Reachable
+from actors.tree import Cluster
 from cluster import Identity, NodeDown, NodeRefused, NodeUp, Peer, cluster_supervisor
 from simulation.agenda import chance_of
 from simulation.couriers import COURIER, Courier, register_parcels
@@ -30,7 +30,6 @@ class ClusterNode(SimulatedNode):
     Args:
         world: Where it stands.
         name: Its name, and its address in the cluster.
-        shards: The shards that it owns.
         sizes: Its limits.
         parts: The classes of its actors.
 
@@ -38,12 +37,24 @@ class ClusterNode(SimulatedNode):
         linked: The nodes to which it is linked, each with its life, as it was told.
     """
 
-    def __init__(self, world: World, name: str, shards: tuple[int, ...], sizes: Sizes, parts: Parts) -> None:
-        super().__init__(world, name, shards, sizes, parts)
+    def __init__(self, world: World, name: str, sizes: Sizes, parts: Parts) -> None:
+        super().__init__(world, name, (), sizes, parts)
         self._lives = chance_of(world.seed, f"lives of {name}")
         self.node_network = NodeNetwork(world.exchange, name)
         self.linked: dict[str, int] = {}
         self._known: dict[str, int] = {}
+
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """The shards that its disk gives it, and has not given away."""
+        return tuple(sorted(self.store.holdings())) if self.life else ()
+
+    def cluster(self) -> Cluster:
+        """The others, all alike; what an operator is warned of does not happen."""
+        return Cluster(dict.fromkeys((node.name for node in self.world.nodes), 1.0), self._warned)
+
+    def _warned(self, event: str, **about: object) -> None:
+        self.witness.breaks("no operator is warned", f"{self.name}: {event} {about}")
 
     def incarnation(self) -> int:
         """A life that it never had."""
@@ -65,9 +76,6 @@ class ClusterNode(SimulatedNode):
             lambda: cluster_supervisor(runtime, me, table, self.node_network, observer=self._changed),
             kind="supervisor",
         )
-        for node in world.nodes:
-            if node is not self:
-                self.router.places.update(dict.fromkeys(node.shards, node.name))
         runtime.start(Courier(self), name=COURIER)
         return [links, *super().children()]
 
@@ -101,11 +109,6 @@ class ClusterNode(SimulatedNode):
                 same = before == change.incarnation
                 world.coverage.reached("a link comes up again" if same else "a node is linked in another life")
             self.linked[name] = self._known[name] = change.incarnation
-            theirs = next(node.shards for node in world.nodes if node.name == name)
-            for shard in self.shards:
-                pid = self.router.live_shard(shard)
-                if pid is not None:
-                    self.runtime.cast(pid, Reachable(theirs))
         elif isinstance(change, NodeDown):
             world.log(f"LIFE {self.name} has lost {name}: {change.code.name}")
             world.coverage.reached(f"a link ends: {change.code.name}")

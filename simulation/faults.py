@@ -90,8 +90,9 @@ class Faults:
             "the cluster is partitioned in part": 1.0,
             "ways between nodes are slow": 1.5,
             "a link of nodes breaks": 2.0,
-            "an actor of the links is killed": 1.0,
+            "an actor of the cluster is killed": 1.0,
             "a node freezes": 1.0,
+            "a shard is to move": 8.0,
         }
     )
     deaths_min: int = 2

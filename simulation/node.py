@@ -16,7 +16,7 @@ from actors.conversation.api import ConversationLimits
 from actors.directory_keys import directory_shard
 from actors.presence.api import PresenceLimits
 from actors.queue.api import QueueLimits
-from actors.tree import MessengerLimits, Parts, connection_maker, messenger_children
+from actors.tree import Cluster, MessengerLimits, Parts, connection_maker, messenger_children
 from protocol import StaticKey, Ulid, shard_of
 from runtime import KILLED, Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, SeededScheduler, StartError
 from runtime.mailbox import Info
@@ -154,7 +154,7 @@ class SimulatedNode:
     def __init__(self, world: World, name: str, shards: tuple[int, ...], sizes: Sizes, parts: Parts) -> None:
         self.world = world
         self.name = name
-        self.shards = shards
+        self._shards = shards
         self.sizes = sizes
         self.parts = parts
         self.witness = world.witness
@@ -173,6 +173,11 @@ class SimulatedNode:
         self._ambushed: tuple[Pid | None, str] | None = None
         self.free_space_bytes = FREE_SPACE_BYTES
         self.frozen_until_s = 0.0
+
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """The shards that it has now, whether it runs or not."""
+        return self._shards
 
     # Its life.
 
@@ -220,7 +225,7 @@ class SimulatedNode:
         if self.life > 1 and self.store.statistics().hot_bytes:
             self.world.coverage.reached("a journal is replayed")
         self.witness.opened(self)
-        self.router = TrappedRouter(self.runtime, self.trap)
+        self.router = TrappedRouter(self.runtime, self.trap, self.world.coverage)
         self.connections = DynamicSupervisor(shutdown_s=1.0)
         self.connect = connection_maker(
             lambda: WatchedWire(self.static_key, self.runtime.randomness.bytes, self.witness),
@@ -238,6 +243,10 @@ class SimulatedNode:
         """A number for this life; a node that is alone needs none."""
         return 0
 
+    def cluster(self) -> Cluster | None:
+        """What it has to know of others; a node that is alone knows of none."""
+        return None
+
     def children(self) -> list[ChildSpec]:
         """What its root supervises."""
         return [
@@ -249,6 +258,7 @@ class SimulatedNode:
                 self.codes,
                 _messenger_limits(self.sizes),
                 self.parts,
+                cluster=self.cluster(),
             ),
             ChildSpec("connections", lambda: self.connections, kind="supervisor"),
         ]

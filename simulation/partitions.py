@@ -6,6 +6,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Final
 
 from simulation.lines import way_between
+from simulation.mover import Mover
 from simulation.network import Conditions
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ __all__ = ["BETWEEN_NODES", "ways_of"]
 CUT_S: Final = (0.5, 2.0, 5.0, 20.0)
 """Some cuts are shorter than the silence after which a link is down, some longer."""
 
-ACTORS_OF_LINKS: Final = ("cluster.links", "cluster.links", "cluster.membership", "cluster.groups")
+ACTORS_OF_LINKS: Final = ("cluster.links", "cluster.links", "cluster.membership", "cluster.groups", "placement")
 
 
 def ways_of(world: World) -> list[str]:
@@ -115,6 +116,20 @@ def _node_freezes(world: World, chance: random.Random) -> bool:
     return True
 
 
+def _shard_moves(world: World, chance: random.Random) -> bool:
+    """One or a few shards of a node move to others, most of them such in which something happens."""
+    up = [node for node in world.nodes if node.up and node.shards]
+    if not up:
+        return False
+    node = chance.choice(up)
+    busy = [shard for shard in node.shards if shard in world.busy_shards]
+    others = [other.name for other in world.nodes if other is not node]
+    for _ in range(chance.choice((1, 1, 3))):
+        shard = chance.choice(busy if busy and chance.random() < 0.9 else node.shards)
+        node.runtime.start(Mover(node, shard, chance.choice(others)))
+    return True
+
+
 BETWEEN_NODES: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "two nodes lose sight of each other": _two_lose_sight,
     "a node is heard no more": _one_way_is_cut,
@@ -122,7 +137,8 @@ BETWEEN_NODES: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "the cluster is partitioned in part": _partial_partition,
     "ways between nodes are slow": _way_is_slow,
     "a link of nodes breaks": _link_breaks,
-    "an actor of the links is killed": _links_are_killed,
+    "an actor of the cluster is killed": _links_are_killed,
     "a node freezes": _node_freezes,
+    "a shard is to move": _shard_moves,
 }
 """Each kind of fault: strikes the world, and says whether there was anything to strike."""

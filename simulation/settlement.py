@@ -1,4 +1,4 @@
-"""Who lives where: the nodes of a world, the shards that each has, and the people with their devices and chats."""
+"""Who lives where: the nodes of a world, the shards of those that are alone, the people, their devices and chats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protocol import AccountId, direct_conversation
 from simulation.agenda import chance_of
 from simulation.cluster_node import ClusterNode
 from simulation.device import SimulatedDevice
-from simulation.node import Codes, SimulatedNode, Sizes
+from simulation.node import SimulatedNode, Sizes
 from simulation.people import HABITS, STRANGER, Person
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def _settle_node(world: World, index: int, sizes: Sizes, folder: Path) -> None:
     chats = _chats(accounts)
     node = SimulatedNode(world, f"node{index}", _shards(accounts, chats), sizes, world.scenario.parts)
     world.nodes.append(node)
+    world.busy_shards += node.shards
     _people(world, accounts, habits, chats, (node,), folder)
 
 
@@ -58,14 +59,10 @@ def _settle_cluster(world: World, count: int, sizes: Sizes, folder: Path) -> Non
     habits = _habits(world, chance, (4, 5))
     accounts = [AccountId(_name(0, number)) for number in range(len(habits))]
     chats = _chats(accounts)
-    holders = {shard: chance.randrange(count) for shard in _shards(accounts, chats)}
-    codes = Codes()
-    nodes = []
-    for index in range(count):
-        shards = tuple(shard for shard, holder in holders.items() if holder == index)
-        node = ClusterNode(world, f"node{index}", shards, sizes, world.scenario.parts)
-        node.codes = codes
-        nodes.append(node)
+    world.busy_shards = _shards(accounts, chats)
+    nodes = [ClusterNode(world, f"node{index}", sizes, world.scenario.parts) for index in range(count)]
+    for node in nodes[1:]:
+        node.codes = nodes[0].codes
     world.nodes += nodes
     _people(world, accounts, habits, chats, tuple(nodes), folder)
 
@@ -99,7 +96,6 @@ def _people(
             for number in range(1, habit.devices + 1)
         ]
         world.devices += devices
-        world.homes[account] = next(node for node in nodes if shard_number(account) in node.shards)
         mine = tuple(chat for chat in chats if account in chat.split(":"))
         world.people.append(Person(world, account, habit, devices, mine))
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actors.router.api import Router
+from actors.router.api import Router, shard_number
 from storage import Store
 from storage.group import Failed, raise_it
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from protocol import AccountId, ConversationId, DeviceId
     from runtime import Pid, Runtime
     from simulation.coverage import Coverage
     from simulation.network import Socket
+    from storage.group import Done
     from storage.records import Record
 
 __all__ = ["InjectedError", "Trap", "TrappedRouter", "TrappedStore"]
@@ -124,9 +127,18 @@ class TrappedStore(Store):
         fenced = epoch != self._journal._owned.get(shard, 0)
         super().append(shard, epoch, record, token)
         if fenced:
-            self._coverage.reached("a fenced writer is refused")
+            moving = shard not in self._journal._owned
+            self._coverage.reached(
+                "a writer is refused whose shard has moved" if moving else "a fenced writer is refused"
+            )
             self.fenced_positions.update(range(next_position, self._journal.next_position))
         self._trap.after()
+
+    def discard_arrival(self, shard: int, completed: Done) -> None:
+        """Forget a copy that is void."""
+        if shard in self.arrivals():
+            self._coverage.reached("a copy of a shard that did not move is purged")
+        super().discard_arrival(shard, completed)
 
     def load_conversation(self, shard: int, conversation: str, completed: Any, failed: Failed = raise_it) -> None:
         """Load a conversation."""
@@ -156,11 +168,21 @@ class TrappedStore(Store):
 class TrappedRouter(Router):
     """A node's router: looking somebody up may raise."""
 
-    __slots__ = ("_trap",)
+    __slots__ = ("_coverage", "_trap")
 
-    def __init__(self, runtime: Runtime, trap: Trap) -> None:
+    def __init__(self, runtime: Runtime, trap: Trap, coverage: Coverage) -> None:
         super().__init__(runtime)
         self._trap = trap
+        self._coverage = coverage
+
+    def resolve(self, name: Hashable) -> Pid | None:
+        """Another node has something for a name that nobody holds."""
+        pid = super().resolve(name)
+        if pid is not None:
+            self._coverage.reached("another node has an actor started")
+        elif isinstance(name, tuple) and name[0] == "at" and shard_number(name[-1]) not in self._households:
+            self._coverage.reached("something comes to a node whose shard has moved")
+        return pid
 
     def shard(self, shard: int) -> Pid:
         """Look up a shard."""

@@ -15,6 +15,7 @@ from itertools import count, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from actors.router.api import shard_number
 from actors.tree import Parts
 from roost.session import Phase, Session
 from runtime import Foreign, Runtime
@@ -136,7 +137,7 @@ class World:
         has_night: Whether everybody leaves in the end.
         is_cluster: Whether its nodes are those of one cluster.
         exchange: The lines between them.
-        homes: By account: the node that has its shard.
+        busy_shards: Those in which anything happens.
     """
 
     def __init__(
@@ -162,12 +163,13 @@ class World:
         self.nodes: list[SimulatedNode] = []
         self.people: list[Person] = []
         self.devices: list[SimulatedDevice] = []
-        self.homes: dict[str, SimulatedNode] = {}
+        self.busy_shards: tuple[int, ...] = ()
         settle(self, folder)
 
-    def home(self, account: str) -> SimulatedNode:
-        """The node that has an account's shard: where its devices' queues are."""
-        return self.homes[account]
+    def home(self, account: str) -> SimulatedNode | None:
+        """The node that has an account's shard, where its devices' queues are; None while it is at none."""
+        shard = shard_number(account)
+        return next((node for node in self.nodes if shard in node.shards), None)
 
     def fresh_number(self) -> int:
         """A number that nobody in this world has had."""
@@ -296,6 +298,8 @@ class World:
                 found.append(f"{node.name} has something on its way to the disk")
         for device in self.devices:
             found += self._unrest_of(device)
+        homeless = [shard for shard in self.busy_shards if not any(shard in node.shards for node in self.nodes)]
+        found += [f"shard {shard} is at no node" for shard in homeless]
         for one, other in permutations(self.nodes, 2):
             if isinstance(one, ClusterNode) and one.linked.get(other.name) != other.runtime.incarnation:
                 found.append(f"{one.name} is not linked to {other.name}")

@@ -264,7 +264,7 @@ class PlacementActor(LoadingActor):
         """Its former node has let go of a shard; if the copy here is the one, it lives here now."""
         arrival = self._store.arrivals().get(shard)
         is_whole = arrival is not None and arrival.complete and arrival.transfer == gone.transfer
-        if gone.node == self._node and is_whole:
+        if gone.node == self._node and is_whole and shard not in self._estate.shards:  # said again before it is durable
             self._take((shard,))
 
     def _start(self, shard: int, epoch: int) -> None:

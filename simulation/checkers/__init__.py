@@ -11,7 +11,7 @@ from simulation.checkers.finality import Finality
 from simulation.checkers.journeys import Journeys
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
-from simulation.checkers.ownership import FormerOwnersAreFenced
+from simulation.checkers.ownership import FormerOwnersAreFenced, RunAtOneNode
 from simulation.checkers.presence import PresenceConverges
 from simulation.checkers.receipts import ReceiptsAreTrue
 from simulation.checkers.reentry import Reentry
@@ -31,6 +31,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     ReceiptsAreTrue,
     NumbersHold,
     FormerOwnersAreFenced,
+    RunAtOneNode,
     Finality,
     PresenceConverges,
     NothingIsLeft,

@@ -83,8 +83,7 @@ class RestartFinds(Checker):
 
 
 def _residents(checker: Checker, node: SimulatedNode) -> list[SimulatedDevice]:
-    world = checker.witness.world
-    return [device for device in checker.witness.devices.values() if world.home(device.account) is node]
+    return [device for device in checker.witness.devices.values() if shard_number(device.account) in node.shards]
 
 
 def _view(node: SimulatedNode, device: SimulatedDevice, done: Callable[[int], Any], failed: Any) -> None:

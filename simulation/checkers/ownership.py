@@ -1,4 +1,4 @@
-"""Fencing: whoever lost a shard to another owner writes to it no more."""
+"""Fencing: whoever lost a shard to another owner writes to it no more, and it is run at one node at a time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from simulation.witness import Checker
 
 if TYPE_CHECKING:
+    from runtime import Actor, Pid
     from simulation.node import SimulatedNode
 
-__all__ = ["FormerOwnersAreFenced"]
+__all__ = ["FormerOwnersAreFenced", "RunAtOneNode"]
 
 
 class FormerOwnersAreFenced(Checker):
@@ -21,3 +22,20 @@ class FormerOwnersAreFenced(Checker):
         """A record is durable."""
         if fenced:
             self.breaks(f"{node.name} stored position {position} of shard {shard} for its former owner")
+        for other in self.witness.world.nodes:
+            if other is not node and shard in other.shards:
+                self.breaks(f"{node.name} stored position {position} of shard {shard}, which {other.name} has")
+
+
+class RunAtOneNode(Checker):
+    """The process of a shard runs on one node, which has it on its disk and on no other's."""
+
+    name = "a shard is run by one node"
+
+    def started(self, node: SimulatedNode, pid: Pid, actor: Actor) -> None:
+        """Whoever runs a shard is alone."""
+        for name in actor.process._names:
+            if isinstance(name, tuple) and name[0] == "shard":
+                for other in self.witness.world.nodes:
+                    if other is not node and other.up and other.runtime.whereis(name) is not None:
+                        self.breaks(f"{node.name} runs shard {name[1]}, and so does {other.name}")

@@ -87,9 +87,9 @@ class PresenceConverges(Checker):
         return []
 
 
-def account_view(node: SimulatedNode, account: AccountId) -> AccountView | None:
+def account_view(node: SimulatedNode | None, account: AccountId) -> AccountView | None:
     """What the process of an account says of it; None while there is none, which is not for long while others look."""
-    pid = node.runtime.whereis(("account", account)) if node.up else None
+    pid = node.runtime.whereis(("account", account)) if node is not None and node.up else None
     process = None if pid is None else pid._process
     return getattr(process._actor, "_view", None) if process is not None else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from runtime import NORMAL, SHUTDOWN
 from simulation.witness import Checker
@@ -28,9 +28,12 @@ Role = tuple[str, ...]
 """The place of a permanent process in the tree: () is the root, ("shards", "7", "queues") a supervisor in a shard."""
 
 ROOT: Final[Role] = ()
-ORDER_OF_NODE: Final = ("cluster", "journal", "shards", "connections")
+ORDER_OF_NODE: Final = ("cluster", "journal", "shards", "placement", "connections")
+OF_CLUSTERS: Final = ("cluster", "placement")
+"""Who lives in a node of a cluster alone."""
+
 ORDER_OF_CLUSTER: Final = ("membership", "groups", "links")
-"""Who lives in a node of a cluster alone; there none depends on another."""
+"""None of them depends on another."""
 
 ORDER_OF_SHARD: Final = ("shard", "accounts", "conversations", "queues", "presences")
 
@@ -47,7 +50,6 @@ class _Tree:
         killed: Processes that the weather has killed.
         failures: By supervisor: when a child of it ended by itself, or did not start.
         gave_up: Places of supervisors that have ended because of too many restarts.
-        households: The keyed supervisors of the shards, by identity.
     """
 
     life: int
@@ -57,19 +59,18 @@ class _Tree:
     killed: set[Pid] = field(default_factory=set)
     failures: dict[Pid, list[float]] = field(default_factory=dict)
     gave_up: set[Role] = field(default_factory=set)
-    households: dict[int, Role] = field(default_factory=dict)
 
     def role_of(self, node: SimulatedNode, actor: Actor) -> Role | None:
         """The place of a process that is to live for ever; None for all the others."""
         for name in actor.process._names:
-            if name == "journal":
-                return ("journal",)
+            if name in ("journal", "placement"):
+                return (str(name),)
             if isinstance(name, str) and name.startswith("cluster."):
                 return ("cluster", name.removeprefix("cluster."))
             if isinstance(name, tuple) and name[0] == "shard":
                 return ("shards", str(name[1]), "shard")
         if isinstance(actor, KeyedSupervisor):
-            return self._households(node).get(id(actor))
+            return _room(node, actor)
         if isinstance(actor, DynamicSupervisor):
             return ("connections",)
         if isinstance(actor, Supervisor):
@@ -81,12 +82,24 @@ class _Tree:
             return ROOT if actor.process.parent is None else ("shards",)
         return None
 
-    def _households(self, node: SimulatedNode) -> dict[int, Role]:
-        if not self.households:
-            for shard, household in node.router._households.items():
-                for room in ORDER_OF_SHARD[1:]:
-                    self.households[id(getattr(household, room))] = ("shards", str(shard), room)
-        return self.households
+    def forget_moved(self, node: SimulatedNode) -> None:
+        """A shard that lives elsewhere now is missed nowhere here."""
+        for role in [role for role in self.down if _has_moved(node, role)]:
+            del self.down[role]
+
+
+def _room(node: SimulatedNode, supervisor: KeyedSupervisor[Any]) -> Role | None:
+    """The place of the supervisor of a room."""
+    for shard, household in node.router._households.items():
+        for room in ORDER_OF_SHARD[1:]:
+            if getattr(household, room) is supervisor:
+                return ("shards", str(shard), room)
+    return None
+
+
+def _has_moved(node: SimulatedNode, role: Role) -> bool:
+    """Whether a place belongs to a shard that does not live on this node any more."""
+    return len(role) > 1 and role[0] == "shards" and int(role[1]) not in node.router._households
 
 
 def _rest_for_one(role: Role) -> tuple[tuple[Role, ...], tuple[Role, ...]]:
@@ -162,6 +175,8 @@ class Supervision(Checker):
         now_s = self.witness.world.agenda.now_s
         if role is not None:
             tree.living.pop(role, None)
+            if _has_moved(node, role):
+                return
             tree.down[role] = now_s
         parent = actor.process.parent
         if self._is_stopped(node, tree, parent, role):
@@ -201,6 +216,7 @@ class Supervision(Checker):
         """Nobody is missed for long."""
         for node in world.nodes:
             if node.up and world.agenda.now_s - node.frozen_until_s > RESTART_S_MAX:
+                self._tree(node).forget_moved(node)
                 for role, since_s in self._tree(node).down.items():
                     if world.agenda.now_s - since_s > RESTART_S_MAX:
                         self.breaks(f"{node.name} {_name(role)} ended and does not run again after {RESTART_S_MAX} s")
@@ -218,11 +234,12 @@ class Supervision(Checker):
 def permanent_roles(node: SimulatedNode) -> list[Role]:
     """The places of the processes that always run on a node."""
     shards: list[Role] = [("shards", str(shard)) for shard in node.shards]
-    cluster: list[Role] = [("cluster",), *(("cluster", name) for name in ORDER_OF_CLUSTER)]
+    cluster: list[Role] = [("cluster", name) for name in ORDER_OF_CLUSTER]
+    is_cluster = node.world.is_cluster
     return [
         ROOT,
-        *(cluster if node.world.is_cluster else ()),
-        *((name,) for name in ORDER_OF_NODE[1:]),
+        *(cluster if is_cluster else ()),
+        *((name,) for name in ORDER_OF_NODE if is_cluster or name not in OF_CLUSTERS),
         *shards,
         *((*shard, name) for shard in shards for name in ORDER_OF_SHARD),
     ]
