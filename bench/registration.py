@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.person import Person
 
-__all__ = ["register"]
+__all__ = ["enter", "register"]
 
 # Searched anywhere in a line: codes travel in threads of the node, and two may meet on one line.
 CODE = re.compile(r"verification code for (\S+): (\d+)")
@@ -26,24 +26,24 @@ LOOK_S = 0.001
 
 
 class Codes:
-    """The verification codes that a node prints.
+    """The verification codes that nodes print.
 
     Args:
-        lines: What it has printed; grows.
+        lines: What each node that may send them has printed; grows.
     """
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, *lines: list[str]) -> None:
         self._lines = lines
-        self._read = 0
+        self._read = [0] * len(lines)
         self._codes: dict[str, str] = {}
 
     async def wait_code(self, account: str) -> str:
         """The code of an account that was told that it is on its way."""
         while account not in self._codes:
-            fresh = self._lines[self._read :]
-            self._read += len(fresh)
-            self._codes.update(code for line in fresh for code in CODE.findall(line))
-            if not fresh:
+            fresh = [lines[read:] for lines, read in zip(self._lines, self._read, strict=True)]
+            self._read = [read + len(lines) for lines, read in zip(fresh, self._read, strict=True)]
+            self._codes.update(code for lines in fresh for line in lines for code in CODE.findall(line))
+            if not any(fresh):
                 await asyncio.sleep(LOOK_S)
         return self._codes.pop(account)
 
@@ -95,10 +95,19 @@ def register(folder: Path, people: Sequence[Person]) -> None:
         RuntimeError: One of them was refused.
         NodeError: The node did not start or an actor of it crashed.
     """
-
-    async def enter(node: MeasuredNode) -> None:
-        codes = Codes(node.lines)
-        await each(node.address, [Newcomer(person) for person in people], lambda newcomer: newcomer.register(codes))
-
     with MeasuredNode(folder) as node:
-        uvloop.run(enter(node))
+        uvloop.run(enter([node], people))
+
+
+async def enter(nodes: Sequence[MeasuredNode], people: Sequence[Person]) -> None:
+    """Register everybody at nodes that run.
+
+    Args:
+        nodes: All of the cluster; people come to the door of the first, and any of them may send their codes.
+        people: Everybody.
+
+    Raises:
+        RuntimeError: One of them was refused.
+    """
+    codes = Codes(*(node.lines for node in nodes))
+    await each(nodes[0].address, [Newcomer(person) for person in people], lambda newcomer: newcomer.register(codes))

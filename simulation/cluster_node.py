@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.messages import message_table
+from actors.placement.actor import PlacementActor
+from actors.placement.api import PLACEMENT
+from actors.router.api import shard_number
 from actors.tree import Cluster
 from cluster import Identity, NodeDown, NodeRefused, NodeUp, Peer, cluster_supervisor
 from simulation.agenda import chance_of
@@ -82,6 +85,7 @@ class ClusterNode(SimulatedNode):
     def die(self, fate: str, told: bool) -> None:
         """End as SIGKILL, or a power cut, ends a process."""
         if self.up:
+            self._note_moves()
             self.node_network.vanish(told)
         super().die(fate, told)
 
@@ -109,12 +113,38 @@ class ClusterNode(SimulatedNode):
                 same = before == change.incarnation
                 world.coverage.reached("a link comes up again" if same else "a node is linked in another life")
             self.linked[name] = self._known[name] = change.incarnation
+            self.linked_at_s[name] = world.agenda.now_s
         elif isinstance(change, NodeDown):
             world.log(f"LIFE {self.name} has lost {name}: {change.code.name}")
             world.coverage.reached(f"a link ends: {change.code.name}")
             del self.linked[name]
+            self._note_what_is_under_way(name)
         elif isinstance(change, NodeRefused):
             world.witness.breaks("nodes of a cluster believe each other", f"{self.name}: {change.sentence}")
+
+    def _placement(self) -> PlacementActor | None:
+        pid = self.runtime.whereis(PLACEMENT)
+        actor = None if pid is None or pid._process is None else pid._process._actor
+        return actor if isinstance(actor, PlacementActor) else None
+
+    def _note_moves(self) -> None:
+        """This node dies."""
+        placement = self._placement()
+        if placement is not None and placement._leaving:
+            self.world.coverage.reached("a node dies while a shard leaves it")
+        if placement is not None and placement._arrivals:
+            self.world.coverage.reached("a node dies while a shard comes to it")
+
+    def _note_what_is_under_way(self, name: str) -> None:
+        """The link to another node has ended."""
+        placement = self._placement()
+        if placement is not None and any(leaving.to == name for leaving in placement._leaving.values()):
+            self.world.coverage.reached("a link ends while a shard moves over it")
+        for process in self.runtime._processes.values():
+            in_flight = getattr(getattr(process._actor, "_session", None), "in_flight", None) or {}
+            for conversation, count in in_flight.items():
+                if count and self.router.places.get(shard_number(conversation)) == name:
+                    self.world.coverage.reached("a node is lost while it owes a tick")
 
     def _send_another_courier(self) -> None:
         """Let somebody else carry parcels soon."""

@@ -149,6 +149,7 @@ class SimulatedNode:
         up: Whether it runs.
         guests: Its sockets.
         frozen_until_s: When it works again after it was last frozen.
+        linked_at_s: Since when it is linked to others.
     """
 
     def __init__(self, world: World, name: str, shards: tuple[int, ...], sizes: Sizes, parts: Parts) -> None:
@@ -173,6 +174,7 @@ class SimulatedNode:
         self._ambushed: tuple[Pid | None, str] | None = None
         self.free_space_bytes = FREE_SPACE_BYTES
         self.frozen_until_s = 0.0
+        self.linked_at_s: dict[str, float] = {}
 
     @property
     def shards(self) -> tuple[int, ...]:

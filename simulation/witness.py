@@ -180,7 +180,7 @@ class Witness:
     marks: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._accepted_in: dict[tuple[int, int], tuple[SimulatedNode, int]] = {}
+        self._accepted_in: dict[tuple[int, int], tuple[SimulatedNode, int, float]] = {}
         self._delivered: set[tuple[bytes, str, int]] = set()
         self._answered: set[tuple[bytes, str, int]] = set()
         self._hear: dict[str, list[Any]] = {event: [] for event in HEARD}
@@ -259,13 +259,18 @@ class Witness:
             hear(node, position, record)
         self.accepted[record.conversation, record.seq] = record
         self.by_number[record.producer, record.epoch, record.conversation, record.number] = record
-        self._accepted_in[shard, position] = (node, node.life)
+        self._accepted_in[shard, position] = (node, node.life, self.world.agenda.now_s)
         for account, devices in record.targets:
             if shard_number(account) == shard:
                 self._enter(position, devices, (MESSAGE, record.conversation, record.seq, "", b""))
 
     def _entries(self, node: SimulatedNode, position: int, shard: int, record: Entries) -> None:
-        source, life = self._accepted_in.get((record.source, record.source_position), (node, node.life))
+        nowhere = (node, node.life, 0.0)
+        source, life, since_s = self._accepted_in.get((record.source, record.source_position), nowhere)
+        if source is not node:
+            self.world.coverage.reached("a message crosses from node to node")
+            if node.linked_at_s.get(source.name, 0.0) > since_s:
+                self.world.coverage.reached("a message crosses when its link is back")
         if source.life != life:
             self.world.coverage.reached("a fan-out is taken up again after a restart")
         if record.kind == MESSAGE:
@@ -290,7 +295,7 @@ class Witness:
 
     def _removed(self, node: SimulatedNode, position: int, shard: int, record: Removed) -> None:
         waiting = self.waiting.get(record.device, {})
-        self._accepted_in[shard, position] = (node, node.life)
+        self._accepted_in[shard, position] = (node, node.life, self.world.agenda.now_s)
         for gone in record.positions:
             key = waiting.pop(gone, None)
             if key is None:

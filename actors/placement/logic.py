@@ -28,20 +28,23 @@ class Atlas:
         heard: The other nodes that have spoken since they were linked.
     """
 
-    __slots__ = ("_me", "_weights", "heard", "places")
+    __slots__ = ("_hearsay", "_me", "_weights", "heard", "places")
 
     def __init__(self, me: str, weights: Mapping[str, float], places: Mapping[int, Place]) -> None:
         self._me = me
         self._weights = weights
         self.places = dict(places)
         self.heard: set[str] = set()
+        self._hearsay: set[int] = set()
 
     def hear(self, holdings: Holdings) -> set[int]:
         """A node has spoken; the shards of which this node knows more now."""
         self.heard.add(holdings.node)
         hearsay = {shard: place for shard, place in holdings.places.items() if place.node != holdings.node}
         own = {shard: Place(holdings.node, epoch) for shard, epoch in holdings.shards.items()}
-        return {shard for said in (hearsay, own) for shard, place in said.items() if self.put(shard, place)}
+        news = {shard for shard, place in hearsay.items() if self.put(shard, place)}
+        self._hearsay = (self._hearsay | news) - own.keys()
+        return news | {shard for shard, place in own.items() if self.put(shard, place)}
 
     def put(self, shard: int, place: Place) -> bool:
         """Somebody has a shard; whether that is news. Of two the higher epoch counts, and then the first name."""
@@ -63,8 +66,13 @@ class Atlas:
         return [shard for shard in free if rendezvous(shard, self._weights) == self._me]
 
     def missing(self, holdings: Holdings) -> list[int]:
-        """The shards that a node (this one, too) was known to have, and does not speak of: it has lost them."""
+        """The shards that a node (this one, too) was known to have, and does not speak of: it has lost them.
+
+        What a third one says of another node accuses nobody: it may be newer than what that node itself said before.
+        """
         said = holdings.shards.keys() | holdings.leaving.keys() | holdings.gone.keys()
+        if holdings.node != self._me:
+            said |= self._hearsay
         return sorted(shard for shard in self.places.keys() - said if self.places[shard].node == holdings.node)
 
     def orphans(self) -> dict[int, str]:

@@ -61,6 +61,15 @@ def test_a_shard_that_is_leaving_or_gone_is_not_missed() -> None:
     assert atlas.missing(says("b", {1: 2}, leaving={2: b"t"}, gone={3: Gone("c", b"t", 1)})) == []
 
 
+def test_hearsay_accuses_nobody_until_the_node_has_said_so_itself() -> None:
+    """Found by the simulator (seed 49 of a cluster): what the third one told was newer than what the node had said."""
+    atlas = Atlas("a", ABC, {})
+    atlas.hear(says("b", places={8: Place("c", 1)}))
+    assert atlas.missing(says("c")) == []
+    atlas.hear(says("c", {8: 1}))
+    assert atlas.missing(says("c")) == [8]
+
+
 def test_shards_of_nodes_that_are_not_named_any_more_are_orphans() -> None:
     assert Atlas("a", ABC, {1: Place("z", 1), 2: Place("b", 1)}).orphans() == {1: "z"}
 
