@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.messages import message_table
-from actors.placement.actor import PlacementActor
 from actors.placement.api import PLACEMENT
 from actors.router.api import shard_number
 from actors.tree import Cluster
@@ -122,23 +121,21 @@ class ClusterNode(SimulatedNode):
         elif isinstance(change, NodeRefused):
             world.witness.breaks("nodes of a cluster believe each other", f"{self.name}: {change.sentence}")
 
-    def _placement(self) -> PlacementActor | None:
+    def _under_way(self, what: str) -> dict[Any, Any]:
+        """What its placement has on its way: `_leaving` or `_arrivals`."""
         pid = self.runtime.whereis(PLACEMENT)
-        actor = None if pid is None or pid._process is None else pid._process._actor
-        return actor if isinstance(actor, PlacementActor) else None
+        return {} if pid is None or pid._process is None else getattr(pid._process._actor, what, {})
 
     def _note_moves(self) -> None:
         """This node dies."""
-        placement = self._placement()
-        if placement is not None and placement._leaving:
+        if self._under_way("_leaving"):
             self.world.coverage.reached("a node dies while a shard leaves it")
-        if placement is not None and placement._arrivals:
+        if self._under_way("_arrivals"):
             self.world.coverage.reached("a node dies while a shard comes to it")
 
     def _note_what_is_under_way(self, name: str) -> None:
         """The link to another node has ended."""
-        placement = self._placement()
-        if placement is not None and any(leaving.to == name for leaving in placement._leaving.values()):
+        if any(leaving.to == name for leaving in self._under_way("_leaving").values()):
             self.world.coverage.reached("a link ends while a shard moves over it")
         for process in self.runtime._processes.values():
             in_flight = getattr(getattr(process._actor, "_session", None), "in_flight", None) or {}

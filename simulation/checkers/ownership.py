@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["FormerOwnersAreFenced", "RunAtOneNode"]
 
 
+def others(node: SimulatedNode) -> list[SimulatedNode]:
+    """The other nodes of its cluster."""
+    return [other for other in node.world.nodes if other is not node and node.world.is_cluster]
+
+
 class FormerOwnersAreFenced(Checker):
     """What was written under an epoch that is over does not become durable."""
 
@@ -22,8 +27,8 @@ class FormerOwnersAreFenced(Checker):
         """A record is durable."""
         if fenced:
             self.breaks(f"{node.name} stored position {position} of shard {shard} for its former owner")
-        for other in self.witness.world.nodes:
-            if other is not node and shard in other.shards:
+        for other in others(node):
+            if shard in other.shards:
                 self.breaks(f"{node.name} stored position {position} of shard {shard}, which {other.name} has")
 
 
@@ -36,6 +41,6 @@ class RunAtOneNode(Checker):
         """Whoever runs a shard is alone."""
         for name in actor.process._names:
             if isinstance(name, tuple) and name[0] == "shard":
-                for other in self.witness.world.nodes:
-                    if other is not node and other.up and other.runtime.whereis(name) is not None:
+                for other in others(node):
+                    if other.up and other.runtime.whereis(name) is not None:
                         self.breaks(f"{node.name} runs shard {name[1]}, and so does {other.name}")

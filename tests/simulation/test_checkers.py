@@ -22,7 +22,7 @@ from simulation.checkers.finality import Finality
 from simulation.checkers.journeys import Journeys
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
-from simulation.checkers.ownership import FormerOwnersAreFenced
+from simulation.checkers.ownership import FormerOwnersAreFenced, RunAtOneNode
 from simulation.checkers.presence import PresenceConverges
 from simulation.checkers.receipts import ReceiptsAreTrue
 from simulation.checkers.reentry import Reentry
@@ -318,7 +318,7 @@ def test_a_story_that_breaks_an_invariant_is_objected_to_under_its_name(
 
 def test_every_checker_has_a_story_that_breaks_it() -> None:
     told = {checker for checker, _ in BROKEN}
-    elsewhere = {NothingIsLeft, RestartFinds, Bounds, Reentry, Supervision, FormerOwnersAreFenced}
+    elsewhere = {NothingIsLeft, RestartFinds, Bounds, Reentry, Supervision, FormerOwnersAreFenced, RunAtOneNode}
     assert set(CHECKERS) == told | elsewhere
 
 
