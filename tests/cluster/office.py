@@ -21,7 +21,7 @@ SERVICES = ("sweeper", "archivist", "auditor")
 ONE_RUNS_WITHIN_S = PATIENCE_S + 0.25
 """After this long in which no link changed, and the service neither started nor stopped, exactly one runs."""
 TWO_RUN_AT_MOST_S = 0.25
-"""After this long, two never run; services here stop at once."""
+"""After this long, and what a service takes to stop, two never run."""
 
 Part = tuple[frozenset[tuple[str, int]], frozenset[tuple[str, str]]]
 """A connected part: its nodes, each with its life, and the links among them."""
@@ -106,7 +106,8 @@ class Office(World):
     def told_to_stop(self, service: Service) -> None:
         """A service may be told so only because another runs, or did, if nobody could know of its end yet."""
         node, now_s = service.process.pid.node, self.clock.now_s()
-        is_known = now_s - self.killed_s > 4.0 and now_s - self.changed_s[service.name] > TWO_RUN_AT_MOST_S
+        changed_s = now_s - self.changed_s[service.name] - self.stop_takes_s
+        is_known = now_s - self.killed_s > 4.0 and changed_s > TWO_RUN_AT_MOST_S
         if is_known and node not in self.stopped and not set(self.running(service.name)) - {node}:
             self.faults.append(f"{service.name} ran well on {node}, and was stopped (seed {self.seed})")
 
@@ -170,6 +171,7 @@ class Office(World):
             for service in self.services:
                 at = [node for node in self.running(service) if node in nodes]
                 calm_s = now_s - max(since_s, self.changed_s.get(service, 0.0))
+                calm_s -= self.stop_takes_s
                 if calm_s > TWO_RUN_AT_MOST_S:
                     assert len(at) <= 1, f"{service} runs on {at}, which are linked (seed {self.seed})"
                 if calm_s > ONE_RUNS_WITHIN_S:

@@ -376,6 +376,7 @@ class Story:
         self.nodes = "abcd" if seed % 2 else "abc"
         self.office = Office(seed, self.nodes, election=election)
         self.chance = self.office.chance
+        self.office.stop_takes_s = self.chance.choice((0.0, 0.0, 0.7))
 
     def act(self) -> None:
         office, chance = self.office, self.chance
