@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from actors.placement.logic import rendezvous
 from bench.live_node import LiveNode
+from cluster import rendezvous
 from protocol import messages as m
 from protocol import shard_of
 from tests.host.troupe import Troupe, left_after_a_while
