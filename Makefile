@@ -25,7 +25,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 VERSION := import sys; print(sys.version_info[:2])
 
 .DEFAULT_GOAL := help
-.PHONY: help run test storm verify crash demo cluster bench fuzz lint ruff-check ruff-format mypy imports spelling format reference lock clean
+.PHONY: help run test storm verify crash demo cluster hosts bench fuzz lint ruff-check ruff-format mypy imports spelling format reference lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ demo: $(TEST_READY) ## watch two scripted people, one of them offline, while the
 
 cluster: $(TEST_READY) ## watch three hosts, people at all of them, shards that move, and a host that is killed
 	@$(RUN) -m bench.cluster
+
+hosts: $(TEST_READY) ## cut, slow down, stop and kill three hosts with networks of their own (as root)
+	@$(RUN) -m bench.hosts
 
 bench: $(TEST_READY) ## measure every bar and write bench/latest.json
 	@$(RUN) -m bench
