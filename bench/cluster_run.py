@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ClusterRun"]
 
 NAMES: Final = ("ann", "bob", "cid", "dee", "eve", "fay", "gus", "hal", "ida", "jon", "kim", "lea")
-CONVERGE_S_MAX: Final = 60.0
+CONVERGE_S_MAX: Final = 30.0
 LOOK_S: Final = 0.25
 RATE_OVER_S: Final = 2.0
 
@@ -213,8 +213,16 @@ class ClusterRun:
         """
         self.say("Everybody writes a last word, and waits for all that is on its way.")
         deadline_s = time.monotonic() + CONVERGE_S_MAX
-        async with asyncio.timeout(CONVERGE_S_MAX):
-            await asyncio.gather(*(device.come_online() for device in self._homes))
+        try:
+            async with asyncio.timeout(CONVERGE_S_MAX):
+                await asyncio.gather(*(device.come_online() for device in self._homes))
+        except TimeoutError:
+            away = [
+                f"{device.name} at {home}: {device.client.connection}"
+                for device, home in self._homes.items()
+                if device.client is not None and device.client.connection.state is not roost.ConnectionState.ONLINE
+            ]
+            raise AssertionError(f"not everybody comes online: {'; '.join(away)}") from None
         await asyncio.gather(*(device.finish(deadline_s) for device in self._homes))
         await until(lambda: not self.ledger.waiting(), deadline_s)
         return self.ledger.counts()
