@@ -18,6 +18,7 @@ from actors.placement.api import (
     Place,
     ShardList,
     ShardPlace,
+    Unowned,
 )
 from actors.placement.arrival import ArrivalActor
 from actors.placement.departure import DepartureActor
@@ -62,9 +63,15 @@ class Resubscribe(NamedTuple):
 
 
 class TakeAgain(NamedTuple):
-    """The timer that takes a shard with which the disk was not done."""
+    """The timer that takes a shard with which the disk was not done.
+
+    Attributes:
+        shard: Its number.
+        arrived: Whether it has come from another node, which has let go of it.
+    """
 
     shard: int
+    arrived: bool
 
 
 class Leaving(NamedTuple):
@@ -154,8 +161,8 @@ class PlacementActor(LoadingActor):
                 self.process.send_after(RESUBSCRIBE_S, Resubscribe())
             case Resubscribe():
                 self._subscribe()
-            case TakeAgain(shard):
-                self._take_again(shard)
+            case TakeAgain():
+                self._take_again(message)
             case Exit(source, reason) if source == self.process.parent:
                 self.process.stop(reason)
             case Exit(source):
@@ -238,34 +245,41 @@ class PlacementActor(LoadingActor):
         if claims:
             self._take(claims)
 
-    def _take(self, shards: Iterable[int]) -> None:
+    def _take(self, shards: Iterable[int], *, arrived: bool = False) -> None:
         """Own shards and run them; everybody hears of it. The disk may want to finish something with one first."""
         for shard in shards:
             try:
                 (epoch,) = self._store.take_ownership((shard,)).values()
             except ShardAwayError:
-                self.process.send_after(TAKE_AGAIN_S, TakeAgain(shard))
+                self.process.send_after(TAKE_AGAIN_S, TakeAgain(shard, arrived))
             else:
                 self._atlas.put(shard, Place(self._node, epoch))
                 self._start(shard, epoch)
         self._note()
         self._tell(self._up)
 
-    def _take_again(self, shard: int) -> None:
-        """It was not given up for nothing, unless it has gone after all, or somebody else has it now."""
-        place = self._atlas.places.get(shard)
-        here = place is None or place.node == self._node
-        if here and shard not in self._store.gone() and shard not in self._estate.shards:
-            self._take((shard,))
+    def _take_again(self, again: TakeAgain) -> None:
+        """The disk may be done with it, unless it has gone after all, or somebody else has it now."""
+        shard, place = again.shard, self._atlas.places.get(again.shard)
+        is_mine = again.arrived or place is None or place.node == self._node
+        if is_mine and shard not in self._store.gone() and shard not in self._estate.shards:
+            self._take((shard,), arrived=again.arrived)
         else:
             self._tell(self._up)
+
+    def _unowned(self, unowned: Unowned) -> None:
+        """The disk would not note that a shard is ours, so nothing that is written there counts: once more."""
+        shard = unowned.shard
+        if self._estate.shards.get(shard) == unowned.epoch:
+            again = TakeAgain(shard, arrived=shard in self._store.arrivals())
+            self._stop(shard, lambda: self.process.send_after(TAKE_AGAIN_S, again))
 
     def _activate(self, shard: int, gone: Gone) -> None:
         """Its former node has let go of a shard; if the copy here is the one, it lives here now."""
         arrival = self._store.arrivals().get(shard)
         is_whole = arrival is not None and arrival.complete and arrival.transfer == gone.transfer
         if gone.node == self._node and is_whole and shard not in self._estate.shards:  # said again before it is durable
-            self._take((shard,))
+            self._take((shard,), arrived=True)
 
     def _start(self, shard: int, epoch: int) -> None:
         child = self._estate.add(shard, epoch)
@@ -404,6 +418,7 @@ class PlacementActor(LoadingActor):
         Vacate: _vacate,
         Departed: _departed,
         NotMoved: _not_moved,
+        Unowned: _unowned,
     }
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Place",
     "ShardList",
     "ShardPlace",
+    "Unowned",
 ]
 
 PLACEMENT = "placement"
@@ -60,6 +61,18 @@ class Holdings(msgspec.Struct, array_like=True, frozen=True):
     leaving: dict[int, bytes]
     gone: dict[int, Gone]
     places: dict[int, Place]
+
+
+class Unowned(msgspec.Struct, frozen=True):
+    """From a shard's process to the placement of its node: the disk would not note that the shard is the node's.
+
+    Attributes:
+        shard: Its number.
+        epoch: Under which epoch it was to be.
+    """
+
+    shard: int
+    epoch: int
 
 
 class ListShards(msgspec.Struct, array_like=True, frozen=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from actors.directory_keys import device_key, holder_of
+from actors.placement.api import PLACEMENT, Unowned
 from actors.router.api import Router, UnreachableError, shard_number
 from actors.shard.api import (
     Disk,
@@ -25,7 +26,7 @@ from protocol.messages import Refused
 from runtime import Pid, Reason
 from storage import Entry, ShardView, StoreCorruptError
 from storage.group import Committed
-from storage.records import Accepted, Entries, Marked, Removed
+from storage.records import Accepted, Entries, Marked, Owned, Removed
 
 if TYPE_CHECKING:
     from actors.shard.logic import Job
@@ -228,6 +229,10 @@ class ShardActor(LoadingActor):
             self.process.exit(token, WRITE_FAILED)
         elif isinstance(record, Entries):
             self._spreading.failed(record, token)
+        elif isinstance(record, Owned):
+            placement = self.process.runtime.whereis(PLACEMENT)
+            if placement is not None:  # without one this was the first write of a node, which then does not start
+                self.process.cast(placement, Unowned(self._shard, record.epoch))
 
     def _cast_queue(self, device: DeviceId, account: AccountId, message: object) -> None:
         """To a queue; one that cannot start now reads its entries from the store when it does."""

@@ -6,11 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.placement.actor import SHARDS_SUPERVISOR, PlacementActor
-from actors.placement.api import PLACEMENT, Gone, Holdings
+from actors.placement.api import PLACEMENT, Gone, Holdings, Unowned
 from actors.placement.estate import Estate
 from actors.router.api import Router
 from protocol.ids import SHARDS
 from runtime import Actor, Hooks, InlineTasks, Runtime, SeededScheduler, VirtualClock
+from storage import EngineError
 from supervisors import ChildSpec, Supervisor, SupervisorFlags
 from tests.storage.desk import Desk, Move
 
@@ -73,3 +74,30 @@ def test_a_shard_that_has_come_is_taken_once_however_often_its_source_says_that_
     assert house.estate.shards == {SHARD: house.epoch + 1}
     assert house.runtime.whereis(("shard", SHARD)) is not None
     assert house.warnings == []
+
+
+def test_a_shard_whose_ownership_the_disk_would_not_note_is_taken_once_more() -> None:
+    house = House()
+    house.hears(Holdings("a", THEIRS, {}, {SHARD: Gone("b", TRANSFER, house.epoch)}, {}))
+    first = house.runtime.whereis(("shard", SHARD))
+    house.desk.store.flush()
+    assert house.desk.committer.fail(EngineError("no room for it"))
+    house.runtime.cast(house.placement, Unowned(SHARD, house.epoch + 1))
+    house.scheduler.run_until_idle()
+    assert house.estate.shards == {}
+    assert house.runtime.whereis(("shard", SHARD)) is None
+    house.scheduler.run_for(0.3)
+    house.desk.run()
+    house.scheduler.run_until_idle()
+    assert house.crashes == []
+    assert house.desk.store.holdings() == {SHARD: house.estate.shards[SHARD]}
+    assert house.runtime.whereis(("shard", SHARD)) not in (None, first)
+
+
+def test_word_of_an_ownership_that_was_taken_again_since_changes_nothing() -> None:
+    house = House()
+    house.hears(Holdings("a", THEIRS, {}, {SHARD: Gone("b", TRANSFER, house.epoch)}, {}))
+    running = house.runtime.whereis(("shard", SHARD))
+    house.runtime.cast(house.placement, Unowned(SHARD, house.epoch))
+    house.scheduler.run_until_idle()
+    assert house.runtime.whereis(("shard", SHARD)) == running
