@@ -62,6 +62,7 @@ class Parts(NamedTuple):
     presence: type[PresenceActor] = PresenceActor
     shard: type[ShardActor] = ShardActor
     shard_supervisor: type[Supervisor] = Supervisor
+    placement: type[PlacementActor] = PlacementActor
 
 
 class Cluster(NamedTuple):
@@ -146,14 +147,14 @@ def messenger_children(
             kind="supervisor",
         ),
         *([ChildSpec("load", lambda: LoadActor(limits.presence.load))] if limits.presence.load.shed_lag_s else []),
-        *([_placement(cluster, store, router, estate)] if cluster is not None else []),
+        *([_placement(parts.placement, cluster, store, router, estate)] if cluster is not None else []),
     ]
 
 
-def _placement(cluster: Cluster, store: Store, router: Router, estate: Estate) -> ChildSpec:
+def _placement(kind: type[PlacementActor], cluster: Cluster, store: Store, router: Router, estate: Estate) -> ChildSpec:
     return ChildSpec(
         "placement",
-        lambda: PlacementActor(cluster.weights, store, router, estate, cluster.warn),
+        lambda: kind(cluster.weights, store, router, estate, cluster.warn),
         name=PLACEMENT,
         mailbox_limit=1_000_000,
     )

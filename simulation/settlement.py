@@ -96,6 +96,7 @@ def _people(
             for number in range(1, habit.devices + 1)
         ]
         world.devices += devices
+        world.doors[account] = nodes
         mine = tuple(chat for chat in chats if account in chat.split(":"))
         world.people.append(Person(world, account, habit, devices, mine))
 

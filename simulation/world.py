@@ -138,6 +138,7 @@ class World:
         is_cluster: Whether its nodes are those of one cluster.
         exchange: The lines between them.
         busy_shards: Those in which anything happens.
+        doors: By account: the nodes to which its devices may connect.
     """
 
     def __init__(
@@ -164,12 +165,13 @@ class World:
         self.people: list[Person] = []
         self.devices: list[SimulatedDevice] = []
         self.busy_shards: tuple[int, ...] = ()
+        self.doors: dict[str, tuple[SimulatedNode, ...]] = {}
         settle(self, folder)
 
     def home(self, account: str) -> SimulatedNode | None:
         """The node that has an account's shard, where its devices' queues are; None while it is at none."""
         shard = shard_number(account)
-        return next((node for node in self.nodes if shard in node.shards), None)
+        return next((node for node in self.doors[account] if shard in node.shards), None)
 
     def fresh_number(self) -> int:
         """A number that nobody in this world has had."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
@@ -110,6 +110,7 @@ class PlacementActor(LoadingActor):
         "_weights",
     )
 
+    departure: ClassVar[type[DepartureActor]] = DepartureActor
     _atlas: Atlas
 
     def __init__(
@@ -357,7 +358,7 @@ class PlacementActor(LoadingActor):
     def _depart(self, shard: int, to: str, caller: From) -> None:
         process = self.process
         transfer = process.runtime.randomness.bytes(TRANSFER_SIZE_BYTES)
-        departure = DepartureActor(self._store, shard, to, transfer, process.pid)
+        departure = self.departure(self._store, shard, to, transfer, process.pid)
         pid = process.start_link(departure)
         self._leaving[shard] = Leaving(to, transfer, pid, caller, 0.0)
 

@@ -85,7 +85,8 @@ class RestartFinds(Checker):
 
 
 def _residents(checker: Checker, node: SimulatedNode) -> list[SimulatedDevice]:
-    return [device for device in checker.witness.devices.values() if shard_number(device.account) in node.shards]
+    devices = checker.witness.devices.values()
+    return [it for it in devices if node in it.nodes and shard_number(it.account) in node.shards]
 
 
 def _view(node: SimulatedNode, device: SimulatedDevice, done: Callable[[int], Any], failed: Any) -> None:

@@ -11,7 +11,7 @@ from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
 from simulation.checkers.journeys import Journeys
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
-from simulation.checkers.ownership import FormerOwnersAreFenced
+from simulation.checkers.ownership import FormerOwnersAreFenced, RunAtOneNode
 from simulation.checkers.presence import PresenceConverges
 from simulation.checkers.receipts import ReceiptsAreTrue
 from simulation.checkers.supervision import Supervision
@@ -26,6 +26,7 @@ __all__ = [
     "LOST",
     "NUMBERS",
     "ONCE",
+    "ONE_NODE",
     "ORDER",
     "PRESENCE",
     "RECEIPTS",
@@ -50,6 +51,7 @@ SUPERVISION: Final = Supervision.name
 RESTART: Final = RestartFinds.name
 EMPTY: Final = NothingIsLeft.name
 JOURNEYS: Final = Journeys.name
+ONE_NODE: Final = RunAtOneNode.name
 
 
 @dataclass(frozen=True)
@@ -76,4 +78,6 @@ def rough(**means: float) -> Faults:
         means: By kind, with underscores for spaces: how many are to be expected.
     """
     faults = Faults()
-    return replace(faults, mean=faults.mean | {kind.replace("_", " "): mean for kind, mean in means.items()})
+    wanted = {kind.replace("_", " "): mean for kind, mean in means.items()}
+    between = {kind: wanted.pop(kind, mean) for kind, mean in faults.between.items()}
+    return replace(faults, mean=faults.mean | wanted, between=between)

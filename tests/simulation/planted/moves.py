@@ -1,0 +1,162 @@
+"""Bugs of shards that are at other nodes, and of shards that move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.placement.actor import PlacementActor
+from actors.placement.departure import DepartureActor
+from actors.placement.moves import AllRows, Vacate, Vacated
+from actors.shard.actor import ShardActor
+from actors.shard.api import Reachable
+from actors.shard.logic import Inbound
+from actors.shard.spreading import Spread
+from actors.tree import Parts
+from simulation import Scenario
+from simulation.trap import TrappedStore
+from tests.simulation.planted.bug import EMPTY, LOST, ONCE, ONE_NODE, ORDER, RESTS, SUPERVISION, Bug, rough
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from storage.group import Done
+
+__all__ = ["BUGS"]
+
+
+class NeverAsksAgain(ShardActor):
+    """A link that is back is no reason to ask for what was lost with it."""
+
+    __slots__ = ()
+
+    def _meet(self, reachable: Reachable) -> None:
+        """Nothing to do."""
+
+    _routes = ShardActor._routes | {Reachable: _meet}  # type: ignore[misc]  # the parent's is final
+
+
+class TakenAnew(ShardActor):
+    """A source that can be reached anew, or has moved, is taken for one of which nothing was ever heard."""
+
+    __slots__ = ()
+
+    def _meet(self, reachable: Reachable) -> None:
+        for source in reachable.shards:
+            self._spreading._inbound.pop(source, None)
+        super()._meet(reachable)
+
+    _routes = ShardActor._routes | {Reachable: _meet}  # type: ignore[misc]  # the parent's is final
+
+
+class Hasty(Inbound):
+    """Says that it has taken what it has only written."""
+
+    __slots__ = ()
+
+    def news(self) -> int | None:
+        if self.told == self.appended:
+            return None
+        self.told = self.appended
+        return self.appended
+
+
+class TakenBeforeTheCursor(ShardActor):
+    """A source is told that its jobs were taken, and forgets them, before the cursor is on the disk."""
+
+    __slots__ = ()
+
+    def _spread(self, spread: Spread) -> None:
+        inbound = self._spreading._inbound
+        known = inbound.get(spread.source)
+        if type(known) is not Hasty:
+            inbound[spread.source] = Hasty(0 if known is None else known.appended)
+        super()._spread(spread)
+
+    _routes = ShardActor._routes | {Spread: _spread}  # type: ignore[misc]  # the parent's is final
+
+
+class LetsGoTooSoon(DepartureActor):
+    """It is written that the shard has gone when the last row is on its way, not when the copy is on the disk there."""
+
+    __slots__ = ()
+
+    def _tell(self, message: object) -> None:
+        super()._tell(message)
+        if isinstance(message, AllRows):
+            self._is_final = True
+            self._store.release(self._shard, self._to, self._transfer, self._released)
+
+
+class ReleasedBeforeComplete(PlacementActor):
+    """Its moves let go too soon."""
+
+    __slots__ = ()
+
+    departure = LetsGoTooSoon
+
+
+class NotStopped(PlacementActor):
+    """A shard that moves is fenced, and its actors go on."""
+
+    __slots__ = ()
+
+    def _vacate(self, vacate: Vacate) -> None:
+        self._router.leave(vacate.shard)
+        self._estate.remove(vacate.shard)
+        self.process.cast(vacate.departure, Vacated())
+
+    _routes = PlacementActor._routes | {Vacate: _vacate}  # type: ignore[misc]  # the parent's is final
+
+
+class DoorLeftOpen(PlacementActor):
+    """A shard that has moved is still sought at the node that it left."""
+
+    __slots__ = ()
+
+    def _stop(self, shard: int, then: Callable[[], object]) -> None:
+        household = self._router._households[shard]
+        super()._stop(shard, then)
+        self._router._households[shard] = household
+
+
+class FirstAddressKept(PlacementActor):
+    """Where a shard was first is where it is sought for ever."""
+
+    __slots__ = ()
+
+    def _learned(self, shards: Iterable[int]) -> None:
+        known = dict(self._router.places)
+        super()._learned(shards)
+        self._router.places.update(known)
+
+
+class CopiesKept(TrappedStore):
+    """A copy that is void stays where it is."""
+
+    __slots__ = ()
+
+    def discard_arrival(self, shard: int, completed: Done) -> None:
+        completed(None)
+
+
+def _planted(faults: dict[str, float] | None = None, **parts: Any) -> Scenario:
+    return Scenario(cluster=True, parts=Parts(**parts), faults=rough(**(faults or {})))
+
+
+MOVING: Final = {"a_shard_is_to_move": 40.0}
+
+BUGS: Final = {
+    "resync not asked after a link came back": Bug(_planted(shard=NeverAsksAgain), LOST, ORDER, EMPTY, RESTS),
+    "fan-out doubled after a move": Bug(_planted(MOVING, shard=TakenAnew), ONCE),
+    "entry taken before the cursor commits": Bug(
+        _planted({"commit_fails": 10.0, "node_dies": 10.0}, shard=TakenBeforeTheCursor), LOST, ORDER, EMPTY, RESTS
+    ),
+    "released before the copy is complete": Bug(
+        _planted(MOVING | {"node_dies": 10.0}, placement=ReleasedBeforeComplete), RESTS, LOST
+    ),
+    "shard not stopped when it moves": Bug(_planted(MOVING, placement=NotStopped), ONE_NODE),
+    "activation where the shard is no longer": Bug(_planted(MOVING, placement=DoorLeftOpen), SUPERVISION, RESTS),
+    "stale address never corrected": Bug(_planted(MOVING, placement=FirstAddressKept), RESTS, LOST),
+    "void copies kept": Bug(replace(_planted(MOVING | {"node_dies": 10.0}), store=CopiesKept, has_night=True), EMPTY),
+}
