@@ -22,6 +22,8 @@ ONE_RUNS_WITHIN_S = PATIENCE_S + 0.25
 """After this long in which no link changed, and the service neither started nor stopped, exactly one runs."""
 TWO_RUN_AT_MOST_S = 0.25
 """After this long, and what a service takes to stop, two never run."""
+NEWS_TAKE_AT_MOST_S = 4.0
+"""After this long a link over which nothing comes is down, and what was last heard over it counts no more."""
 
 Part = tuple[frozenset[tuple[str, int]], frozenset[tuple[str, str]]]
 """A connected part: its nodes, each with its life, and the links among them."""
@@ -106,8 +108,7 @@ class Office(World):
     def told_to_stop(self, service: Service) -> None:
         """A service may be told so only because another runs, or did, if nobody could know of its end yet."""
         node, now_s = service.process.pid.node, self.clock.now_s()
-        changed_s = now_s - self.changed_s[service.name] - self.stop_takes_s
-        is_known = now_s - self.killed_s > 4.0 and changed_s > TWO_RUN_AT_MOST_S
+        is_known = now_s - max(self.killed_s, self.changed_s[service.name]) > NEWS_TAKE_AT_MOST_S + self.stop_takes_s
         if is_known and node not in self.stopped and not set(self.running(service.name)) - {node}:
             self.faults.append(f"{service.name} ran well on {node}, and was stopped (seed {self.seed})")
 
