@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import crashes, idle, offline, online, paced, remote, replace, restart, runtime_bars
+from bench import crashes, cross, idle, moving, offline, online, paced, remote, replace, restart, runtime_bars
 from bench.bars import BARS, RUNTIME_BARS, line, percentile, rows
 from bench.disk import SYNC_P99_MS_MAX, sync_times_ms
 
@@ -42,6 +42,8 @@ SCENARIOS: dict[str, Scenario] = {
     "restart": restart.run,
     "crash": crashes.run,
     "remote": remote.run,
+    "cross": cross.run,
+    "move": moving.run,
     "replace": replace.run,
 }
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from protocol import AccountId, DeviceId, StaticKey, device_id_of
 
-__all__ = ["Person", "people"]
+__all__ = ["Person", "people", "person"]
 
 
 class Person(NamedTuple):
@@ -20,9 +20,10 @@ class Person(NamedTuple):
 
 def people(prefix: str, count: int) -> list[Person]:
     """That many people whose addresses begin so; their keys follow from the addresses and are worth nothing."""
-    return [_person(f"{prefix}{index}") for index in range(count)]
+    return [person(f"{prefix}{index}") for index in range(count)]
 
 
-def _person(address: str) -> Person:
+def person(address: str) -> Person:
+    """The person with this address."""
     key = StaticKey(hashlib.sha256(b"roost bench " + address.encode()).digest())
     return Person(AccountId(address), key, device_id_of(key.public))
