@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES", "Session"]
 
-BUSY_RETRY_MS: Final = 500
+BUSY_RETRY_MS: Final = 250
 SHED: Final = "The server is busy: who is there and who types is shown again later. Messages are not affected."
 OPERATIONS_OF_ACCOUNT: Final = ("sends", "marks", "typing", "opens", "lookups", "queries", "changes")
 OPERATIONS_OF_DEVICE: Final = ("logins",)

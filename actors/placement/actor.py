@@ -105,6 +105,7 @@ class PlacementActor(LoadingActor):
         "_router",
         "_stopping",
         "_store",
+        "_taken",
         "_up",
         "_warn",
         "_weights",
@@ -126,6 +127,7 @@ class PlacementActor(LoadingActor):
         self._leaving: dict[int, Leaving] = {}
         self._arrivals: dict[Pid, int] = {}
         self._stopping: dict[int, Callable[[], object]] = {}
+        self._taken: set[int] = set()
         self._pending: dict[Ref, Callable[[Any], object]] = {}
 
     def init(self) -> None:
@@ -211,7 +213,8 @@ class PlacementActor(LoadingActor):
         news = atlas.hear(holdings)
         for lacking in (holdings, self._holdings()) if is_new else ():
             for shard in atlas.missing(lacking):
-                self._warn("shard_lost", shard=shard, node=lacking.node, fix="restore its data folder from a copy")
+                if lacking is holdings or shard not in self._taken:  # else the disk has yet to note that it is ours
+                    self._warn("shard_lost", shard=shard, node=lacking.node, fix="restore its data folder from a copy")
         for shard in news & self._estate.shards.keys():
             self._warn("shard_fenced", shard=shard, owner=node, fix=f"the data of {self._node} is older: find out why")
             self._stop(shard, _nothing)
@@ -220,7 +223,11 @@ class PlacementActor(LoadingActor):
         for shard, arrival in self._store.arrivals().items():
             if arrival.source == node and shard in holdings.shards and shard not in self._arrivals.values():
                 self._store.discard_arrival(shard, _ignored)
-        self._learned(news | (holdings.shards.keys() if is_new else set()))
+        for shard in holdings.leaving:
+            if self._router.places.get(shard) == node:
+                del self._router.places[shard]  # whoever asks is told at once that nobody has it, and when to ask again
+        unknown = {shard for shard in holdings.shards if self._router.node_of(shard) is None}
+        self._learned(news | unknown | (holdings.shards.keys() if is_new else set()))
         if news:
             self._note()
         self._claim()
@@ -254,6 +261,7 @@ class PlacementActor(LoadingActor):
             except ShardAwayError:
                 self.process.send_after(TAKE_AGAIN_S, TakeAgain(shard, arrived))
             else:
+                self._taken.add(shard)
                 self._atlas.put(shard, Place(self._node, epoch))
                 self._start(shard, epoch)
         self._note()
@@ -368,6 +376,7 @@ class PlacementActor(LoadingActor):
         if leaving is None or leaving.departure != vacate.departure:
             return
         self._leaving[vacate.shard] = leaving._replace(since_s=self.process.runtime.clock.now_s())
+        self._tell(self._up)
         self._stop(vacate.shard, lambda: self.process.cast(vacate.departure, Vacated()))
 
     def _departed(self, departed: Departed) -> None:
@@ -384,6 +393,8 @@ class PlacementActor(LoadingActor):
             return
         if not_moved.shard not in self._estate.shards:
             self._take((not_moved.shard,))
+        else:
+            self._tell(self._up)
         self.process.reply(leaving.caller, MoveRefused(not_moved.shard, not_moved.sentence))
 
     def _departure_ended(self, pid: Pid) -> None:

@@ -45,12 +45,13 @@ class House:
         )
         self.estate = Estate({}, lambda shard, epoch: ChildSpec(("shard", shard), Hollow, name=("shard", shard)))
         self.runtime.start(Supervisor(SupervisorFlags("one_for_one"), []), name=SHARDS_SUPERVISOR)
+        self.router = Router(self.runtime)
         self.warnings: list[str] = []
         self.placement: Pid = self.runtime.start(
             PlacementActor(
                 {"a": 1.0, "b": 1.0},
                 self.desk.store,
-                Router(self.runtime),
+                self.router,
                 self.estate,
                 lambda event, **_: self.warnings.append(event),
             ),
@@ -101,3 +102,13 @@ def test_word_of_an_ownership_that_was_taken_again_since_changes_nothing() -> No
     house.runtime.cast(house.placement, Unowned(SHARD, house.epoch))
     house.scheduler.run_until_idle()
     assert house.runtime.whereis(("shard", SHARD)) == running
+
+
+def test_a_shard_that_leaves_its_node_is_nowhere_until_somebody_has_it() -> None:
+    house = House()
+    house.hears(Holdings("a", THEIRS, {}, {}, {}))
+    assert house.router.node_of(5) == "a"
+    house.hears(Holdings("a", {shard: 1 for shard in THEIRS if shard != 5}, {5: TRANSFER}, {}, {}))
+    assert house.router.node_of(5) is None
+    house.hears(Holdings("a", THEIRS, {}, {}, {}))
+    assert house.router.node_of(5) == "a"
