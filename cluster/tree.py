@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cluster.codes import LinkCode
 from cluster.groups import GROUPS, Groups, register_group_messages
 from cluster.links import LINKS, Links
-from cluster.membership import MEMBERSHIP, Membership
+from cluster.membership import MEMBERSHIP, Membership, NodeDown, NodeUp
 from cluster.singletons import register_singleton_messages
 from runtime import Named, Runtime
 from supervisors import ChildSpec, Supervisor, SupervisorFlags
@@ -49,21 +50,28 @@ def cluster_supervisor(
     register_singleton_messages(table)
     membership = Named(runtime.node, MEMBERSHIP)
 
+    up: dict[str, int] = {}
+
     def changed(change: NodeChange) -> None:
+        if isinstance(change, NodeUp):
+            up[change.node] = change.incarnation
+        elif isinstance(change, NodeDown):
+            up.pop(change.node, None)
         runtime.cast(membership, change)
         if observer is not None:
             observer(change)
+
+    def links() -> Links:
+        """The links, at first and after each crash; those that were killed have said of nobody that it is down."""
+        for node, incarnation in tuple(up.items()):
+            changed(NodeDown(node, incarnation, LinkCode.LOST, f"The links of {me.name} were killed; others begin."))
+        return Links(me, table, network, changed, limits)
 
     return Supervisor(
         SupervisorFlags("one_for_one"),
         [
             ChildSpec("membership", Membership, name=MEMBERSHIP),
             ChildSpec("groups", Groups, name=GROUPS, mailbox_limit=MAILBOX_LIMIT),
-            ChildSpec(
-                "links",
-                lambda: Links(me, table, network, changed, limits),
-                name=LINKS,
-                mailbox_limit=MAILBOX_LIMIT,
-            ),
+            ChildSpec("links", links, name=LINKS, mailbox_limit=MAILBOX_LIMIT),
         ],
     )

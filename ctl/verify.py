@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ctl.progress import Advance
-from simulation import SOMETIMES, Summary, inquest, storm
+from simulation import SOMETIMES, SOMETIMES_BETWEEN_NODES, Summary, inquest, storm
 
 if TYPE_CHECKING:
     from simulation import Scenario
@@ -53,9 +53,10 @@ def verify(first: int, seeds: int, jobs: int, scenario: Scenario) -> int:
 
 
 def _tell_weather(summary: Summary) -> None:
-    coverage, missing = summary.coverage, summary.coverage.missing()
+    names = (*SOMETIMES, *(SOMETIMES_BETWEEN_NODES if summary.clusters else ()))
+    coverage, missing = summary.coverage, summary.coverage.missing(names)
     for kind, times in sorted(coverage.faults.items()):
         print(f"  {times:8} x {kind}")
-    print(f"{len(SOMETIMES) - len(missing)} of {len(SOMETIMES)} rare branches were reached")
+    print(f"{len(names) - len(missing)} of {len(names)} rare branches were reached")
     for name in missing:
         print(f"  never: {name}")

@@ -16,7 +16,7 @@ leaving a fault out moves no other; no actor, store or client knows that it is s
 """
 
 from simulation.checkers import CHECKERS
-from simulation.coverage import SOMETIMES, Coverage
+from simulation.coverage import SOMETIMES, SOMETIMES_BETWEEN_NODES, Coverage
 from simulation.faults import FAULTS, Fault, Faults
 from simulation.inquest import Replay, inquest, replay
 from simulation.node import Sizes
@@ -40,6 +40,7 @@ __all__ = [
     "MOSTLY_OFFLINE",
     "PRIVATE",
     "SOMETIMES",
+    "SOMETIMES_BETWEEN_NODES",
     "TIDY",
     "Coverage",
     "Fault",

@@ -15,6 +15,7 @@ from contextlib import closing
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from simulation.coverage import SOMETIMES, SOMETIMES_BETWEEN_NODES
 from simulation.faults import Faults
 from simulation.inquest import inquest, replay
 from simulation.node import Sizes
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.plan is not None and chosen.seed is None:
         parser.error("--plan says what goes wrong under one seed: name that with --seed.")
-    scenario = Scenario(cluster=chosen.cluster)
+    scenario = Scenario(cluster=chosen.cluster or None)
     try:
         if chosen.idle_day:
             return _idle_day()
@@ -160,7 +161,8 @@ def _tell(violation: Violation, scenario: Scenario, told: set[str]) -> None:
 def _tell_coverage(summary: Summary) -> None:
     for name, times in sorted({**summary.coverage.faults, **summary.coverage.branches}.items()):
         print(f"  {times:8} x {name}")
-    for name in summary.coverage.missing():
+    clusters = SOMETIMES_BETWEEN_NODES if summary.clusters else ()
+    for name in summary.coverage.missing((*SOMETIMES, *clusters)):
         print(f"     never: {name}")
 
 

@@ -43,7 +43,7 @@ class Plan:
     @classmethod
     def drawn(cls, seed: int, scenario: Scenario) -> Plan:
         """The plan that a seed draws."""
-        faults = tuple(scenario.faults.plan(seed, scenario.cluster))
+        faults = tuple(scenario.faults.plan(seed, scenario.is_cluster(seed)))
         return cls(scenario.faults.storm_s, scenario.accepted_min, faults, scenario.silent)
 
     @classmethod

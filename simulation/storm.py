@@ -87,6 +87,7 @@ class Summary:
 
     Attributes:
         seeds: How many ran.
+        clusters: In how many of them nodes were one cluster.
         simulated_s: How long their worlds lived, together.
         faults: How often anything went wrong.
         accepted: Messages accepted.
@@ -97,6 +98,7 @@ class Summary:
     """
 
     seeds: int = 0
+    clusters: int = 0
     simulated_s: float = 0.0
     faults: int = 0
     accepted: int = 0
@@ -112,6 +114,7 @@ class Summary:
         if report is not None:
             self.simulated_s += report.simulated_s
             self.faults += report.faults
+            self.clusters += bool(report.nodes)
             self.accepted += report.accepted
             self.delivered += report.delivered
             self.coverage.add(report.coverage)
@@ -129,7 +132,8 @@ class Summary:
     def __str__(self) -> str:
         broken = self.broken
         line = (
-            f"seeds {self.seeds}, simulated hours {self.simulated_s / 3600:.1f}, faults {self.faults}, "
+            f"seeds {self.seeds}, clusters {self.clusters}, simulated hours {self.simulated_s / 3600:.1f}, "
+            f"faults {self.faults}, "
             f"accepted {self.accepted}, delivered {self.delivered}, "
             f"lost {broken['lost']}, shown twice {broken['twice']}, out of order {broken['order']}"
         )

@@ -51,6 +51,9 @@ keeps its account in memory for ten minutes, a conversation retires after two id
 NIGHTS: Final = 0.125
 """Part of the seeds that have a night, for it costs as much as the day."""
 
+CLUSTERS: Final = 0.125
+"""Part of the seeds whose nodes are one cluster, for such a world costs as much as three others."""
+
 REGISTRATION_S_MAX: Final = 60.0
 SAMPLE_S: Final = 1.0
 SETTLED: Final = "everything comes to rest when the faults stop"
@@ -73,7 +76,8 @@ class Scenario:
         store: The class of the nodes' stores.
         session: The class of the devices' sessions.
         has_night: Whether everybody leaves in the end; None lets the seed choose.
-        cluster: Whether the nodes are those of one cluster, 3 to 7 of them unless `nodes` says how many.
+        cluster: Whether the nodes are those of one cluster, 3 to 7 of them unless `nodes` says how many. None lets the
+            seed choose, unless `nodes` says how many are alone.
         foreign: The class of what ties the nodes' runtimes together.
     """
 
@@ -88,8 +92,14 @@ class Scenario:
     store: type[TrappedStore] = TrappedStore
     session: type[Session] = Session
     has_night: bool | None = None
-    cluster: bool = False
+    cluster: bool | None = None
     foreign: type[Foreign] = Foreign
+
+    def is_cluster(self, seed: int) -> bool:
+        """Whether the nodes of a seed's world are those of one cluster."""
+        if self.cluster is not None or self.nodes:
+            return bool(self.cluster)
+        return chance_of(seed, "is a cluster").random() < CLUSTERS
 
 
 @dataclass
@@ -105,6 +115,7 @@ class Report:
         calm_s: How long it took to come to rest.
         deaths: How often a node died.
         faults: How often anything went wrong.
+        nodes: How many nodes it had, if they were a cluster; else 0.
         coverage: What struck, and what was reached.
         digest: SHA-256 of the log: two runs of one seed have the same.
     """
@@ -117,6 +128,7 @@ class Report:
     calm_s: float = 0.0
     deaths: int = 0
     faults: int = 0
+    nodes: int = 0
     coverage: Coverage = field(default_factory=Coverage)
     digest: str = ""
 
@@ -146,12 +158,12 @@ class World:
     ) -> None:
         self.seed = seed
         self.scenario = scenario
-        self.plan = scenario.faults.plan(seed, scenario.cluster) if plan is None else list(plan)
+        self.plan = scenario.faults.plan(seed, scenario.is_cluster(seed)) if plan is None else list(plan)
         self.agenda = Agenda()
         self.coverage = Coverage()
         self.network = Network(self.agenda, chance_of(seed, "network"), self.coverage)
         self.exchange = Exchange(self.network, lambda: [node.name for node in self.nodes if node.is_frozen])
-        self.is_cluster = scenario.cluster
+        self.is_cluster = scenario.is_cluster(seed)
         self._numbers = count(1)
         self.witness = Witness(self)
         self.witness.listen(all_checkers(self.witness))
@@ -333,6 +345,7 @@ class World:
             calm_s=calm_s,
             deaths=self.coverage.faults["node dies"] + self.coverage.faults["node restarts in good order"],
             faults=self.coverage.faults.total(),
+            nodes=len(self.nodes) if self.is_cluster else 0,
             coverage=self.coverage,
             digest=self._digest.hexdigest(),
         )

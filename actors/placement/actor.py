@@ -143,6 +143,8 @@ class PlacementActor(LoadingActor):
         if membership is None:
             process.send_after(RESUBSCRIBE_S, Resubscribe())
         else:
+            for node in self._up - process.runtime.foreign.linked.keys():
+                self._lose(node)  # nobody was there to tell
             process.monitor(membership)
             process.cast(membership, Subscribe(process.pid))
 
@@ -155,9 +157,7 @@ class PlacementActor(LoadingActor):
                 self._up.add(node)
                 self._tell((node,))
             case NodeDown(node):
-                self._up.discard(node)
-                if self.is_loaded:
-                    self._atlas.lose(node)
+                self._lose(node)
             case Reply(ref, value):
                 self._pending.pop(ref, _ignored)(value)
             case Down():
@@ -171,6 +171,11 @@ class PlacementActor(LoadingActor):
             case Exit(source):
                 if self._arrivals.pop(source, None) is None:
                     self._departure_ended(source)
+
+    def _lose(self, node: str) -> None:
+        self._up.discard(node)
+        if self.is_loaded:
+            self._atlas.lose(node)
 
     def _remember(self, value: bytes | None) -> None:
         try:

@@ -21,6 +21,7 @@ from cluster import (
 )
 from cluster import frames as f
 from cluster.groups import GROUPS
+from cluster.links import LINKS
 from cluster.network import Accepted, DialFailed, Received
 from cluster.sockets import SocketNetwork
 from cluster.translation import Translation
@@ -79,6 +80,20 @@ def test_the_nodes_can_be_listed(seed: int) -> None:
         ("b", True, NodeUp),
         ("c", False, NodeDown),
     ]
+
+
+def test_links_that_were_killed_are_down_for_subscribers_before_others_are_up(seed: int) -> None:
+    """Found by the simulator (seed 223 of a cluster): a shard never asked again for what was lost with them."""
+    world = World(seed, "ab")
+    world.wait(1.0)
+    puppet = world.puppet("a")
+    tell(world, "a", Subscribe(puppet.pid))
+    links = world.runtimes["a"].whereis(LINKS)
+    assert links is not None
+    world.runtimes["a"].exit(links, KILLED)
+    world.wait(10.0)
+    assert changes(puppet) == ["NodeUp b", "NodeDown b", "NodeUp b"]
+    assert [type(change) for change in world.told["a"]] == [NodeUp, NodeDown, NodeUp]
 
 
 def test_a_membership_that_was_killed_knows_who_is_up_when_it_is_back(seed: int) -> None:

@@ -15,7 +15,7 @@ from tests.simulation.hasty import HASTY, PROMISE
 
 SHORT = Scenario(accepted_min=0, faults=Faults(storm_s=5.0))
 LAST_LINE = re.compile(
-    r"seeds (\d+), simulated hours \d+\.\d, faults \d+, accepted \d+, delivered \d+, "
+    r"seeds (\d+), clusters \d+, simulated hours \d+\.\d, faults \d+, accepted \d+, delivered \d+, "
     r"lost (\d+), shown twice 0, out of order 0"
 )
 

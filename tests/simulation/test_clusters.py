@@ -1,27 +1,15 @@
-"""Nodes that are linked, in the weather: links come and go, and what spans them goes on whole or ends for both."""
+"""Worlds whose nodes are one cluster: which seeds have them, and what no checker would let pass."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from runtime import Actor
-from simulation import BETWEEN_NODES, IDLE, Scenario, Summary, World, attempt
+from simulation import IDLE, Scenario, World
 from simulation.checkers.ownership import FormerOwnersAreFenced, RunAtOneNode
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SEEDS = 8
-
-
-def test_what_spans_two_nodes_is_told_of_every_break() -> None:
-    summary = Summary()
-    for seed in range(SEEDS):
-        summary.add(attempt(seed, Scenario(cluster=True)))
-    assert summary.violations == []
-    assert set(BETWEEN_NODES) <= set(summary.coverage.faults)
-    for branch in ("a link comes up again", "a node is linked in another life", "a link ends: SILENT"):
-        assert summary.coverage.branches[branch], branch
 
 
 def test_a_shard_that_two_nodes_run_is_objected_to(tmp_path: Path) -> None:
@@ -40,3 +28,11 @@ def test_a_shard_that_two_nodes_run_is_objected_to(tmp_path: Path) -> None:
     assert {error.invariant for error in world.witness.broken} == {FormerOwnersAreFenced.name}
     for device in world.devices:
         device.close()
+
+
+def test_a_part_of_the_seeds_are_clusters_and_a_scenario_may_insist() -> None:
+    drawn = [seed for seed in range(400) if Scenario().is_cluster(seed)]
+    assert 30 <= len(drawn) <= 75
+    assert not any(Scenario(nodes=2).is_cluster(seed) for seed in drawn)
+    assert all(Scenario(cluster=True).is_cluster(seed) for seed in range(40))
+    assert not any(Scenario(cluster=False).is_cluster(seed) for seed in drawn)

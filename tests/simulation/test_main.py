@@ -44,7 +44,7 @@ def test_a_seed_with_its_plan_runs_and_says_what_its_log_came_to(capsys: pytest.
     first = capsys.readouterr().out.splitlines()
     assert main(["--seed", "2", "--plan", CALM]) == 0
     assert capsys.readouterr().out.splitlines() == first[-2:]
-    assert re.match(r"seeds 1, simulated hours \d\.\d, faults 0, ", first[-1])
+    assert re.match(r"seeds 1, clusters 0, simulated hours \d\.\d, faults 0, ", first[-1])
     assert len(first) > 100
 
 

@@ -53,7 +53,8 @@ def test_the_last_line_counts() -> None:
     )
     assert summary.all_is_well
     assert str(summary) == (
-        "seeds 1, simulated hours 1.5, faults 20, accepted 500, delivered 900, lost 0, shown twice 0, out of order 0"
+        "seeds 1, clusters 0, simulated hours 1.5, faults 20, accepted 500, delivered 900, "
+        "lost 0, shown twice 0, out of order 0"
     )
     for seed, invariant in enumerate(("promise 2: x", "promise 1: x", "promise 3: x", "promise 4: x", "receipts"), 2):
         summary.add(broken(seed, invariant))
