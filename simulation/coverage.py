@@ -70,7 +70,7 @@ SOMETIMES_BETWEEN_NODES: Final = (
     "a node dies while a shard leaves it",
     "a node dies while a shard comes to it",
     "a link ends while a shard moves over it",
-    "a writer is refused whose shard moves",
+    "a fenced writer is refused",
     "something comes to a node whose shard has moved",
     "a copy of a shard that did not move is purged",
 )

@@ -93,6 +93,7 @@ class Faults:
             "an actor of the cluster is killed": 1.0,
             "a node freezes": 1.0,
             "a shard is to move": 8.0,
+            "a move is interrupted": 3.0,
         }
     )
     deaths_min: int = 2

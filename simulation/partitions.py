@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import TYPE_CHECKING, Final
 
+from simulation.disk import COMMIT_FATES
 from simulation.lines import way_between
 from simulation.mover import Mover
 from simulation.network import Conditions
@@ -130,6 +131,31 @@ def _shard_moves(world: World, chance: random.Random) -> bool:
     return True
 
 
+def _move_is_interrupted(world: World, chance: random.Random) -> bool:
+    """A shard begins to move, and a moment later one of the two nodes dies, or they lose sight of each other."""
+    up = [node for node in world.nodes if node.up and node.shards]
+    others = [node for node in world.nodes if node.up]
+    if not up or len(others) < 2:
+        return False
+    source = chance.choice(up)
+    target = chance.choice([node for node in others if node is not source])
+    source.runtime.start(Mover(source, chance.choice(source.shards), target.name))
+    victim, lives = chance.choice((source, target, None)), (source.life, target.life)
+    fate, told = chance.choice(COMMIT_FATES), chance.random() < 0.7
+
+    def interrupt() -> None:
+        if (source.life, target.life) != lives:
+            return
+        if victim is None:
+            _cut(world, (way_between(source.name, target.name), way_between(target.name, source.name)), 5.0)
+        else:
+            victim.die(fate, told)
+            victim.reboot_later()
+
+    world.agenda.after(chance.uniform(0.0, 0.25), interrupt)
+    return True
+
+
 BETWEEN_NODES: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "two nodes lose sight of each other": _two_lose_sight,
     "a node is heard no more": _one_way_is_cut,
@@ -140,5 +166,6 @@ BETWEEN_NODES: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "an actor of the cluster is killed": _links_are_killed,
     "a node freezes": _node_freezes,
     "a shard is to move": _shard_moves,
+    "a move is interrupted": _move_is_interrupted,
 }
 """Each kind of fault: strikes the world, and says whether there was anything to strike."""
