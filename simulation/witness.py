@@ -231,6 +231,16 @@ class Witness:
         """The devices of an account, revoked ones included."""
         return [device for device in self.devices.values() if device.account == account]
 
+    def lingers(self, device: SimulatedDevice) -> bool:
+        """Whether what waits for a device may wait for the end of its time to live.
+
+        A node that was cut off accepts for a device that has been removed. The queue finds that out when it would
+        retire; if it dies before, nobody asks until the entries expire.
+        """
+        home = self.world.home(device.account)
+        idle = home is None or home.runtime.whereis(("queue", device.id)) is None
+        return device.doomed and self.world.is_cluster and idle and bool(self.waiting.get(device.id))
+
     # What nodes tell.
 
     def durable(self, node: SimulatedNode, position: int, shard: int, record: Record) -> None:

@@ -124,6 +124,8 @@ class NothingIsLost(Checker):
         if (conversation, seq) in device.received:
             return
         removed = self.witness.let_go.get((device.id, conversation, seq))
+        if removed is None and self.witness.lingers(device):
+            return
         if removed is None:
             self.breaks(f"{conversation} {seq} never came to {device}, and nobody was told")
             return
