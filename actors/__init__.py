@@ -11,6 +11,7 @@ that owns the state. In reading order, along a message's way:
 - `placement`: which node has which shard, and how one moves.
 - `receipts`: how far every member has received and read.
 - `presence`: who is here, who types; never on the durable path.
+- `linking`: where a new device and one of an account meet.
 - `accounts`: people, devices, settings, block lists, codes, rate limits.
 
 Beside the rooms: `tree` (who lives where, and who restarts whom), `messages` (what crosses between nodes),

@@ -11,6 +11,7 @@ from typing import Final
 from actors.accounts.api import AccountView, Ask, Blocked, LoggedIn, LoginRefused, Show, SignIn
 from actors.accounts.api import Subscribe as SubscribeAccount
 from actors.conversation.api import Submit
+from actors.linking.api import Carry, Join, Wait
 from actors.placement.api import Holdings, ListShards, Moved, MoveRefused, MoveShard, ShardList
 from actors.placement.moves import AllRows, Complete, Declined, Offer, Rows, RowsDurable, Welcome
 from actors.presence.api import Subscribe, Type, Unsubscribe
@@ -34,6 +35,9 @@ _NUMBERS: Final[dict[int, type]] = {
     21: LoginRefused,
     22: Ask,
     23: Blocked,
+    26: Wait,
+    27: Join,
+    28: Carry,
     30: Submit,
     31: Advance,
     32: Inquire,

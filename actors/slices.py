@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from actors.accounts.api import AccountLimits, Rate
 from actors.connection.api import ConnectionLimits
 from actors.conversation.api import ConversationLimits
+from actors.linking.api import LinkLimits
 from actors.presence.api import Load, PresenceLimits
 from actors.queue.api import QueueLimits
 from actors.tree import MessengerLimits
@@ -53,9 +54,11 @@ def messenger_limits(config: ClusterConfig, load: Load) -> MessengerLimits:
             config.rates.code_attempts_max,
             limits.mass_block_accounts_min,
             limits.mass_block_window_s,
+            limits.device_idle_days * 86_400,
         ),
         PresenceLimits(float(config.presence.offline_delay_s), float(config.presence.typing_interval_s_min), load),
         float(queue.sweep_interval_s),
+        LinkLimits(limits.link_lifetime_s),
     )
 
 
@@ -81,7 +84,18 @@ def rates(config: RatesConfig) -> dict[str, Rate]:
     """Operation -> how often; the names are those that `GetLimits` tells."""
     by_minute = {
         operation: Rate(getattr(config, f"{operation}_burst"), getattr(config, f"{operation}_per_minute") / 60)
-        for operation in ("sends", "marks", "typing", "opens", "lookups", "queries", "changes", "logins", "connects")
+        for operation in (
+            "sends",
+            "marks",
+            "typing",
+            "opens",
+            "lookups",
+            "queries",
+            "changes",
+            "logins",
+            "connects",
+            "links",
+        )
     }
     codes = config.code_requests_per_hour
     tries = codes * config.code_attempts_max

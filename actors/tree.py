@@ -11,6 +11,8 @@ from actors.accounts.actor import AccountActor
 from actors.accounts.api import AccountLimits
 from actors.connection.actor import ConnectionActor
 from actors.conversation.actor import ConversationActor
+from actors.linking.actor import RendezvousActor
+from actors.linking.api import LinkLimits
 from actors.placement.actor import SHARDS_SUPERVISOR, PlacementActor
 from actors.placement.api import PLACEMENT
 from actors.placement.estate import Estate
@@ -41,6 +43,8 @@ __all__ = ["Cluster", "MessengerLimits", "Parts", "connection_maker", "messenger
 
 CHILDREN_MAX = 1_000_000
 MAILBOX_MAX = 4_096
+RENDEZVOUS_MAX = 64
+"""Of each shard: 4,096 new devices may wait at once in all, for a minute each."""
 
 
 class MessengerLimits(NamedTuple):
@@ -51,6 +55,7 @@ class MessengerLimits(NamedTuple):
     account: AccountLimits
     presence: PresenceLimits
     sweep_interval_s: float
+    link: LinkLimits = LinkLimits()
 
 
 class Parts(NamedTuple):
@@ -120,6 +125,12 @@ def messenger_children(
                 mailbox_limit=MAILBOX_MAX,
             ),
             presences=_keyed("presence", lambda account: parts.presence(account, disk, router, limits.presence)),
+            rendezvous=KeyedSupervisor(
+                lambda _: RendezvousActor(limits.link),
+                lambda meeting: ("rendezvous", meeting),
+                RENDEZVOUS_MAX,
+                mailbox_limit=MAILBOX_MAX,
+            ),
         )
         router.settle(number, household)
         own = ChildSpec(
@@ -133,6 +144,7 @@ def messenger_children(
             ChildSpec("conversations", lambda: household.conversations, kind="supervisor"),
             ChildSpec("queues", lambda: household.queues, kind="supervisor"),
             ChildSpec("presences", lambda: household.presences, kind="supervisor"),
+            ChildSpec("rendezvous", lambda: household.rendezvous, kind="supervisor"),
         ]
         flags = SupervisorFlags("rest_for_one", intensity=5, period_s=10)
         return ChildSpec(("shard", number), lambda: parts.shard_supervisor(flags, [own, *tenants]), kind="supervisor")

@@ -206,6 +206,16 @@ class LimitsConfig:
         default=5,
         metadata=Whole("Devices of one account.", 1, 100).metadata(),
     )
+    device_idle_days: int = field(
+        default=30,
+        metadata=Whole(
+            "A linked device that has not been here for so long is removed; the primary never is. 0: never.", 0, 3650
+        ).metadata(),
+    )
+    link_lifetime_s: int = field(
+        default=60,
+        metadata=Whole("How long the code of a new device can be used to link it.", 10, 120).metadata(),
+    )
     open_conversations_max: int = field(
         default=32,
         metadata=Whole("Chats that one connection watches for presence and typing.", 1, 1_000).metadata(),
@@ -381,6 +391,14 @@ class RatesConfig:
     connects_burst: int = field(
         default=300,
         metadata=Whole("The same at once, as after a restart.", 1, 10_000_000).metadata(),
+    )
+    links_per_minute: int = field(
+        default=20,
+        metadata=Whole("New devices of one network address that wait to be linked.", 1, 1_000_000).metadata(),
+    )
+    links_burst: int = field(
+        default=20,
+        metadata=Whole("The same at once.", 1, 1_000_000).metadata(),
     )
     code_requests_per_hour: int = field(
         default=5,

@@ -2,8 +2,8 @@
 
 Reading order: `limits` and `errors` (every bound and every code), `ids` (who and what), `messages` (the frames),
 `states` (who may say what when), `codec` (a frame as bytes), `frames` and `records` (the two framings), `keys` and
-`noise` (the encrypted link), `versions`, `link` (what both ends share), and `wire`, which joins them. docs/protocol.md
-is the same protocol for people who write in another language.
+`noise` (the encrypted link), `device_list` (what an account signs), `versions`, `link` (what both ends share), and
+`wire`, which joins them. docs/protocol.md is the same protocol for people who write in another language.
 
 Invariants: nothing here waits, reads a clock or touches a socket. Bytes cut anywhere give the same frames. Junk raises
 `RemoteProtocolError` and nothing else, and closes only its own wire. An illegal send raises `LocalProtocolError` and

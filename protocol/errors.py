@@ -111,6 +111,33 @@ class Code(IntEnum):
         "That is not a value of this setting; choose one of the values in the protocol document.",
     )
     REGISTRATION_CLOSED = (209, "server", False, "This server takes no new accounts; ask its operator.")
+    LINK_NEEDED = (
+        210,
+        "client",
+        False,
+        "This account has a primary device: link this one with it, or recover the account if that device is lost.",
+    )
+    LINK_UNKNOWN = (
+        211,
+        "client",
+        False,
+        "No device waits under that code, or no longer; show a new code and try again.",
+    )
+    LINK_EXPIRED = (212, "client", False, "The code was not used in time; show a new one and try again.")
+    LINK_ENDED = (213, "peer", False, "The other device left before both were linked; show a new code and try again.")
+    LIST_INVALID = (
+        214,
+        "client",
+        False,
+        "The list of devices is not rightly signed, or not one that this account may have; fix the client.",
+    )
+    LIST_STALE = (
+        215,
+        "client",
+        False,
+        "A newer list of devices is known here; fetch it, and sign one with a higher version.",
+    )
+    NOT_PRIMARY = (216, "client", False, "Only the primary device of the account can do that; do it there.")
 
     RECIPIENT_UNKNOWN = (300, "client", False, "There is no account with that address here; check the address.")
     NOT_ALLOWED = (301, "peer", False, "The other side does not accept this; do not repeat it.")

@@ -13,6 +13,10 @@ __all__ = [
     "FETCH_MARKS_MAX",
     "FRAME_SIZE_BYTES_MAX",
     "FRAME_SIZE_BYTES_MAX_BEFORE_READY",
+    "LABEL_SIZE_BYTES_MAX",
+    "LINK_PAYLOAD_SIZE_BYTES_MAX",
+    "LISTED_DEVICES_MAX",
+    "LIST_BODY_SIZE_BYTES_MAX",
     "LIST_LENGTH_MAX",
     "NAME_LENGTH_MAX",
     "NUMBER_MAX",
@@ -77,6 +81,18 @@ FETCH_MARKS_MAX: Final = 1_024
 
 LIST_LENGTH_MAX: Final = 16_384
 """Entries of a list in a server's answer."""
+
+LISTED_DEVICES_MAX: Final = 100
+"""Devices of a signed list: as many as an operator may allow an account."""
+
+LIST_BODY_SIZE_BYTES_MAX: Final = 12_288
+"""Body of a signed list of devices: that many, with 80 bytes each, and some room to grow."""
+
+LABEL_SIZE_BYTES_MAX: Final = 512
+"""Label of a device: a name of 64 code points, a platform and a salt."""
+
+LINK_PAYLOAD_SIZE_BYTES_MAX: Final = 16_384
+"""What one device passes to another at once while they are linked: a signed list, sealed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""The Noise XX handshake over X25519 and its two transport ciphers (noiseprotocol.org/noise.html, revision 34).
+"""Noise handshakes over X25519 and their two transport ciphers (noiseprotocol.org/noise.html, revision 34).
 
-Roost uses one suite, Noise_XX_25519_AESGCM_SHA256::
+Every link of a client uses Noise_XX_25519_AESGCM_SHA256::
 
     initiator (client)                     responder (server)
       -> e
@@ -8,8 +8,13 @@ Roost uses one suite, Noise_XX_25519_AESGCM_SHA256::
       -> s, se                               the client shows its static key
       Split() gives one CipherState a direction
 
-`CipherState` and `Suite` leave cipher and hash open, so that the other XX suites of the public cacophony vectors
-check the same code. Equality of secrets is only ever decided inside the AEAD, which is constant-time.
+Two devices that share a one-time secret use Noise_NNpsk0_25519_AESGCM_SHA256 through the server::
+
+      -> psk, e                              each shows that it knows the secret, and nothing else
+      <- e, ee
+
+`CipherState` and `Suite` leave cipher and hash open, so that the other suites of the public cacophony vectors check
+the same code. Equality of secrets is only ever decided inside the AEAD, which is constant-time.
 """
 
 import hashlib
@@ -24,12 +29,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from protocol.keys import KEY_SIZE_BYTES, EphemeralKey, KeyExchangeError, PrivateKey, RandomBytes
 from protocol.limits import RECORD_SIZE_BYTES_MAX, TAG_SIZE_BYTES
 
-__all__ = ["AESGCM_SHA256", "COUNTER_MAX", "CipherState", "Handshake", "NoiseError", "Suite"]
+__all__ = ["AESGCM_SHA256", "COUNTER_MAX", "NNPSK0_AESGCM_SHA256", "CipherState", "Handshake", "NoiseError", "Suite"]
 
 COUNTER_MAX: Final = 2**64 - 2
 """Last nonce; 2**64 - 1 is reserved by the specification (section 5.1)."""
 
-_PATTERN_XX: Final = (("e",), ("e", "ee", "s", "es"), ("s", "se"))
+Pattern = tuple[tuple[str, ...], ...]
+_PATTERN_XX: Final[Pattern] = (("e",), ("e", "ee", "s", "es"), ("s", "se"))
+_PATTERN_NNPSK0: Final[Pattern] = (("psk", "e"), ("e", "ee"))
 _NO_DATA: Final = b""
 
 
@@ -127,17 +134,24 @@ class CipherState:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A cipher and a hash of the XX handshake over X25519.
+    """A pattern over X25519 with its cipher and its hash.
 
     Attributes:
         name: The full protocol name, hashed into the handshake.
         cipher: Type of the cipher states.
         hash_name: Name of the hash as `hashlib` knows it.
+        pattern: The tokens of each message (section 7).
     """
 
     name: str
     cipher: type[CipherState]
     hash_name: str
+    pattern: Pattern = _PATTERN_XX
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether both sides have to know a secret beforehand (section 9)."""
+        return any("psk" in tokens for tokens in self.pattern)
 
     def hash(self, data: bytes) -> bytes:
         """HASH() of section 4.3."""
@@ -149,9 +163,18 @@ class Suite:
         first = hmac.digest(temporary, b"\x01", self.hash_name)
         return first, hmac.digest(temporary, first + b"\x02", self.hash_name)
 
+    def hkdf_of_three(self, chaining_key: bytes, material: bytes) -> tuple[bytes, bytes, bytes]:
+        """HKDF() of section 4.3 with three outputs."""
+        first, second = self.hkdf(chaining_key, material)
+        temporary = hmac.digest(chaining_key, material, self.hash_name)
+        return first, second, hmac.digest(temporary, second + b"\x03", self.hash_name)
+
 
 AESGCM_SHA256: Final = Suite("Noise_XX_25519_AESGCM_SHA256", CipherState, "sha256")
 """The suite of every Roost link."""
+
+NNPSK0_AESGCM_SHA256: Final = Suite("Noise_NNpsk0_25519_AESGCM_SHA256", CipherState, "sha256", _PATTERN_NNPSK0)
+"""The suite between two devices that share a one-time secret."""
 
 
 class Handshake:
@@ -170,6 +193,7 @@ class Handshake:
         "_own_allowed",
         "_random_bytes",
         "_remote_ephemeral",
+        "_secret",
         "_static",
         "_step",
         "_suite",
@@ -180,24 +204,31 @@ class Handshake:
         self,
         *,
         initiator: bool,
-        static: PrivateKey,
+        static: PrivateKey | None,
         prologue: bytes,
         suite: Suite = AESGCM_SHA256,
         random_bytes: RandomBytes = os.urandom,
         own_allowed: bool = False,
+        secret: bytes = b"",
     ) -> None:
         """Start a handshake (Initialize() of section 5.3).
 
         Args:
             initiator: True for the side that speaks first.
-            static: Our identity.
+            static: Our identity; None for a pattern without one.
             prologue: What both sides must agree on beforehand.
             suite: Cipher and hash.
             random_bytes: Source of the ephemeral key; a fresh one makes a replayed handshake useless.
             own_allowed: Whether the peer may have our own identity, as another process of this host has. Then whoever
                 asks must tell itself from such a peer by what is said next: somebody in between may have led it to
                 itself.
+            secret: The 32 bytes that both sides know beforehand, for a pattern with `psk`; else empty.
+
+        Raises:
+            ValueError: A secret is missing, or of no use, or not of 32 bytes.
         """
+        if len(secret) != (KEY_SIZE_BYTES if suite.has_secret else 0):
+            raise ValueError(f"{suite.name} does not take a secret of {len(secret)} bytes")
         name = suite.name.encode()
         size = hashlib.new(suite.hash_name).digest_size
         self._suite = suite
@@ -207,6 +238,7 @@ class Handshake:
         self._initiator = initiator
         self._own_allowed = own_allowed
         self._static = static
+        self._secret = secret
         self._ephemeral: EphemeralKey | None = None
         self._random_bytes = random_bytes
         self._remote_ephemeral = _NO_DATA
@@ -216,12 +248,12 @@ class Handshake:
 
     @property
     def finished(self) -> bool:
-        """Whether all three messages have passed."""
-        return self._step == len(_PATTERN_XX)
+        """Whether all messages have passed."""
+        return self._step == len(self._suite.pattern)
 
     @property
     def messages_passed(self) -> int:
-        """How many of the three messages have been written or read."""
+        """How many messages have been written or read."""
         return self._step
 
     @property
@@ -243,12 +275,15 @@ class Handshake:
         if not self.our_turn:
             raise NoiseError("it is not our turn to write")
         message = b""
-        for token in _PATTERN_XX[self._step]:
+        for token in self._suite.pattern[self._step]:
             if token == "e":
                 self._ephemeral = EphemeralKey.generate(self._random_bytes)
-                self._mix_hash(self._ephemeral.public)
+                self._mix_ephemeral(self._ephemeral.public)
                 message += self._ephemeral.public
+            elif token == "psk":
+                self._mix_secret()
             elif token == "s":
+                assert self._static is not None, "a pattern with s has a static key"
                 message += self._encrypt_and_hash(self._static.public)
             else:
                 self._mix_exchange(token)
@@ -267,15 +302,18 @@ class Handshake:
         if len(message) > RECORD_SIZE_BYTES_MAX:
             raise NoiseError("a handshake message is too long")
         rest = message
-        for token in _PATTERN_XX[self._step]:
+        for token in self._suite.pattern[self._step]:
             if token == "e":
                 self._remote_ephemeral, rest = _take(rest, KEY_SIZE_BYTES)
                 if self._ephemeral is not None and self._remote_ephemeral == self._ephemeral.public:
                     raise NoiseError("the peer sent our own ephemeral key back")
-                self._mix_hash(self._remote_ephemeral)
+                self._mix_ephemeral(self._remote_ephemeral)
+            elif token == "psk":
+                self._mix_secret()
             elif token == "s":
                 sealed, rest = _take(rest, KEY_SIZE_BYTES + TAG_SIZE_BYTES)
                 self.remote_static = self._decrypt_and_hash(sealed)
+                assert self._static is not None, "a pattern with s has a static key"
                 if self.remote_static == self._static.public and not self._own_allowed:
                     raise NoiseError("the peer sent our own static key back")
             else:
@@ -300,6 +338,23 @@ class Handshake:
     def _mix_hash(self, data: bytes) -> None:
         self._hash = self._suite.hash(self._hash + data)
 
+    def _mix_ephemeral(self, public: bytes) -> None:
+        """With a secret, the ephemeral key is mixed into the keys, too, so that none serves twice (section 9.2)."""
+        self._mix_hash(public)
+        if self._secret:
+            self._mix_key(public)
+
+    def _mix_secret(self) -> None:
+        """MixKeyAndHash() of section 5.2."""
+        self._chaining_key, mixed, temporary = self._suite.hkdf_of_three(self._chaining_key, self._secret)
+        self._mix_hash(mixed)
+        self._cipher = self._suite.cipher(temporary[:KEY_SIZE_BYTES])
+
+    def _mix_key(self, material: bytes) -> None:
+        """MixKey() of section 5.2."""
+        self._chaining_key, temporary = self._suite.hkdf(self._chaining_key, material)
+        self._cipher = self._suite.cipher(temporary[:KEY_SIZE_BYTES])
+
     def _mix_exchange(self, token: str) -> None:
         """MixKey(DH()) for a token whose letters name the initiator's key, then the responder's."""
         ours, theirs = (token[0], token[1]) if self._initiator else (token[1], token[0])
@@ -309,8 +364,7 @@ class Handshake:
             secret = key.exchange(self.remote_static if theirs == "s" else self._remote_ephemeral)
         except KeyExchangeError as error:
             raise NoiseError(str(error)) from error
-        self._chaining_key, temporary = self._suite.hkdf(self._chaining_key, secret)
-        self._cipher = self._suite.cipher(temporary[:KEY_SIZE_BYTES])
+        self._mix_key(secret)
 
     def _encrypt_and_hash(self, plaintext: bytes) -> bytes:
         ciphertext = plaintext if self._cipher is None else self._cipher.encrypt(plaintext, self._hash)

@@ -48,11 +48,31 @@ def _stay(state: State, *frames: type[m.Frame]) -> dict[type[m.Frame], State]:
     return dict.fromkeys(frames, state)
 
 
-_BEFORE_LOGIN: Final = (m.RequestCode, m.Register, m.Login, m.Ping)
-_SESSION: Final = tuple(frame for frame in m.CLIENT_FRAMES if frame not in (m.Hello, m.Register, m.Login, m.Bye))
-_ANSWERS_BEFORE_LOGIN: Final = (m.CodeSent, m.Registered, m.Pong, m.Error)
+_BEFORE_LOGIN: Final = (
+    m.RequestCode,
+    m.Register,
+    m.Login,
+    m.Ping,
+    m.RegisterPrimary,
+    m.OpenLink,
+    m.PassLink,
+)
+_SESSION: Final = tuple(
+    frame
+    for frame in m.CLIENT_FRAMES
+    if frame not in (m.Hello, m.Register, m.RegisterPrimary, m.Login, m.OpenLink, m.Bye)
+)
+_ANSWERS_BEFORE_LOGIN: Final = (
+    m.CodeSent,
+    m.Registered,
+    m.Pong,
+    m.Error,
+    m.LinkOpened,
+    m.LinkPassed,
+    m.LinkEnded,
+)
 _ANSWERS_IN_SESSION: Final = tuple(
-    frame for frame in m.SERVER_FRAMES if frame not in (m.Welcome, m.Registered, m.Ready, m.Closing)
+    frame for frame in m.SERVER_FRAMES if frame not in (m.Welcome, m.Registered, m.Ready, m.LinkOpened, m.Closing)
 )
 _ANSWERS_TO_LEAVING: Final = tuple(frame for frame in m.SERVER_FRAMES if frame is not m.Closing)
 _LAST: Final[dict[type[m.Frame], State]] = {m.Closing: State.CLOSED}

@@ -10,15 +10,18 @@ from actors.accounts.codes import CodeSender, code_sender
 from actors.accounts.rates import Allowance, Rate, RateLimiter
 from protocol import AccountId, DeviceId
 from protocol.messages import (
+    FetchDevices,
     GetSettings,
     ListDevices,
     ListRelations,
     Lookup,
     Register,
+    RegisterPrimary,
     RemoveDevice,
     RequestCode,
     SetRelation,
     SetSettings,
+    SignDevices,
 )
 from runtime import Pid
 
@@ -110,6 +113,9 @@ AccountFrame: TypeAlias = (
     | ListDevices
     | RemoveDevice
     | ListRelations
+    | RegisterPrimary
+    | SignDevices
+    | FetchDevices
 )
 
 
@@ -155,6 +161,7 @@ class AccountLimits(NamedTuple):
         code_attempts_max: Wrong codes before a new one must be requested.
         mass_block_accounts_min: So many different accounts that block one are worth a look of the operator...
         mass_block_window_s: ... if they do it within this time.
+        device_idle_s: A linked device that has not been used for so long is removed; 0: never.
     """
 
     devices_max: int
@@ -164,3 +171,4 @@ class AccountLimits(NamedTuple):
     code_attempts_max: int
     mass_block_accounts_min: int = 10
     mass_block_window_s: int = 86_400
+    device_idle_s: int = 0

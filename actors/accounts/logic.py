@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hmac
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from actors.accounts.api import AccountView
 from protocol import AccountId, DeviceId, device_id_of
+from protocol.messages import SignedDevices
 from storage import StoreCorruptError
 from storage.records import UNREADABLE, Number, check_version
 
-__all__ = ["AUDIENCES", "Account", "DeviceRecord", "decode_account", "encode_account"]
+if TYPE_CHECKING:
+    from protocol.device_list import DeviceRoll
+
+__all__ = ["AUDIENCES", "Account", "DeviceRecord", "Vouched", "decode_account", "encode_account"]
 
 AUDIENCES: Final = ("everyone", "contacts", "nobody")
 SCHEMA: Final = 1
@@ -27,10 +31,32 @@ class DeviceRecord(msgspec.Struct, array_like=True, frozen=True):
     name: str
     created_ms: Number
     last_login_ms: Number
+    platform: str = ""
+
+
+class Vouched(NamedTuple):
+    """A list of devices whose signature and labels were found right.
+
+    Attributes:
+        signed: As it was signed.
+        roll: What it says.
+        labels: Of each device, as they were digested.
+        names: Of each device, normalised.
+        platforms: Of each device.
+    """
+
+    signed: SignedDevices
+    roll: DeviceRoll
+    labels: tuple[bytes, ...]
+    names: tuple[str, ...]
+    platforms: tuple[str, ...]
 
 
 class Account(msgspec.Struct, array_like=True, frozen=True):
-    """An account as it stands in the directory. Every change gives a new one with `version` + 1."""
+    """An account as it stands in the directory. Every change gives a new one with `version` + 1.
+
+    The first device is the primary. `identity` is empty for an account whose devices nobody has signed.
+    """
 
     account: str
     created_ms: Number
@@ -45,6 +71,11 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     devices_version: int = 1
     blockers: tuple[tuple[str, int], ...] = ()
     leaving: tuple[bytes, ...] = ()
+    identity: bytes = b""
+    list_version: Number = 0
+    list_body: bytes = b""
+    list_signature: bytes = b""
+    labels: tuple[bytes, ...] = ()
 
     def view(self) -> AccountView:
         """The part that other rooms see."""
@@ -73,10 +104,45 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     def with_device(self, static_key: bytes, name: str, now_ms: int) -> Account:
         """The account with one more device; the same key again only changes its name."""
         device = device_id_of(static_key)
-        kept = tuple(record for record in self.devices if record.device != device)
         added = DeviceRecord(device, static_key, name, now_ms, now_ms)
+        if self.device(device) is None:
+            devices = (*self.devices, added)
+        else:
+            devices = tuple(added if record.device == device else record for record in self.devices)
         leaving = self.left(device).leaving
-        return self._changed(devices=(*kept, added), devices_version=self.devices_version + 1, leaving=leaving)
+        return self._changed(devices=devices, devices_version=self.devices_version + 1, leaving=leaving)
+
+    def with_list(self, vouched: Vouched, now_ms: int) -> Account:
+        """The account with exactly the devices of a list, in its order; the others leave."""
+        roll = vouched.roll
+        devices = []
+        for listed, name, platform in zip(roll.devices, vouched.names, vouched.platforms, strict=True):
+            record = self.device(listed.device) or DeviceRecord(listed.device, listed.static_key, "", now_ms, now_ms)
+            devices.append(msgspec.structs.replace(record, name=name, platform=platform))
+        staying = {record.device for record in devices}
+        gone = tuple(record.device for record in self.devices if record.device not in staying)
+        return self._changed(
+            devices=tuple(devices),
+            devices_version=self.devices_version + 1,
+            leaving=(*(device for device in self.leaving if device not in staying), *gone),
+            identity=roll.identity,
+            list_version=roll.version,
+            list_body=vouched.signed.body,
+            list_signature=vouched.signed.signature,
+            labels=vouched.labels,
+        )
+
+    def signed(self) -> SignedDevices | None:
+        """The list that the primary signed last; None if nobody has."""
+        return SignedDevices(self.identity, self.list_body, self.list_signature) if self.identity else None
+
+    def is_primary(self, device: DeviceId) -> bool:
+        """Whether it is the first device, which signs for the others."""
+        return bool(self.devices) and self.devices[0].device == device
+
+    def idle(self, before_ms: int) -> tuple[DeviceId, ...]:
+        """The linked devices that have not logged in since then; the primary is never idle."""
+        return tuple(DeviceId(record.device) for record in self.devices[1:] if record.last_login_ms < before_ms)
 
     def without_device(self, device: DeviceId) -> Account:
         """The account without that device, which leaves: its queue has yet to let everything go with a notice."""

@@ -17,6 +17,7 @@ from actors.connection.api import (
     Transport,
 )
 from actors.connection.entry import Depart, Entry, ask_account, unacted
+from actors.connection.link import LinkEnd
 from actors.connection.pressed import Pressed
 from actors.connection.routes import ROUTES, Session
 from actors.connection.timers import CHECK, REST, Check, Hurry, Rest, TooSlow
@@ -38,8 +39,11 @@ from protocol.messages import (
     Error,
     Heartbeat,
     Hello,
+    JoinLink,
     Login,
     Notice,
+    OpenLink,
+    PassLink,
     Ping,
     Pong,
     Presence,
@@ -47,6 +51,7 @@ from protocol.messages import (
     Receipt,
     Refused,
     Register,
+    RegisterPrimary,
     RequestCode,
     Sent,
     SetState,
@@ -94,6 +99,7 @@ class ConnectionActor(Actor):
         "_left",
         "_limiter",
         "_limits",
+        "_link",
         "_monitor",
         "_origin",
         "_pressed",
@@ -128,6 +134,7 @@ class ConnectionActor(Actor):
         self._session: Session | None = None
         self._monitor: Ref | None = None
         self._devices_version = 0
+        self._link: LinkEnd | None = None
         self._left = False
         self._heartbeat_s = 0
         self._heard_s = 0.0
@@ -173,7 +180,7 @@ class ConnectionActor(Actor):
         elif kind is TooSlow:
             self._close(Code.SLOW_READER)
             self._transport.abort()
-        elif kind is Down and self._owed(message):
+        elif kind is Down and not (self._link is not None and self._link.ended(message)) and self._owed(message):
             self._close(Code.BUSY, retry_after_ms=0)  # what has no answer comes again, and gets one
 
     def _owed(self, down: Down) -> bool:
@@ -284,8 +291,34 @@ class ConnectionActor(Actor):
         if self._entry is not None:
             self._entry.sign_in(frame)
 
-    def _ask_account(self, frame: RequestCode | Register) -> None:
+    def _ask_account(self, frame: RequestCode | Register | RegisterPrimary) -> None:
         ask_account(self.process, self._wire, self._router, self._limiter, self._origin, frame, self._send)
+
+    def _open_link(self, frame: OpenLink) -> None:
+        """Limited by network address: who waits there is a stranger."""
+        origin = self._origin
+        wait_s = self._limiter.take("links", origin.address, self._heard_s) if origin.limited else 0.0
+        if wait_s:
+            self._send(Error(frame.request, Code.RATE_LIMITED, Code.RATE_LIMITED.sentence, int(wait_s * 1000) + 1))
+        else:
+            self._link_end().open(frame)
+
+    def _join_link(self, frame: JoinLink) -> None:
+        session = self._session
+        assert session is not None, "the state table lets it pass only after Ready"
+        wait_ms = session.wait_ms("changes")
+        if wait_ms:
+            session.fail(frame.request, Code.RATE_LIMITED, wait_ms)
+        else:
+            self._link_end().join(frame)
+
+    def _pass_link(self, frame: PassLink) -> None:
+        self._link_end().carry(frame)
+
+    def _link_end(self) -> LinkEnd:
+        if self._link is None:
+            self._link = LinkEnd(self.process, self._router, self._send)
+        return self._link
 
     def _login_refused(self, refusal: LoginRefused) -> None:
         if self._entry is not None:
@@ -421,6 +454,10 @@ class ConnectionActor(Actor):
         Hello: _hello,
         RequestCode: _ask_account,
         Register: _ask_account,
+        RegisterPrimary: _ask_account,
+        OpenLink: _open_link,
+        JoinLink: _join_link,
+        PassLink: _pass_link,
         Login: _sign_in,
         SetState: _set_state,
         Ping: _ping,

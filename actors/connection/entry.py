@@ -24,7 +24,7 @@ from protocol import (
 )
 from protocol.codec import decode_client_frame, encode_frame
 from protocol.limits import FRAME_SIZE_BYTES_MAX
-from protocol.messages import Error, Hello, Login, Register, RequestCode, UnknownFrame, Welcome
+from protocol.messages import Error, Hello, Login, Register, RegisterPrimary, RequestCode, UnknownFrame, Welcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["DEPART", "Depart", "Entry", "ask_account", "unacted"]
 
 BUSY_RETRY_MS: Final = 1_000
+_NAMING: Final = (Login, Register, RegisterPrimary, RequestCode)
 
 
 class Depart:
@@ -164,7 +165,7 @@ class Entry:
             transport: Its socket, which is not read any more from here on.
         """
         siblings = self._siblings
-        if siblings is None or not isinstance(frame, Login | Register | RequestCode) or self._wire.closed:
+        if siblings is None or not isinstance(frame, _NAMING) or self._wire.closed:
             return False
         name = frame.account if isinstance(frame, Login) else frame.address
         try:
@@ -287,7 +288,7 @@ def ask_account(
     router: Router,
     limiter: RateLimiter,
     origin: Origin,
-    frame: RequestCode | Register,
+    frame: RequestCode | Register | RegisterPrimary,
     send: Callable[[Any], None],
 ) -> None:
     """Registration: limited per address and per network address.

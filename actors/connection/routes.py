@@ -15,6 +15,7 @@ from protocol.messages import (
     Ack,
     Close,
     Error,
+    FetchDevices,
     FetchMarks,
     GetLimits,
     GetSettings,
@@ -30,6 +31,7 @@ from protocol.messages import (
     Send,
     SetRelation,
     SetSettings,
+    SignDevices,
     Typing,
 )
 from runtime import Named
@@ -284,13 +286,14 @@ def _question(session: Session, frame: GetSettings | ListDevices | ListRelations
     _ask(session, session.sender.account, "queries", frame)
 
 
-def _change(session: Session, frame: SetSettings | SetRelation | RemoveDevice) -> None:
+def _change(session: Session, frame: SetSettings | SetRelation | RemoveDevice | SignDevices) -> None:
     _ask(session, session.sender.account, "changes", frame)
 
 
-def _lookup(session: Session, frame: Lookup) -> None:
+def _lookup(session: Session, frame: Lookup | FetchDevices) -> None:
     try:
-        _ask(session, normalized_address(frame.account), "lookups", frame)
+        account = normalized_address(frame.account)
+        _ask(session, account, "queries" if account == session.sender.account else "lookups", frame)
     except IdentifierError as error:
         session.fail(frame.request, error.code, sentence=error.sentence)
 
@@ -331,6 +334,8 @@ ROUTES: Final[dict[type, Callable[[Session, Any], None]]] = {
     SetSettings: _change,
     SetRelation: _change,
     RemoveDevice: _change,
+    SignDevices: _change,
     Lookup: _lookup,
+    FetchDevices: _lookup,
     GetLimits: _get_limits,
 }

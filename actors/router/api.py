@@ -34,7 +34,7 @@ class UnreachableError(Exception):
 class Household:
     """The keyed supervisors of one shard: whoever lives there."""
 
-    __slots__ = ("accounts", "conversations", "presences", "queues")
+    __slots__ = ("accounts", "conversations", "presences", "queues", "rendezvous")
 
     def __init__(
         self,
@@ -42,11 +42,13 @@ class Household:
         conversations: KeyedSupervisor[ConversationId],
         queues: KeyedSupervisor[tuple[DeviceId, AccountId]],
         presences: KeyedSupervisor[AccountId],
+        rendezvous: KeyedSupervisor[bytes],
     ) -> None:
         self.accounts = accounts
         self.conversations = conversations
         self.queues = queues
         self.presences = presences
+        self.rendezvous = rendezvous
 
 
 class Router:
@@ -133,6 +135,20 @@ class Router:
             return self._elsewhere(shard, (_AT, "presence", account))
         return self._ensure(household.presences, account)
 
+    def rendezvous(self, meeting: bytes) -> Pid:
+        """Where two devices meet to be linked; in a shard of its own name, for it belongs to no account."""
+        pid = self._runtime.whereis(("rendezvous", meeting))
+        if pid is not None:
+            return pid
+        household = self._households.get(shard := shard_of(meeting.hex()))
+        if household is None:
+            return self._elsewhere(shard, (_AT, "rendezvous", meeting))
+        return self._ensure(household.rendezvous, meeting)
+
+    def live_rendezvous(self, meeting: bytes) -> Pid | None:
+        """The rendezvous if somebody waits there; elsewhere a name that reaches it if somebody does."""
+        return self._live(("rendezvous", meeting), meeting.hex())
+
     def live_conversation(self, conversation: ConversationId) -> Pid | None:
         """The conversation's process if it runs already; elsewhere a name that reaches it if it does."""
         return self._live(("conversation", conversation), conversation)
@@ -157,6 +173,8 @@ class Router:
                     pid = self.queue(DeviceId(device), AccountId(account))
                 case ("at", "presence", str(account)):
                     pid = self.presence(AccountId(account))
+                case ("at", "rendezvous", bytes(meeting)):
+                    pid = self.rendezvous(meeting)
                 case _:
                     return None
         except UnreachableError:

@@ -1,11 +1,11 @@
-"""What a client says, in the order of the type numbers 0 to 31."""
+"""What a client says, in the order of the type numbers 0 to 31 and 64 to 95."""
 
 from typing import Annotated, TypeAlias, get_args
 
 from msgspec import Meta, Struct
 
 from protocol.ids import SessionToken
-from protocol.limits import FETCH_MARKS_MAX, VERSIONS_MAX
+from protocol.limits import FETCH_MARKS_MAX, LISTED_DEVICES_MAX, VERSIONS_MAX
 from protocol.messages.shared import (
     POWER_BATTERY,
     U16,
@@ -16,7 +16,11 @@ from protocol.messages.shared import (
     ConversationField,
     DeviceField,
     EpochField,
+    LabelField,
+    LinkPayloadField,
+    RendezvousField,
     SessionField,
+    SignedDevices,
     Text,
 )
 
@@ -26,24 +30,30 @@ __all__ = [
     "Bye",
     "ClientFrame",
     "Close",
+    "FetchDevices",
     "FetchMarks",
     "GetLimits",
     "GetSettings",
     "Hello",
+    "JoinLink",
     "ListDevices",
     "ListRelations",
     "Login",
     "Lookup",
     "Mark",
     "Open",
+    "OpenLink",
+    "PassLink",
     "Ping",
     "Register",
+    "RegisterPrimary",
     "RemoveDevice",
     "RequestCode",
     "Send",
     "SetRelation",
     "SetSettings",
     "SetState",
+    "SignDevices",
     "Typing",
 ]
 
@@ -235,6 +245,69 @@ class Bye(Struct, array_like=True, tag=21, frozen=True, gc=False):
     """The client leaves; the server closes without an answer."""
 
 
+class RegisterPrimary(Struct, array_like=True, tag=64, frozen=True, gc=False):
+    """Register as Register does, and make this device the primary of the account; answered by Registered or Error.
+
+    Attributes:
+        request: Number of this request.
+        address: Address of the account.
+        code: The verification code.
+        display_name: Name shown to others, for a new account.
+        signed: The account's first list of devices, which names this device alone.
+        label: The label of this device.
+        recover: Whether to replace the identity and all devices of an account that exists.
+    """
+
+    request: U32
+    address: Text
+    code: Text
+    display_name: Text
+    signed: SignedDevices
+    label: LabelField
+    recover: bool = False
+
+
+class OpenLink(Struct, array_like=True, tag=65, frozen=True, gc=False):
+    """A device without an account waits at a rendezvous for one that has; answered by LinkOpened or Error."""
+
+    request: U32
+    rendezvous: RendezvousField
+
+
+class JoinLink(Struct, array_like=True, tag=66, frozen=True, gc=False):
+    """Join the device that waits at a rendezvous; answered by Done or Error."""
+
+    request: U32
+    rendezvous: RendezvousField
+
+
+class PassLink(Struct, array_like=True, tag=67, frozen=True, gc=False):
+    """Pass something to the other device at the rendezvous; the server cannot read it."""
+
+    payload: LinkPayloadField
+
+
+class SignDevices(Struct, array_like=True, tag=68, frozen=True):
+    """The account has these devices from now on; answered by Done or Error.
+
+    Attributes:
+        request: Number of this request.
+        signed: The list.
+        labels: The label of each device, in the order of the list.
+    """
+
+    request: U32
+    signed: SignedDevices
+    labels: Annotated[list[LabelField], Meta(max_length=LISTED_DEVICES_MAX)]
+
+
+class FetchDevices(Struct, array_like=True, tag=69, frozen=True, gc=False):
+    """Ask for the devices of an account, with the list that it signed; answered by DeviceList or Error."""
+
+    request: U32
+    account: AccountField
+
+
 ClientFrame: TypeAlias = (
     Hello
     | RequestCode
@@ -258,6 +331,12 @@ ClientFrame: TypeAlias = (
     | RemoveDevice
     | ListRelations
     | Bye
+    | RegisterPrimary
+    | OpenLink
+    | JoinLink
+    | PassLink
+    | SignDevices
+    | FetchDevices
 )
 
 CLIENT_FRAMES: tuple[type[ClientFrame], ...] = get_args(ClientFrame)

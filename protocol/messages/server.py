@@ -1,10 +1,10 @@
-"""What a server says, in the order of the type numbers 32 to 63, and the alert that precedes any encryption."""
+"""What a server says, in the order of the type numbers 32 to 63 and 96 to 127; and the alert before any encryption."""
 
 from typing import Annotated, TypeAlias, get_args
 
 from msgspec import Meta, Struct
 
-from protocol.limits import LIST_LENGTH_MAX
+from protocol.limits import LIST_LENGTH_MAX, LISTED_DEVICES_MAX
 from protocol.messages.shared import (
     U16,
     U32,
@@ -13,11 +13,14 @@ from protocol.messages.shared import (
     ClientIdField,
     ConversationField,
     DeviceField,
+    LabelField,
+    LinkPayloadField,
     Message,
     MessageIdField,
     Retry,
     SentenceField,
     SessionField,
+    SignedDevices,
     Text,
 )
 
@@ -32,6 +35,7 @@ __all__ = [
     "CodeSent",
     "Deliver",
     "Device",
+    "DeviceList",
     "Devices",
     "DevicesChanged",
     "Done",
@@ -40,6 +44,9 @@ __all__ = [
     "Heartbeat",
     "Limit",
     "Limits",
+    "LinkEnded",
+    "LinkOpened",
+    "LinkPassed",
     "Notice",
     "Pong",
     "Presence",
@@ -322,6 +329,53 @@ class DevicesChanged(Struct, array_like=True, tag=54, frozen=True, gc=False):
     version: U63
 
 
+class LinkOpened(Struct, array_like=True, tag=96, frozen=True, gc=False):
+    """Answer to OpenLink: for so many seconds another device can join."""
+
+    request: U32
+    expires_s: U32
+
+
+class LinkPassed(Struct, array_like=True, tag=97, frozen=True, gc=False):
+    """What the other device at the rendezvous has passed."""
+
+    payload: LinkPayloadField
+
+
+class LinkEnded(Struct, array_like=True, tag=98, frozen=True, gc=False):
+    """Nothing more can be passed at this rendezvous.
+
+    Attributes:
+        code: A number of `protocol.errors.Code`.
+        sentence: Whose fault it is and what to do.
+    """
+
+    code: U16
+    sentence: SentenceField
+
+
+class DeviceList(Struct, array_like=True, tag=99, frozen=True):
+    """Answer to FetchDevices.
+
+    Attributes:
+        request: Of the FetchDevices.
+        account: Whose devices.
+        version: Of the account's list of devices, as in Ready.
+        devices: Those that the account has at the server now.
+        signed: The list that its primary device signed; nil if the account has none.
+        labels: The label of each device of the signed list, in its order; for the account's own devices only.
+        own: What the server knows of each device; for the account's own devices only.
+    """
+
+    request: U32
+    account: AccountField
+    version: U63
+    devices: Annotated[list[DeviceField], Meta(max_length=LISTED_DEVICES_MAX)]
+    signed: SignedDevices | None
+    labels: Annotated[list[LabelField], Meta(max_length=LISTED_DEVICES_MAX)]
+    own: Annotated[list[Device], Meta(max_length=LISTED_DEVICES_MAX)]
+
+
 ServerFrame: TypeAlias = (
     Welcome
     | CodeSent
@@ -346,6 +400,10 @@ ServerFrame: TypeAlias = (
     | Error
     | Closing
     | DevicesChanged
+    | LinkOpened
+    | LinkPassed
+    | LinkEnded
+    | DeviceList
 )
 
 SERVER_FRAMES: tuple[type[ServerFrame], ...] = get_args(ServerFrame)

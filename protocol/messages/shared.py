@@ -10,7 +10,15 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from protocol.ids import AccountId, ClientId, ConversationId, DeviceId, Epoch, MessageId, SessionToken
-from protocol.limits import NUMBER_MAX, SENTENCE_LENGTH_MAX, TEXT_LENGTH_MAX, U32_MAX
+from protocol.limits import (
+    LABEL_SIZE_BYTES_MAX,
+    LINK_PAYLOAD_SIZE_BYTES_MAX,
+    LIST_BODY_SIZE_BYTES_MAX,
+    NUMBER_MAX,
+    SENTENCE_LENGTH_MAX,
+    TEXT_LENGTH_MAX,
+    U32_MAX,
+)
 
 __all__ = [
     "EPHEMERAL",
@@ -26,11 +34,15 @@ __all__ = [
     "ConversationField",
     "DeviceField",
     "EpochField",
+    "LabelField",
+    "LinkPayloadField",
     "Message",
     "MessageIdField",
+    "RendezvousField",
     "Retry",
     "SentenceField",
     "SessionField",
+    "SignedDevices",
     "Text",
     "UnknownFrame",
 ]
@@ -49,6 +61,10 @@ MessageIdField = Annotated[MessageId, Meta(min_length=16, max_length=16)]
 ClientIdField = Annotated[ClientId, Meta(min_length=16, max_length=16)]
 EpochField = Annotated[Epoch, Meta(min_length=8, max_length=8)]
 SessionField = Annotated[SessionToken, Meta(max_length=16)]
+RendezvousField = Annotated[bytes, Meta(min_length=16, max_length=16)]
+"""Where two devices meet at the server to be linked; made from their secret, and tells nothing of it."""
+LinkPayloadField = Annotated[bytes, Meta(max_length=LINK_PAYLOAD_SIZE_BYTES_MAX)]
+LabelField = Annotated[bytes, Meta(max_length=LABEL_SIZE_BYTES_MAX)]
 
 URGENT: Final = 1
 """Flag of a message: wake the recipient's device."""
@@ -86,6 +102,20 @@ class Message(Struct, array_like=True, frozen=True, gc=False):
     time_ms: U63
     flags: U32
     payload: bytes
+
+
+class SignedDevices(Struct, array_like=True, frozen=True, gc=False):
+    """The list of an account's devices as its primary device signed it; `protocol.device_list` opens it.
+
+    Attributes:
+        identity: The account's Ed25519 public key.
+        body: The list, as it was signed.
+        signature: Ed25519 over `roost/devices/1`, a zero byte and the body.
+    """
+
+    identity: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    body: Annotated[bytes, Meta(max_length=LIST_BODY_SIZE_BYTES_MAX)]
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
 
 
 @dataclass(frozen=True, slots=True)

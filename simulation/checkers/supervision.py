@@ -35,7 +35,7 @@ OF_CLUSTERS: Final = ("cluster", "placement")
 ORDER_OF_CLUSTER: Final = ("membership", "groups", "links")
 """None of them depends on another."""
 
-ORDER_OF_SHARD: Final = ("shard", "accounts", "conversations", "queues", "presences")
+ORDER_OF_SHARD: Final = ("shard", "accounts", "conversations", "queues", "presences", "rendezvous")
 
 
 @dataclass

@@ -41,12 +41,17 @@ class SmallNode:
         rates: Operation -> rate; what is absent is not limited.
         load: What sheds presence.
         siblings: Who takes connections over.
+        device_idle_s: A linked device that was not here for so long is removed; 0: never.
     """
 
     via = "a dictionary"
 
     def __init__(
-        self, rates: Mapping[str, Rate] | None = None, load: Load | None = None, siblings: Siblings | None = None
+        self,
+        rates: Mapping[str, Rate] | None = None,
+        load: Load | None = None,
+        siblings: Siblings | None = None,
+        device_idle_s: int = 0,
     ) -> None:
         self.clock = VirtualClock()
         self.scheduler = SeededScheduler(1)
@@ -71,7 +76,7 @@ class SmallNode:
         limits = MessengerLimits(
             ConversationLimits(1_000, 86_400, 86_400),
             QueueLimits(100, 1 << 20, 1 << 16, 8, 60.0),
-            AccountLimits(5, 100, True, 600, 3),
+            AccountLimits(5, 100, True, 600, 3, device_idle_s=device_idle_s),
             PresenceLimits(0.0, 0.0, self.load),
             60.0,
         )

@@ -13,6 +13,7 @@ import pytest
 
 from actors.accounts import api as accounts
 from actors.conversation import api as conversation
+from actors.linking import api as linking
 from actors.messages import message_table
 from actors.placement import api as placement
 from actors.placement import moves
@@ -52,6 +53,10 @@ EXAMPLES: tuple[object, ...] = (
     accounts.Ask(PID, PHONE, KEY, m.RequestCode(1, "ann"), "192.0.2.1"),
     accounts.Ask(PID, PHONE, KEY, m.ListDevices(2)),
     accounts.Blocked(BOB),
+    accounts.Ask(PID, PHONE, KEY, m.FetchDevices(3, BOB)),
+    linking.Wait(PID, 1),
+    linking.Join(PID, 2),
+    linking.Carry(PID, b"sealed"),
     conversation.Submit(SENDER, SEND),
     receipts.Advance(ANN, 4, 2),
     receipts.Inquire(ANN, PID),

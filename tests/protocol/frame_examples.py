@@ -29,6 +29,8 @@ EPOCH = Epoch(bytes(range(0xE0, 0xE8)))
 SESSION = SessionToken(bytes(range(0x20, 0x30)))
 TIME_MS = 1_700_000_000_000
 TEXT = "Grüße 🐦"
+KEY = bytes(range(0x30, 0x50))
+SIGNED = m.SignedDevices(KEY, b"body", bytes(range(0x40, 0x80)))
 
 EXAMPLES: Final[tuple[m.Frame, ...]] = (
     m.Hello([1], ""),
@@ -120,6 +122,26 @@ EXAMPLES: Final[tuple[m.Frame, ...]] = (
     m.Closing(502, "", 5_000),
     m.DevicesChanged(2),
     m.DevicesChanged(NUMBER_MAX),
+    m.RegisterPrimary(1, "ann", "123456", "Ann", SIGNED, b"label"),
+    m.RegisterPrimary(2, "bob@example.org", "", TEXT, SIGNED, b"", True),
+    m.OpenLink(3, bytes(16)),
+    m.OpenLink(300, bytes(range(16))),
+    m.JoinLink(4, bytes(16)),
+    m.JoinLink(70_000, bytes(range(16))),
+    m.PassLink(b""),
+    m.PassLink(b"sealed"),
+    m.SignDevices(5, SIGNED, []),
+    m.SignDevices(6, SIGNED, [b"label", b""]),
+    m.FetchDevices(7, ANN),
+    m.FetchDevices(8, BOB),
+    m.LinkOpened(3, 60),
+    m.LinkOpened(300, 0),
+    m.LinkPassed(b""),
+    m.LinkPassed(b"sealed"),
+    m.LinkEnded(212, "The code was not used in time."),
+    m.LinkEnded(213, ""),
+    m.DeviceList(7, ANN, 3, [DEVICE], SIGNED, [b"label"], [m.Device(DEVICE, "phone", TIME_MS, TIME_MS, True)]),
+    m.DeviceList(8, BOB, 0, [], None, [], []),
 )
 
 

@@ -76,9 +76,12 @@ def test_every_frame_has_two_frozen_examples_or_as_many_as_differ() -> None:
     assert counts == {frame: 1 if frame is m.Bye else 2 for frame in ALL_FRAMES}
 
 
-def test_the_type_numbers_are_consecutive_and_the_two_directions_apart() -> None:
-    assert [tag_of(frame) for frame in m.CLIENT_FRAMES] == list(range(len(m.CLIENT_FRAMES)))
-    assert [tag_of(frame) for frame in m.SERVER_FRAMES] == list(range(32, 32 + len(m.SERVER_FRAMES)))
+@pytest.mark.parametrize(("frames", "first"), [(m.CLIENT_FRAMES, 0), (m.SERVER_FRAMES, 32)])
+def test_the_type_numbers_rise_and_the_two_directions_are_apart(frames: tuple[type[m.Frame], ...], first: int) -> None:
+    tags = [tag_of(frame) for frame in frames]
+    assert tags == sorted(set(tags))
+    assert {tag % 64 // 32 for tag in tags} == {first // 32}
+    assert max(tags) < 128, "one byte is enough"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda frame: type(frame).__name__)
@@ -164,13 +167,13 @@ def test_text_that_is_not_utf_8_is_a_bad_field() -> None:
     assert caught.value.code is Code.BAD_FIELD
 
 
-@pytest.mark.parametrize("tag", [22, 31, 38, 64, 128, 2**32, 2**64 - 1])
+@pytest.mark.parametrize("tag", [31, 38, 95, 96, 128, 2**32, 2**64 - 1])
 def test_a_type_that_clients_do_not_say_is_an_event_and_no_error(tag: int) -> None:
     assert decode_client_frame(packed([tag, "whatever", {"a": 1}])) == m.UnknownFrame(tag)
     assert decode_client_frame(packed([tag])) == m.UnknownFrame(tag)
 
 
-@pytest.mark.parametrize("tag", [0, 31, 55, 2**63])
+@pytest.mark.parametrize("tag", [0, 63, 64, 127, 2**63])
 def test_a_type_that_servers_do_not_say_is_an_event_and_no_error(tag: int) -> None:
     assert decode_server_frame(packed([tag, b"whatever"])) == m.UnknownFrame(tag)
 

@@ -14,7 +14,7 @@ from tests.protocol import document, session_example
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STRUCTURES = (m.Message, m.Limit, m.Device)
+STRUCTURES = (m.Message, m.Limit, m.Device, m.SignedDevices)
 
 
 def always(data: bytes) -> Callable[[int], bytes]:
@@ -40,7 +40,7 @@ def test_the_document_describes_exactly_the_frames_and_structures_there_are_in_t
 
 @pytest.mark.parametrize("cls", [*m.CLIENT_FRAMES, *m.SERVER_FRAMES, *STRUCTURES], ids=lambda cls: cls.__name__)
 def test_the_document_has_every_field_with_its_type_and_default_in_order(
-    cls: type[m.Frame | m.Message | m.Limit | m.Device],
+    cls: type[m.Frame | m.Message | m.Limit | m.Device | m.SignedDevices],
 ) -> None:
     assert document.fields_in_document()[cls.__name__][1] == document.fields_in_code(cls)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.keys import StaticKey
-from protocol.noise import AESGCM_SHA256, COUNTER_MAX, CipherState, Handshake, NoiseError, Suite
+from protocol.noise import AESGCM_SHA256, COUNTER_MAX, NNPSK0_AESGCM_SHA256, CipherState, Handshake, NoiseError, Suite
 from tests.protocol.links import random_bytes_of
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 XX = json.loads((VECTORS / "noise_xx.json").read_text())["vectors"]
+NNPSK0 = json.loads((VECTORS / "noise_nnpsk0.json").read_text())["vectors"]
 
 
 class ChaChaPolyState(CipherState):
@@ -36,8 +37,9 @@ CIPHERS = {"AESGCM": CipherState, "ChaChaPoly": ChaChaPolyState}
 def suite_named(name: str) -> Suite:
     if name == AESGCM_SHA256.name:
         return AESGCM_SHA256
-    _, _, _, cipher, hash_name = name.split("_")
-    return Suite(name, CIPHERS[cipher], hash_name.lower())
+    _, pattern, _, cipher, hash_name = name.split("_")
+    tokens = NNPSK0_AESGCM_SHA256.pattern if pattern == "NNpsk0" else AESGCM_SHA256.pattern
+    return Suite(name, CIPHERS[cipher], hash_name.lower(), tokens)
 
 
 def handshakes(suite: Suite = AESGCM_SHA256, prologue: bytes = b"roost/1") -> tuple[Handshake, Handshake]:
@@ -66,16 +68,17 @@ def finished() -> tuple[Handshake, Handshake]:
     return initiator, responder
 
 
-@pytest.mark.parametrize("vector", XX, ids=lambda vector: vector["protocol_name"])
-def test_every_public_xx_vector_is_reproduced_to_the_byte(vector: dict[str, Any]) -> None:
+@pytest.mark.parametrize("vector", [*XX, *NNPSK0], ids=lambda vector: vector["protocol_name"])
+def test_every_public_vector_is_reproduced_to_the_byte(vector: dict[str, Any]) -> None:
     suite = suite_named(vector["protocol_name"])
     sides = [
         Handshake(
             initiator=prefix == "init",
-            static=StaticKey(bytes.fromhex(vector[f"{prefix}_static"])),
+            static=StaticKey(bytes.fromhex(vector[f"{prefix}_static"])) if f"{prefix}_static" in vector else None,
             prologue=bytes.fromhex(vector[f"{prefix}_prologue"]),
             suite=suite,
             random_bytes=always(bytes.fromhex(vector[f"{prefix}_ephemeral"])),
+            secret=bytes.fromhex("".join(vector.get(f"{prefix}_psks", []))),
         )
         for prefix in ("init", "resp")
     ]
@@ -91,11 +94,35 @@ def test_every_public_xx_vector_is_reproduced_to_the_byte(vector: dict[str, Any]
         assert ciphers[writer][0].encrypt(payload) == expected
         assert ciphers[reader][1].decrypt(expected) == payload
     assert sides[0].handshake_hash == sides[1].handshake_hash == bytes.fromhex(vector["handshake_hash"])
-    assert sides[0].remote_static == StaticKey(bytes.fromhex(vector["resp_static"])).public
+    if "resp_static" in vector:
+        assert sides[0].remote_static == StaticKey(bytes.fromhex(vector["resp_static"])).public
 
 
-def test_the_suite_of_every_link_is_among_the_vectors() -> None:
+def test_the_suites_that_are_used_are_among_the_vectors() -> None:
     assert AESGCM_SHA256.name in {vector["protocol_name"] for vector in XX}
+    assert NNPSK0_AESGCM_SHA256.name in {vector["protocol_name"] for vector in NNPSK0}
+
+
+def secret_handshakes(*secrets: bytes) -> tuple[Handshake, Handshake]:
+    initiator, responder = (
+        Handshake(initiator=first, static=None, prologue=b"", suite=NNPSK0_AESGCM_SHA256, secret=secret)
+        for first, secret in zip((True, False), secrets, strict=True)
+    )
+    return initiator, responder
+
+
+def test_who_does_not_know_the_secret_is_found_out_by_the_first_message() -> None:
+    initiator, responder = secret_handshakes(bytes(32), b"\x01" + bytes(31))
+    with pytest.raises(NoiseError):
+        responder.read(initiator.write())
+
+
+@pytest.mark.parametrize("secret", [b"", bytes(31), bytes(33)])
+def test_a_secret_of_another_size_is_refused(secret: bytes) -> None:
+    with pytest.raises(ValueError, match=f"secret of {len(secret)} bytes"):
+        secret_handshakes(secret, secret)
+    with pytest.raises(ValueError, match="secret of 32 bytes"):
+        Handshake(initiator=True, static=StaticKey.generate(), prologue=b"", secret=bytes(32))
 
 
 def test_each_side_learns_the_others_static_key_and_both_hash_the_same() -> None:

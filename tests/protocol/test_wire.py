@@ -17,12 +17,14 @@ from tests.protocol.links import sealed
 CLIENT_EXAMPLES = [
     frame
     for frame in EXAMPLES
-    if isinstance(frame, m.ClientFrame) and not isinstance(frame, m.Hello | m.Register | m.Login | m.Bye)
+    if isinstance(frame, m.ClientFrame)
+    and not isinstance(frame, m.Hello | m.Register | m.RegisterPrimary | m.Login | m.OpenLink | m.Bye)
 ]
 SERVER_EXAMPLES = [
     frame
     for frame in EXAMPLES
-    if isinstance(frame, m.ServerFrame) and not isinstance(frame, m.Welcome | m.Registered | m.Ready | m.Closing)
+    if isinstance(frame, m.ServerFrame)
+    and not isinstance(frame, m.Welcome | m.Registered | m.Ready | m.LinkOpened | m.Closing)
 ]
 
 

@@ -13,7 +13,8 @@ from tests.protocol.links import sealed
 CLIENT_EXAMPLES = [
     frame
     for frame in EXAMPLES
-    if isinstance(frame, m.ClientFrame) and not isinstance(frame, m.Hello | m.Register | m.Login | m.Bye)
+    if isinstance(frame, m.ClientFrame)
+    and not isinstance(frame, m.Hello | m.Register | m.RegisterPrimary | m.Login | m.OpenLink | m.Bye)
 ]
 
 

@@ -94,7 +94,7 @@ class Tree:
                 checker.calm(self.stage.world)
 
 
-ROOMS = ("accounts", "conversations", "queues", "presences")
+ROOMS = ("accounts", "conversations", "queues", "presences", "rendezvous")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def ann() -> Account:
 
 def test_a_device_is_its_key_and_the_same_key_again_only_changes_its_name() -> None:
     account = ann().with_device(KEYS[1], "laptop", 6).with_device(KEYS[0], "new phone", 7)
-    assert [record.name for record in account.devices] == ["laptop", "new phone"]
+    assert [record.name for record in account.devices] == ["new phone", "laptop"]
     device = device_id_of(KEYS[0])
     assert account.holds(device, KEYS[0])
     assert not account.holds(device, KEYS[1])

@@ -1,0 +1,171 @@
+"""The account that a process owns: its record, who hears of its changes, and how a request is answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from actors.accounts.api import AccountLimits, AccountView, Ask
+from actors.accounts.logic import Account, encode_account
+from actors.directory_keys import account_key, device_key
+from actors.shard.api import Disk, LoadingActor, answers, inform
+from protocol import AccountId, Code, DeviceId
+from protocol.messages import DevicesChanged, Error
+from storage import ABSENT, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.router.api import Router
+    from runtime import Pid, Ref
+
+__all__ = ["RETRY_MS", "Claimed", "Owner", "Saved", "nothing"]
+
+RETRY_MS = 1_000
+KEY_TAKEN = "This device's key belongs to another account; make a new key for each account."
+
+
+class Saved(NamedTuple):
+    """From the disk: a change is durable, or is not."""
+
+    ok: bool
+    account: Account
+    then: Callable[[], None]
+    failed: Callable[[], None]
+
+
+class Claimed(NamedTuple):
+    """From the disk: the account that holds a device's key, empty for nobody; None when the claim was not taken."""
+
+    ask: Ask
+    device: DeviceId
+    then: Callable[[], None]
+    holder: bytes | None
+
+
+class Owner(LoadingActor):
+    """What every request to an account needs.
+
+    Args:
+        account: Which one.
+        disk: The account's shard of the store.
+        router: Where the queues of its devices are found.
+        limits: What it may have.
+
+    Attributes:
+        account: The account as it is, on disk or on its way there; None if nobody registered it.
+        view: What others were told last.
+        subscribers: Who hears of every change.
+        connections: Those that signed in while this process lives.
+        writing: How many writes are under way; this process ends no sooner than they are answered.
+    """
+
+    __slots__ = ("account", "connections", "disk", "id", "limits", "router", "subscribers", "view", "writing")
+
+    def __init__(self, account: AccountId, disk: Disk, router: Router, limits: AccountLimits) -> None:
+        super().__init__()
+        self.id = account
+        self.disk = disk
+        self.router = router
+        self.limits = limits
+        self.account: Account | None = None
+        self.view = AccountView(account, exists=False)
+        self.subscribers: dict[Ref, Pid] = {}
+        self.connections: dict[DeviceId, Pid] = {}
+        self.writing = 0
+
+    def save(self, account: Account, then: Callable[[], None], failed: Callable[[], None]) -> None:
+        """Make a change durable; then tell everyone, and answer."""
+        self.account = account
+        self.writing += 1
+        self.disk.store.directory.put(
+            account_key(self.id),
+            encode_account(account),
+            inform(self.process, lambda ok: Saved(ok, account, then, failed)),
+        )
+
+    def saved(self, saved: Saved) -> None:
+        """A change is on disk, or is not.
+
+        Raises:
+            EngineError: It is not.
+        """
+        self.writing -= 1
+        if not saved.ok:
+            saved.failed()
+            raise EngineError(f"{self.id} was not written, and starts anew from what was")
+        view = saved.account.view()
+        if view != self.view:
+            told_version, self.view = self.view.devices_version, view
+            if view.devices_version != told_version:
+                self._tell_devices(view)
+            for subscriber in self.subscribers.values():
+                self.process.insist(subscriber, view)  # it may not go on with one that is out of date
+        saved.then()
+
+    def _tell_devices(self, view: AccountView) -> None:
+        """Every device that is here; one that is away sees the new version in its next `Ready`.
+
+        A connection that signed in while this process lives may not have reached its queue yet, so it is told, too.
+        """
+        changed = DevicesChanged(view.devices_version)
+        self.connections = {device: pid for device, pid in self.connections.items() if device in view.devices}
+        queues = (self.router.live_queue(device, self.id) for device in view.devices)
+        for listener in (*self.connections.values(), *queues):
+            if listener is not None:
+                self.process.insist(listener, changed)  # its client comes back, and hears of it then
+
+    def change(self, ask: Ask, account: Account, answer: Callable[[], object]) -> None:
+        """Save a change that a client asked for and answer it."""
+        cast, connection = self.process.cast, ask.connection
+        self.save(account, lambda: _discard(cast(connection, answer())), lambda: self.busy(ask))
+
+    def claim(self, ask: Ask, device: DeviceId, then: Callable[[], None]) -> None:
+        """Take a device's key for this account, unless another one has it; then go on, or refuse what was asked."""
+        self.writing += 1
+        self.disk.store.directory.put(
+            device_key(device),
+            self.id.encode(),
+            inform(self.process, lambda ok: Claimed(ask, device, then, self.id.encode() if ok else None)),
+            expected=ABSENT,
+        )
+
+    def claimed(self, claimed: Claimed) -> None:
+        """A key is a device of one account only: of this one from now on, unless another has it."""
+        ask, device, then, holder = claimed
+        if holder is None:
+            self.disk.store.directory.get(
+                device_key(device), *answers(self.process, lambda found: Claimed(ask, device, then, found or b""))
+            )
+            return
+        self.writing -= 1
+        if not holder:
+            self.busy(ask)  # nobody has it, so the disk failed
+        elif holder != self.id.encode():
+            self.refuse(ask, Code.DEVICE_UNKNOWN, KEY_TAKEN)
+        else:
+            then()
+
+    def refuse(self, ask: Ask, code: Code, sentence: str | None = None, retry_after_ms: int = -1) -> None:
+        """Answer a request with an error."""
+        request = ask.frame.request
+        self.process.cast(ask.connection, Error(request, code, sentence or code.sentence, retry_after_ms))
+
+    def busy(self, ask: Ask) -> None:
+        """Answer that the disk does not take it now."""
+        self.refuse(ask, Code.BUSY, retry_after_ms=RETRY_MS)
+
+    def owned(self, ask: Ask) -> Account | None:
+        """The account, if the connection that asks is one of its devices (it may have been removed a moment ago)."""
+        account = self.account
+        if account is None or not account.holds(ask.device, ask.static_key):
+            self.refuse(ask, Code.DEVICE_REVOKED)
+            return None
+        return account
+
+
+def _discard(_: object) -> None:
+    return None
+
+
+def nothing() -> None:
+    """What follows on a change that nobody waits for."""
