@@ -293,7 +293,8 @@ def _change(session: Session, frame: SetSettings | SetRelation | RemoveDevice | 
 def _lookup(session: Session, frame: Lookup | FetchDevices) -> None:
     try:
         account = normalized_address(frame.account)
-        _ask(session, account, "queries" if account == session.sender.account else "lookups", frame)
+        is_own = type(frame) is FetchDevices and account == session.sender.account
+        _ask(session, account, "queries" if is_own else "lookups", frame)
     except IdentifierError as error:
         session.fail(frame.request, error.code, sentence=error.sentence)
 

@@ -91,7 +91,7 @@ def account_view(node: SimulatedNode | None, account: AccountId) -> AccountView 
     """What the process of an account says of it; None while there is none, which is not for long while others look."""
     pid = node.runtime.whereis(("account", account)) if node is not None and node.up else None
     process = None if pid is None else pid._process
-    return getattr(process._actor, "_view", None) if process is not None else None
+    return getattr(process._actor, "view", None) if process is not None else None
 
 
 def _present(devices: list[SimulatedDevice], view: AccountView | None) -> list[SimulatedDevice]:
