@@ -138,8 +138,9 @@ class _Socket(asyncio.Protocol):
         self._linger = asyncio.get_running_loop().call_later(delay_s, self._transport.abort)
 
     def hold(self) -> None:
-        self._transport.pause_reading()
-        self._end_after(HELD_S_MAX)
+        if not self._transport.is_closing():  # or its client has gone, and nothing would take it off the book again
+            self._transport.pause_reading()
+            self._end_after(HELD_S_MAX)
 
     def descriptor(self) -> int | None:
         if self._transport.is_closing():

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from storage import meta
 from storage.errors import ShardAwayError, StorageError, TransferError
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from storage.purger import Purger
     from storage.residence import Residences
     from storage.room import Room
+
+EPOCHS_A_STAY: Final = 1 << 20
+"""Each start of a node is an epoch, each move this many: no copy from before a move catches up by being started."""
 
 
 class _Landing:
@@ -111,7 +114,7 @@ class Handover:
         away = self._residences.gone.keys() | self._residences.arrivals.keys()
         return {shard: epoch for shard, epoch in self._memtable.epochs.items() if shard not in away}
 
-    def take(self, shards: Iterable[int], node: str) -> dict[int, int]:
+    def take(self, shards: Iterable[int], node: str, above: int) -> dict[int, int]:
         """Take shards that are held, that have arrived, or that nobody ever had here.
 
         Raises:
@@ -122,7 +125,7 @@ class Handover:
             reason = self._why_away(shard)
             if reason:
                 raise ShardAwayError(shard, reason)
-        return {shard: self._own(shard, node) for shard in shards}
+        return {shard: self._own(shard, node, above) for shard in shards}
 
     def _why_away(self, shard: int) -> str:
         residences = self._residences
@@ -134,12 +137,12 @@ class Handover:
             return f"it has gone to {residences.gone[shard].node}"
         return "what is left of a copy is being purged; ask again soon" if shard in residences.purging else ""
 
-    def _own(self, shard: int, node: str) -> int:
+    def _own(self, shard: int, node: str, above: int) -> int:
         arrival = self._residences.arrivals.get(shard)
         if arrival is None:
-            return self._journal.own(shard, node)
+            return self._journal.own(shard, node, above)
         self._journal.skip_to(self._residences.position_min)
-        epoch = self._journal.own(shard, node, arrival.epoch)
+        epoch = self._journal.own(shard, node, max(arrival.epoch | EPOCHS_A_STAY - 1, above))
         # In the group of the record, and behind it: neither is durable without the other.
         write = partial(meta.write_held, shard=shard, arrival=arrival)
         self._journal.submit(Change(write, partial(self._held, shard, arrival), droppable=False))

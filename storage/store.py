@@ -176,11 +176,12 @@ class Store:
         store._purger.maintain()
         return store
 
-    def take_ownership(self, shards: Iterable[int]) -> dict[int, int]:
+    def take_ownership(self, shards: Iterable[int], above: int = 0) -> dict[int, int]:
         """Take shards: every earlier epoch is fenced from here on, and what is appended next is durable behind this.
 
         Args:
             shards: Such as are held here, have arrived complete, or were never here.
+            above: An epoch that is known to have been; the new ones are higher.
 
         Returns:
             The epoch of each shard, to be carried by its appends.
@@ -188,7 +189,7 @@ class Store:
         Raises:
             ShardAwayError: One of them has gone, or its copy is not complete; none is taken then.
         """
-        return self._handover.take(shards, self._node)
+        return self._handover.take(shards, self._node, above)
 
     def holdings(self) -> dict[int, int]:
         """Return the shards that this node durably owns and has not released, with their epochs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import msgspec
@@ -47,6 +48,7 @@ SHARDS_SUPERVISOR: Final = "shards"
 TRANSFER_SIZE_BYTES: Final = 16
 RESUBSCRIBE_S: Final = 0.1
 TAKE_AGAIN_S: Final = 0.2
+TELL_AGAIN_S: Final = 0.2
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[int, Place]).decode
@@ -60,6 +62,10 @@ class Remembered(NamedTuple):
 
 class Resubscribe(NamedTuple):
     """The timer that asks again to be told who is up."""
+
+
+class TellAgain(NamedTuple):
+    """The timer that tells those again on whose link there was no room."""
 
 
 class TakeAgain(NamedTuple):
@@ -106,6 +112,7 @@ class PlacementActor(LoadingActor):
         "_stopping",
         "_store",
         "_taken",
+        "_untold",
         "_up",
         "_warn",
         "_weights",
@@ -124,6 +131,7 @@ class PlacementActor(LoadingActor):
         self._estate = estate
         self._warn = warn
         self._up: set[str] = set()
+        self._untold: set[str] = set()
         self._leaving: dict[int, Leaving] = {}
         self._arrivals: dict[Pid, int] = {}
         self._stopping: dict[int, Callable[[], object]] = {}
@@ -166,6 +174,9 @@ class PlacementActor(LoadingActor):
                 self._subscribe()
             case TakeAgain():
                 self._take_again(message)
+            case TellAgain():
+                untold, self._untold = self._untold & self._up, set()
+                self._tell(untold)
             case Exit(source, reason) if source == self.process.parent:
                 self.process.stop(reason)
             case Exit(source):
@@ -190,7 +201,9 @@ class PlacementActor(LoadingActor):
             self._warn("shard_without_node", shard=shard, node=node, fix="name it in cluster.nodes; move its shards")
         self._learned(self._atlas.places)
         self.loaded()
+        self._yield(self._node)
         forgotten = self._store.holdings().keys() - self._estate.shards.keys()
+        forgotten = {shard for shard in forgotten if self._is_mine(shard)}
         if forgotten:
             self._take(sorted(forgotten))  # this process has crashed while they were to move
         else:
@@ -208,8 +221,10 @@ class PlacementActor(LoadingActor):
     def _tell(self, nodes: Iterable[str]) -> None:
         if self.is_loaded:
             holdings = self._holdings()
-            for node in sorted(nodes):
-                self.process.insist(Named(node, PLACEMENT), holdings)
+            untold = [node for node in sorted(nodes) if not self.process.insist(Named(node, PLACEMENT), holdings)]
+            if untold and self._untold.isdisjoint(untold):
+                self.process.send_after(TELL_AGAIN_S, TellAgain())
+            self._untold.update(untold)
 
     def _hear(self, holdings: Holdings) -> None:
         """Another node has spoken: at a new link, or because something has changed."""
@@ -220,22 +235,39 @@ class PlacementActor(LoadingActor):
             for shard in atlas.missing(lacking):
                 if lacking is holdings or shard not in self._taken:  # else the disk has yet to note that it is ours
                     self._warn("shard_lost", shard=shard, node=lacking.node, fix="restore its data folder from a copy")
-        for shard in news & self._estate.shards.keys():
-            self._warn("shard_fenced", shard=shard, owner=node, fix=f"the data of {self._node} is older: find out why")
-            self._stop(shard, _nothing)
+        self._yield(node)
         for shard, gone in holdings.gone.items():
             self._activate(shard, gone)
         for shard, arrival in self._store.arrivals().items():
             if arrival.source == node and shard in holdings.shards and shard not in self._arrivals.values():
                 self._store.discard_arrival(shard, _ignored)
+        unknown = {shard for shard in holdings.shards if self._router.node_of(shard) is None}
+        self._learned(news | unknown | (holdings.shards.keys() if is_new else set()))
         for shard in holdings.leaving:
             if self._router.places.get(shard) == node:
                 del self._router.places[shard]  # whoever asks is told at once that nobody has it, and when to ask again
-        unknown = {shard for shard in holdings.shards if self._router.node_of(shard) is None}
-        self._learned(news | unknown | (holdings.shards.keys() if is_new else set()))
         if news:
             self._note()
         self._claim()
+
+    def _yield(self, teller: str) -> None:
+        """Run nothing that is known to be another's, nor under an epoch below one that this node had before."""
+        for shard, epoch in tuple(self._estate.shards.items()):
+            place = self._atlas.places[shard]
+            if place.node != self._node:
+                fix = f"the data of {self._node} is older: find out why"
+                self._warn("shard_fenced", shard=shard, owner=place.node, fix=fix)
+                self._stop(shard, _nothing)
+                self._router.places[shard] = place.node
+            elif place.epoch > epoch:
+                fix = "nothing to do if its data folder is a copy that was restored"
+                self._warn("shard_restored", shard=shard, told_by=teller, fix=fix)
+                self._stop(shard, partial(self._take, (shard,)))
+
+    def _is_mine(self, shard: int) -> bool:
+        """Whether nobody else is known to have a shard whose data are here."""
+        place = self._atlas.places.get(shard)
+        return place is None or place.node == self._node
 
     def _learned(self, shards: Iterable[int]) -> None:
         """Let router and shards know where these are; what was said to them meanwhile may be lost."""
@@ -261,8 +293,10 @@ class PlacementActor(LoadingActor):
     def _take(self, shards: Iterable[int], *, arrived: bool = False) -> None:
         """Own shards and run them; everybody hears of it. The disk may want to finish something with one first."""
         for shard in shards:
+            place = self._atlas.places.get(shard)
+            above = place.epoch if place is not None and place.node == self._node else 0
             try:
-                (epoch,) = self._store.take_ownership((shard,)).values()
+                (epoch,) = self._store.take_ownership((shard,), above).values()
             except ShardAwayError:
                 self.process.send_after(TAKE_AGAIN_S, TakeAgain(shard, arrived))
             else:
@@ -274,8 +308,8 @@ class PlacementActor(LoadingActor):
 
     def _take_again(self, again: TakeAgain) -> None:
         """The disk may be done with it, unless it has gone after all, or somebody else has it now."""
-        shard, place = again.shard, self._atlas.places.get(again.shard)
-        is_mine = again.arrived or place is None or place.node == self._node
+        shard = again.shard
+        is_mine = again.arrived or self._is_mine(shard)
         if is_mine and shard not in self._store.gone() and shard not in self._estate.shards:
             self._take((shard,), arrived=again.arrived)
         else:
@@ -380,6 +414,9 @@ class PlacementActor(LoadingActor):
         leaving = self._leaving.get(vacate.shard)
         if leaving is None or leaving.departure != vacate.departure:
             return
+        if vacate.shard not in self._estate.shards:
+            self.process.cast(vacate.departure, Declined(f"{self._node} does not run shard {vacate.shard} any more."))
+            return
         self._leaving[vacate.shard] = leaving._replace(since_s=self.process.runtime.clock.now_s())
         self._tell(self._up)
         self._stop(vacate.shard, lambda: self.process.cast(vacate.departure, Vacated()))
@@ -396,7 +433,7 @@ class PlacementActor(LoadingActor):
         leaving = self._leaving.pop(not_moved.shard, None)
         if leaving is None:
             return
-        if not_moved.shard not in self._estate.shards:
+        if not_moved.shard not in self._estate.shards and self._is_mine(not_moved.shard):
             self._take((not_moved.shard,))
         else:
             self._tell(self._up)

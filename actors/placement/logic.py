@@ -41,7 +41,11 @@ class Atlas:
         """A node has spoken; the shards of which this node knows more now."""
         self.heard.add(holdings.node)
         hearsay = {shard: place for shard, place in holdings.places.items() if place.node != holdings.node}
-        own = {shard: Place(holdings.node, epoch) for shard, epoch in holdings.shards.items()}
+        left = holdings.leaving.keys() | holdings.gone.keys()
+        own = {
+            shard: place for shard, place in holdings.places.items() if shard in left and place.node == holdings.node
+        }
+        own.update({shard: Place(holdings.node, epoch) for shard, epoch in holdings.shards.items()})
         news = {shard for shard, place in hearsay.items() if self.put(shard, place)}
         self._hearsay = (self._hearsay | news) - own.keys()
         return news | {shard for shard, place in own.items() if self.put(shard, place)}

@@ -24,7 +24,7 @@ from actors.tree import MessengerLimits
 from gateway import Door, DoorLimits, Passage, TcpListener, bound_socket, hatches
 from protocol import ServerWire, StaticKey, Ulid, shard_of
 from protocol.ids import SHARDS
-from runtime import LoopScheduler, Runtime
+from runtime import Actor, LoopScheduler, Runtime
 from storage import MemoryEngine, Store, StoreLimits, ThreadCommitter
 from supervisors import ChildSpec, DynamicSupervisor, Supervisor, SupervisorFlags
 from tests.stories.raw_device import RawDevice
@@ -140,7 +140,13 @@ class Worker:
             tally=Tally(),
         )
         children.append(ChildSpec("connections", lambda: self.connections, kind="supervisor"))
-        self.listener = TcpListener(self.listening, self.door, self.connections, connect, key, self.passage)
+        self.met: list[tuple[Any, ...]] = []
+
+        def met(*of_whom: Any, **more: Any) -> Actor:
+            self.met.append(of_whom)
+            return connect(*of_whom, **more)
+
+        self.listener = TcpListener(self.listening, self.door, self.connections, met, key, self.passage)
         children.append(ChildSpec("listener", lambda: self.listener, name="listener", restart="transient"))
         self.runtime.start(Supervisor(SupervisorFlags("rest_for_one"), children))
 

@@ -232,6 +232,19 @@ async def test_a_client_that_goes_while_it_waits_takes_up_nothing() -> None:
 
 
 @on_loop
+async def test_a_client_that_has_gone_before_its_login_is_read_takes_up_nothing() -> None:
+    """Where a worker is busy, what it said and that it has gone lie in the mailbox together."""
+    async with House() as house:
+        device = house.device(house.b)
+        await device.greet()
+        ((transport, *_),) = house.b.met
+        device.drop()
+        await until(lambda: not house.b.door.connections)
+        house.b.passage.hold(transport)
+        assert house.b.listener.lingering == 0
+
+
+@on_loop
 async def test_a_worker_that_stops_says_so_to_those_who_come_and_to_those_who_wait() -> None:
     async with House() as house:
         house.hatches["a"].outside.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)

@@ -6,17 +6,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.placement.actor import SHARDS_SUPERVISOR, PlacementActor
-from actors.placement.api import PLACEMENT, Gone, Holdings, Unowned
+from actors.placement.api import PLACEMENT, Gone, Holdings, Place, Unowned
 from actors.placement.estate import Estate
 from actors.router.api import Router
+from cluster import NodeUp
 from protocol.ids import SHARDS
-from runtime import Actor, Hooks, InlineTasks, Runtime, SeededScheduler, VirtualClock
+from runtime import KILLED, Actor, Hooks, InlineTasks, Runtime, SeededScheduler, VirtualClock
 from storage import EngineError
+from storage.handover import EPOCHS_A_STAY
 from supervisors import ChildSpec, Supervisor, SupervisorFlags
 from tests.storage.desk import Desk, Move
 
 if TYPE_CHECKING:
-    from runtime import Pid
+    from runtime import Message, Pid
+    from runtime.signals import Kind, Signal
 
 SHARD, TRANSFER = 1, b"T1".ljust(16)
 THEIRS = {shard: 1 for shard in range(SHARDS) if shard != SHARD}
@@ -45,9 +48,13 @@ class House:
         )
         self.estate = Estate({}, lambda shard, epoch: ChildSpec(("shard", shard), Hollow, name=("shard", shard)))
         self.runtime.start(Supervisor(SupervisorFlags("one_for_one"), []), name=SHARDS_SUPERVISOR)
-        self.router = Router(self.runtime)
         self.warnings: list[str] = []
-        self.placement: Pid = self.runtime.start(
+        self.router = Router(self.runtime)
+        self.placement = self.begun()
+
+    def begun(self) -> Pid:
+        """The placement, at the start of the node or after a crash."""
+        placement = self.runtime.start(
             PlacementActor(
                 {"a": 1.0, "b": 1.0},
                 self.desk.store,
@@ -57,8 +64,18 @@ class House:
             ),
             name=PLACEMENT,
         )
+        self.settle()
+        return placement
+
+    def settle(self) -> None:
+        """Until nothing moves, on the disk neither."""
         self.desk.run()
         self.scheduler.run_until_idle()
+
+    def takes(self) -> None:
+        """The shard is this node's, and that is durable."""
+        self.hears(Holdings("a", THEIRS, {}, {SHARD: Gone("b", TRANSFER, self.epoch)}, {}))
+        self.settle()
 
     def hears(self, holdings: Holdings) -> None:
         """Another node has spoken; nothing becomes durable meanwhile."""
@@ -72,7 +89,7 @@ def test_a_shard_that_has_come_is_taken_once_however_often_its_source_says_that_
     for _ in range(2):
         house.hears(Holdings("a", THEIRS, {}, {SHARD: Gone("b", TRANSFER, house.epoch)}, {}))
     assert house.crashes == []
-    assert house.estate.shards == {SHARD: house.epoch + 1}
+    assert house.estate.shards == {SHARD: EPOCHS_A_STAY}
     assert house.runtime.whereis(("shard", SHARD)) is not None
     assert house.warnings == []
 
@@ -83,7 +100,7 @@ def test_a_shard_whose_ownership_the_disk_would_not_note_is_taken_once_more() ->
     first = house.runtime.whereis(("shard", SHARD))
     house.desk.store.flush()
     assert house.desk.committer.fail(EngineError("no room for it"))
-    house.runtime.cast(house.placement, Unowned(SHARD, house.epoch + 1))
+    house.runtime.cast(house.placement, Unowned(SHARD, EPOCHS_A_STAY))
     house.scheduler.run_until_idle()
     assert house.estate.shards == {}
     assert house.runtime.whereis(("shard", SHARD)) is None
@@ -112,3 +129,72 @@ def test_a_shard_that_leaves_its_node_is_nowhere_until_somebody_has_it() -> None
     assert house.router.node_of(5) is None
     house.hears(Holdings("a", THEIRS, {}, {}, {}))
     assert house.router.node_of(5) == "a"
+
+
+def test_a_shard_that_another_node_has_under_a_higher_epoch_is_stopped_in_every_life() -> None:
+    """The second time it is no news, for this node has written it down."""
+    house = House()
+    house.takes()
+    house.hears(Holdings("a", THEIRS | {SHARD: 5 * EPOCHS_A_STAY}, {}, {}, {}))
+    assert house.warnings == ["shard_fenced"]
+    assert house.runtime.whereis(("shard", SHARD)) is None
+    house.settle()
+
+    def ends_and_begins() -> None:
+        house.runtime.exit(house.placement, KILLED)
+        house.scheduler.run_until_idle()
+        house.placement = house.begun()
+
+    ends_and_begins()
+    assert house.estate.shards == {}, "its data are here still, and are not taken for those of a move that crashed"
+    house.estate.add(SHARD, house.desk.store.take_ownership([SHARD])[SHARD])  # as a node does that starts
+    ends_and_begins()
+    house.hears(Holdings("a", THEIRS | {SHARD: 5 * EPOCHS_A_STAY}, {}, {}, {}))
+    assert house.crashes == []
+    assert house.estate.shards == {}
+    assert house.warnings == ["shard_fenced"] * 2
+    assert house.router.node_of(SHARD) == "a"
+
+
+def test_a_node_whose_folder_was_restored_from_a_copy_goes_on_above_the_epochs_that_others_remember() -> None:
+    house = House()
+    house.takes()
+    remembered = EPOCHS_A_STAY + 9
+    house.hears(Holdings("a", THEIRS, {}, {}, {SHARD: Place("b", remembered)}))
+    house.settle()
+    assert house.crashes == []
+    assert house.warnings == ["shard_restored"]
+    assert house.estate.shards == house.desk.store.holdings() == {SHARD: remembered + 1}
+    assert house.runtime.whereis(("shard", SHARD)) is not None
+
+
+class Crowded:
+    """A link to node a that has no room at first; a port of the runtime, see `runtime.Distribution`."""
+
+    def __init__(self) -> None:
+        self.incarnations = {"a": 1}
+        self.has_room = False
+        self.told: list[Message] = []
+
+    def post(self, pid: Pid, kind: Kind, message: Message) -> bool:
+        if self.has_room:
+            self.told.append(message)
+        return self.has_room
+
+    def carry(self, node: str, signal: Signal) -> bool:
+        return True
+
+
+def test_a_node_is_told_again_if_there_was_no_room_on_its_link() -> None:
+    """Otherwise it might never hear that it has a shard now, which nobody would run."""
+    house, link = House(), Crowded()
+    house.runtime.foreign.attach(link)
+    house.runtime.send(house.placement, NodeUp("a", 1))
+    house.takes()
+    house.scheduler.run_for(1.0)
+    link.has_room = True
+    assert link.told == []
+    house.scheduler.run_for(1.0)
+    (holdings,) = link.told
+    assert isinstance(holdings, Holdings)
+    assert holdings.shards == {SHARD: EPOCHS_A_STAY}

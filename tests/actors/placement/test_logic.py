@@ -61,6 +61,14 @@ def test_a_shard_that_is_leaving_or_gone_is_not_missed() -> None:
     assert atlas.missing(says("b", {1: 2}, leaving={2: b"t"}, gone={3: Gone("c", b"t", 1)})) == []
 
 
+def test_a_shard_on_its_way_is_its_nodes_for_those_who_have_never_heard_of_it() -> None:
+    """Otherwise a new node, to which it speaks for the first time just then, would claim an empty one."""
+    atlas = Atlas("a", ABC, {})
+    places = {1: Place("b", 4), 2: Place("b", 5), 3: Place("b", 6)}
+    assert atlas.hear(says("b", leaving={1: b"t"}, gone={2: Gone("c", b"t", 5)}, places=places)) == {1, 2}
+    assert atlas.places == {1: Place("b", 4), 2: Place("b", 5)}
+
+
 def test_hearsay_accuses_nobody_until_the_node_has_said_so_itself() -> None:
     """Found by the simulator (seed 49 of a cluster): what the third one told was newer than what the node had said."""
     atlas = Atlas("a", ABC, {})
