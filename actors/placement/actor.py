@@ -213,10 +213,10 @@ class PlacementActor(LoadingActor):
     # Who has what.
 
     def _holdings(self) -> Holdings:
-        leaving = {shard: leaving.transfer for shard, leaving in self._leaving.items()}
-        held = {shard: epoch for shard, epoch in self._estate.shards.items() if shard not in leaving}
+        running = self._estate.shards  # also one that another node has only been asked to take
+        leaving = {shard: leaving.transfer for shard, leaving in self._leaving.items() if shard not in running}
         gone = {shard: Gone(gone.node, gone.transfer, gone.epoch) for shard, gone in self._store.gone().items()}
-        return Holdings(self._node, held, leaving, gone, self._atlas.places)
+        return Holdings(self._node, dict(running), leaving, gone, self._atlas.places)
 
     def _tell(self, nodes: Iterable[str]) -> None:
         if self.is_loaded:
@@ -418,8 +418,8 @@ class PlacementActor(LoadingActor):
             self.process.cast(vacate.departure, Declined(f"{self._node} does not run shard {vacate.shard} any more."))
             return
         self._leaving[vacate.shard] = leaving._replace(since_s=self.process.runtime.clock.now_s())
-        self._tell(self._up)
         self._stop(vacate.shard, lambda: self.process.cast(vacate.departure, Vacated()))
+        self._tell(self._up)
 
     def _departed(self, departed: Departed) -> None:
         leaving = self._leaving.pop(departed.shard, None)

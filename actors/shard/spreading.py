@@ -119,8 +119,8 @@ class Spreading:
             return
         outbound = self._outbound_to(page.target)
         jobs = self._by_target(page.jobs).get(page.target, [])
-        self._deliver(page.target, *outbound.read(page.up_to, jobs, page.is_last))
-        self._read_on(page.target)
+        if self._deliver(page.target, *outbound.read(page.up_to, jobs, page.is_last)):
+            self._read_on(page.target)
 
     def _by_target(self, jobs: list[Job]) -> dict[int, list[Job]]:
         found: dict[int, list[Job]] = {}
@@ -139,29 +139,29 @@ class Spreading:
             outbound = self._outbound[target] = Outbound()
         return outbound
 
-    def _deliver(self, target: int, previous: int, jobs: Sequence[Job]) -> None:
-        """Cast a chain of jobs, in pieces if it crosses to another node."""
+    def _deliver(self, target: int, previous: int, jobs: Sequence[Job]) -> bool:
+        """Cast a chain of jobs, in pieces if it crosses to another node; whether the target may be given more now."""
         if not jobs:
-            return
+            return True
         try:
             pid = self._router.shard(target)
         except UnreachableError:
             if self._router.node_of(target) != self._process.runtime.node:
                 self._outbound_to(target).forget()
-            return  # one that restarts asks by itself when it is back
+            return False  # one that restarts asks by itself when it is back
         pieces = _pieces(jobs) if type(pid) is Named else (jobs,)
         for piece in pieces:
             if not self._process.insist(pid, Spread(self._shard, previous, piece)):
                 self._outbound_to(target).forget()
                 self._process.send_after(RESYNC_DELAY_S, SendAgain(target))
-                return
+                return False
             previous = piece[-1][0]
+        return True
 
     def resync(self, resync: Resync) -> None:
         """A target is back, or has found a gap: send behind its cursor again, from memory or from the disk."""
         outbound = self._outbound.get(resync.target)
-        if outbound is not None:
-            self._deliver(resync.target, resync.cursor, outbound.resend(resync.cursor))
+        if outbound is not None and self._deliver(resync.target, resync.cursor, outbound.resend(resync.cursor)):
             self._read_on(resync.target)
 
     def taken(self, taken: Taken) -> None:
@@ -219,6 +219,7 @@ class Spreading:
                 if source in self._inbound:
                     self._inbound[source].told = 0
                 self.ask(source)
+                self.send_again(source)  # what it asks may have come before word of where it is
 
     def tell_taken(self) -> None:
         """Tell the sources how far this shard has come."""
