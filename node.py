@@ -133,13 +133,15 @@ class Node:
         limits = config.limits
         self.door = Door(
             DoorLimits(
-                _share(limits.connections_max, config),
-                _share(limits.connections_unauthenticated_max, config),
+                limits.connections_max,
+                limits.connections_unauthenticated_max,
                 limits.connections_per_address_max,
                 limits.loopback_exempt,
-            )
+            ),
+            premises.headcounts.get(place.node.name),
         )
-        self.connections = DynamicSupervisor(children_max=_share(limits.connections_max, config), shutdown_s=1.0)
+        here_max = max(1, min(limits.connections_max, _descriptors_max() - DESCRIPTORS_OWN))
+        self.connections = DynamicSupervisor(children_max=here_max, shutdown_s=1.0)
         self.router = Router(self.runtime)
         self.passage = self._passage()
         self.tally = Tally(self.log.warning)
@@ -213,17 +215,22 @@ class Node:
         Raises:
             StartRefusedError: It did not say so.
         """
-        settled = asyncio.Event()
-        self.store.directory.get(b"node", lambda _: settled.set())
-        await settled.wait()
+        await self._settled()
         if self.store.statistics().failures:
             raise StartRefusedError("the first write to the data folder failed; look at the disk, then start again")
 
+    async def _settled(self) -> None:
+        """Wait until what was written before is on disk, or has failed."""
+        settled = asyncio.Event()
+        self.store.directory.get(b"node", lambda _: settled.set())
+        await settled.wait()
+
     async def placed(self) -> None:
-        """Wait until each shard has its worker; shards of other hosts may be away for long, and are not waited for."""
+        """Wait until the disk says which worker has which shard; hosts that may be away for long are not waited for."""
         if all(node.host == self.place.node.host for node in self.nodes):
             while any(self.router.node_of(shard) is None for shard in range(SHARDS)):  # noqa: ASYNC110 - as below
                 await asyncio.sleep(0.01)
+            await self._settled()
 
     def show_pulse(self, shift: Shift) -> None:
         """A beat now, and the next in half a second: by the timers of the runtime, so it stands still when they do."""
@@ -259,21 +266,23 @@ class Node:
         runtime.close()
 
 
-def _share(limit: int, config: ClusterConfig) -> int:
-    """What each worker has of a limit of the host, rounded up."""
-    return -(-limit // config.node.workers)
+def _descriptors_max() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
-def _allow_descriptors(connections_max: int, log: Any) -> None:
+def _allow_descriptors(connections_max: int, workers: int, log: Any) -> None:
     """As many file descriptors as the system lets us have; too few for `connections_max` is said, not found out."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard != resource.RLIM_INFINITY and hard < connections_max + DESCRIPTORS_OWN:
+    if hard != resource.RLIM_INFINITY and hard < connections_max / workers + DESCRIPTORS_OWN:
         log.warning(
             "descriptors_few",
             limit=hard,
             connections_max=connections_max,
+            workers=workers,
             fix="raise the limit (LimitNOFILE, ulimit -n) or lower limits.connections_max",
         )
 
@@ -378,7 +387,7 @@ def main(arguments: list[str] | None = None) -> int:
     except StartRefusedError as error:
         print(f"Roost cannot start: {error}", file=sys.stderr)
         return 1
-    _allow_descriptors(_share(config.limits.connections_max, config), log)
+    _allow_descriptors(config.limits.connections_max, config.node.workers, log)
     if chosen.single:
         status = serve(config, log, premises, premises.workplaces[0], None)
     else:

@@ -14,7 +14,21 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import crashes, cross, idle, moving, offline, online, paced, remote, replace, restart, runtime_bars
+from bench import (
+    crashes,
+    cross,
+    crowd,
+    idle,
+    moving,
+    offline,
+    online,
+    paced,
+    remote,
+    replace,
+    restart,
+    runtime_bars,
+    workers,
+)
 from bench.bars import BARS, RUNTIME_BARS, line, percentile, rows
 from bench.disk import SYNC_P99_MS_MAX, sync_times_ms
 
@@ -36,9 +50,11 @@ def _runtime(folder: Path, profile: Path | None) -> dict[str, float]:
 SCENARIOS: dict[str, Scenario] = {
     "runtime": _runtime,
     "online": online.run,
+    "workers": workers.run,
     "paced": paced.run,
     "offline": offline.run,
     "idle": idle.run,
+    "crowd": crowd.run,
     "restart": restart.run,
     "crash": crashes.run,
     "remote": remote.run,

@@ -45,6 +45,9 @@ class Bar(NamedTuple):
 BARS = (
     Bar("online: CPU a message", "us CPU", 40, 20),
     Bar("online: messages a second", "1/s", 20_000, 45_000, "higher", wall=True),
+    Bar("workers: CPU a message of two, to that of one", "x", 1.6, 1.4),
+    Bar("workers: messages that two can take, to one", "x", 1.5, 1.6, "higher"),
+    Bar("workers: CPU of a login at two", "us CPU", 600, 450),
     Bar("paced: CPU a message", "us CPU", 250, 100),
     Bar("paced: send to delivered, p50", "ms", wall=True),
     Bar("paced: send to delivered, p99", "ms", 15, 6, wall=True),
@@ -52,6 +55,8 @@ BARS = (
     Bar("offline: drained, CPU a message", "us CPU", 15, 8),
     Bar("idle: memory of a connection", "KiB", 8, 4),
     Bar("login: CPU", "us CPU", 600, 350),
+    Bar("crowd: idle connections on four workers", "people", 60_000, 60_000, "higher"),
+    Bar("crowd: memory of a connection", "KiB", 8, 4),
     Bar("restart: first client served", "s", 5, 1, wall=True),
     Bar("crash: accepted messages lost in 20 kills", "messages", 0, 0),
     Bar("remote: message between two nodes, sender", "us CPU", 6, 4),
@@ -64,6 +69,8 @@ BARS = (
     Bar("move: messages lost, doubled or turned round", "messages", 0, 0),
     Bar("replace: killed worker answers again, p50", "ms", wall=True),
     Bar("replace: killed worker answers again, p99", "ms", 300, 150, wall=True),
+    Bar("replace: killed one of two answers again, p50", "ms", wall=True),
+    Bar("replace: killed one of two answers again, p99", "ms", 300, 150, wall=True),
     Bar("host: memory besides the worker", "MiB"),
     Bar("host: CPU besides the worker, idle", "ms CPU/s"),
 )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PAYLOAD = bytes(200)
 CONNECTING_AT_ONCE = 100
-CONNECTING_S_MAX = 120.0
+CONNECTING_S_MAX = 300.0
 
 
 class LoadWire(ClientWire):
@@ -178,13 +178,19 @@ class Sender(Client):
         self.wire.say(Send(self.conversation, number, client_id, PAYLOAD))
 
 
-async def each(address: str, clients: Sequence[AnyClient], visit: Callable[[AnyClient], Awaitable[None]]) -> None:
+async def each(
+    address: str,
+    clients: Sequence[AnyClient],
+    visit: Callable[[AnyClient], Awaitable[None]],
+    source: str | None = None,
+) -> None:
     """Connect clients, some at a time.
 
     Args:
         address: Of the node, as host:port.
         clients: Who connects.
         visit: What each does before it makes room for another.
+        source: From which address of this machine they come; any if None.
 
     Raises:
         RuntimeError: One of them was refused.
@@ -192,11 +198,12 @@ async def each(address: str, clients: Sequence[AnyClient], visit: Callable[[AnyC
     """
     loop = asyncio.get_running_loop()
     host, _, port = address.rpartition(":")
+    local = None if source is None else (source, 0)
     places = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
     async def enter(client: AnyClient) -> None:
         async with places:
-            await loop.create_connection(lambda: client, host, int(port))
+            await loop.create_connection(lambda: client, host, int(port), local_addr=local)
             await visit(client)
 
     async with asyncio.timeout(CONNECTING_S_MAX), asyncio.TaskGroup() as group:
@@ -204,13 +211,14 @@ async def each(address: str, clients: Sequence[AnyClient], visit: Callable[[AnyC
             group.create_task(enter(client))
 
 
-async def connect(address: str, clients: Sequence[Client], *, login: bool = True) -> None:
+async def connect(address: str, clients: Sequence[Client], *, login: bool = True, source: str | None = None) -> None:
     """Connect clients and log them in.
 
     Args:
         address: Of the node, as host:port.
         clients: Who connects.
         login: Whether to log in, too.
+        source: From which address of this machine they come; any if None.
 
     Raises:
         RuntimeError: One of them was refused.
@@ -222,7 +230,7 @@ async def connect(address: str, clients: Sequence[Client], *, login: bool = True
             client.login()
             await client.ready
 
-    await each(address, clients, enter)
+    await each(address, clients, enter, source)
 
 
 def leave(clients: Sequence[Client]) -> None:

@@ -66,6 +66,10 @@ class MeasuredNode(LiveNode):
         """User and system time of all threads of all its processes so far, in seconds."""
         return sum(_cpu_s(pid) for pid in set(self.processes().values()))
 
+    def workers_cpu_s(self) -> list[float]:
+        """The same of each worker."""
+        return [_cpu_s(pid) for pid in self.workers()]
+
     def waited_s(self) -> float:
         """How long the workers' threads were ready to run and got no processor, in seconds; 0 where nobody says."""
         tasks = [task for pid in self.workers() for task in Path(f"/proc/{pid}/task").glob("*/schedstat")]

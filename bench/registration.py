@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from bench.live_node import Settings
     from bench.person import Person
 
 __all__ = ["enter", "register"]
@@ -23,6 +24,7 @@ __all__ = ["enter", "register"]
 # Searched anywhere in a line: codes travel in threads of the node, and two may meet on one line.
 CODE = re.compile(r"verification code for (\S+): (\d+)")
 LOOK_S = 0.001
+AT_A_TIME = 5_000
 
 
 class Codes:
@@ -84,18 +86,19 @@ class Newcomer(Client):
         self.close()
 
 
-def register(folder: Path, people: Sequence[Person]) -> None:
+def register(folder: Path, people: Sequence[Person], settings: Settings | None = None) -> None:
     """Start a node on a folder, register everybody and stop it again.
 
     Args:
         folder: Of the scenario.
         people: Everybody.
+        settings: What differs from those of every scenario.
 
     Raises:
         RuntimeError: One of them was refused.
         NodeError: The node did not start or an actor of it crashed.
     """
-    with MeasuredNode(folder) as node:
+    with MeasuredNode(folder, settings=settings) as node:
         uvloop.run(enter([node], people))
 
 
@@ -110,4 +113,6 @@ async def enter(nodes: Sequence[MeasuredNode], people: Sequence[Person]) -> None
         RuntimeError: One of them was refused.
     """
     codes = Codes(*(node.lines for node in nodes))
-    await each(nodes[0].address, [Newcomer(person) for person in people], lambda newcomer: newcomer.register(codes))
+    for start in range(0, len(people), AT_A_TIME):
+        newcomers = [Newcomer(person) for person in people[start : start + AT_A_TIME]]
+        await each(nodes[0].address, newcomers, lambda newcomer: newcomer.register(codes))

@@ -151,12 +151,12 @@ class LimitsConfig:
     connections_max: int = field(
         default=18_000,
         metadata=Whole(
-            "Open connections; each takes a file descriptor. Workers have equal shares.", 1, 1_000_000
+            "Open connections, at all workers together; each takes a file descriptor.", 1, 1_000_000
         ).metadata(),
     )
     connections_unauthenticated_max: int = field(
         default=2_000,
-        metadata=Whole("Of these, those that have not logged in yet; shared in the same way.", 1, 1_000_000).metadata(),
+        metadata=Whole("Of these, connections that have not logged in yet.", 1, 1_000_000).metadata(),
     )
     connections_per_address_max: int = field(
         default=1_000,

@@ -1,9 +1,9 @@
 """The doors of a node: where clients come in, other nodes link, and the operator asks.
 
-Reading order: `door` (who may come in; pure), `tcp` (sockets to connection actors), `passage` (sockets from one worker
-of a host to another), `workplace` (what outlives one worker), `premises` (what outlives all of them), `links` (the
-other nodes), `control` (the operator's questions, by HTTP on a Unix socket), `nodes` and `shards` (two kinds of them:
-who is up, and who has what).
+Reading order: `door` (who may come in; pure), `headcount` (what the doors of a host know of each other), `tcp` (sockets
+to connection actors), `passage` (sockets from one worker of a host to another), `workplace` (what outlives one worker),
+`premises` (what outlives all of them), `links` (the other nodes), `control` (the operator's questions, by HTTP on a
+Unix socket), `nodes` and `shards` (two kinds of them: who is up, and who has what).
 
 Invariants: a stranger costs a bounded amount, and is told why when there is no room; the door hands a socket to one
 connection process and never looks at what it says.

@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from config import WORKERS_MAX, worker_folder
+from gateway.headcount import headcounts
 from gateway.passage import hatches
 from gateway.tcp import bound_socket
 from gateway.workplace import StartRefusedError, Workplace, tried
@@ -38,19 +39,22 @@ class Premises:
         static_key: Made at the first start; clients and other hosts know this host by it.
         listening: Clients may connect from now on; they wait until somebody accepts.
         hatches: Of each worker by its node's name, where there are several.
+        headcounts: The same.
 
     Raises:
         StartRefusedError: One of them cannot be had.
     """
 
-    __slots__ = ("hatches", "listening", "static_key", "workplaces")
+    __slots__ = ("hatches", "headcounts", "listening", "static_key", "workplaces")
 
     def __init__(self, config: NodeConfig, nodes: Sequence[ClusterNode]) -> None:
         folder = config.data_folder
         own = [node for node in nodes if node.host == config.name]
         _check_former_workers(folder, len(own))
         self.workplaces = tuple(Workplace(node, nodes, folder) for node in own)
-        self.hatches = hatches(node.name for node in own) if len(own) > 1 else {}
+        names = [node.name for node in own] if len(own) > 1 else []
+        self.hatches = hatches(names)
+        self.headcounts = dict(zip(names, headcounts(len(names)), strict=True)) if names else {}
         self.static_key = host_key(folder)
         if own[0].key not in (b"", self.static_key.public):
             raise StartRefusedError(
