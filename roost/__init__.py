@@ -6,28 +6,42 @@
         async for event in client.events():
             print(event)
 
-Reading order: `client` (the face) and what it gives: `sending`, `streams`, `events`, `content`, `history`, `queries`,
-`errors`. Below it the `runner` (event loop, socket, database) drives the `session`, which decides everything and
-touches nothing: `outbox` and `outboxes` (what is to be sent), `arrivals` (what comes), `marks` (receipts), `chats`
-(presence and typing), `devices` (our own), `heartbeat`, `power`, `reconnection` with its `backoff`, `requests`; its
-decisions are `steps` of `changes`, frames and events. `connection` is the socket with its encrypted link (`address`),
-`store` the database (`schema`, `rows`, `device_record`, `home`), `ports` the clock and the randomness. `opening` and
+Reading order: `client` (the face: `writing`, `queries`) and what it gives: `sending`, `streams`, `events`, `content`,
+`operations` (what was done to a message), `timers`, `history`, `errors`. Below it the `runner` (event loop, socket,
+database) drives the `session`, which decides everything and touches nothing: `outbox` and `outboxes` (what is to be
+sent), `arrivals` (what comes), `marks` (receipts), `chats` (presence and typing), `devices` (our own), `heartbeat`,
+`power`, `reconnection` with its `backoff`, `requests`; its decisions are `steps` of `changes`, frames and events.
+`connection` is the socket with its encrypted link (`address`), `store` the database (`database_file`, `schema`,
+`rows`, `landing`, `registers`, `device_record`, `home`), `ports` the clock and the randomness. `opening` and
 `registration` are the ways in; `command`, `commands` and `terminal` what people run, `plain` what makes a stranger's
 text safe to show.
 
 Invariants: a step's changes are on disk before its frames leave and its events are told. So a number is never used
 twice, an ack never precedes the storing, and a message shown is a message kept. The session reads neither clock nor
 chance nor disk but through its ports, and nothing here imports the server's rooms: `protocol` is all they share.
-Everything a server or a slow reader can grow has a limit: ids seen, unsent messages, unread events, open chats.
+Everything a server or a slow reader can grow has a limit: ids seen, unsent messages, unread events, open chats, what
+is done to a message.
 """
 
 from roost.client import Client
-from roost.content import Content, Text, UnknownContent
+from roost.content import (
+    Content,
+    Deleted,
+    Deletion,
+    Edit,
+    Operation,
+    Reaction,
+    Text,
+    TimerSet,
+    UnknownContent,
+    ViewOnce,
+)
 from roost.errors import (
     AccountInUseError,
     AccountMissingError,
     AddressError,
     ConnectionClosedError,
+    MessageError,
     NotConnectedError,
     OutboxFullError,
     RefusedError,
@@ -48,19 +62,24 @@ from roost.events import (
     Event,
     EventsLost,
     MessageDelayed,
+    MessageDeleted,
+    MessageEdited,
     MessageFailed,
+    MessageForgotten,
     MessageQueued,
     MessageReceived,
     MessageSent,
     NotDelivered,
     PresenceChanged,
     QueueDrained,
+    ReactionChanged,
     ReceiptChanged,
     ServerComplained,
     TypingChanged,
 )
-from roost.history import Chat, MessageState, StoredMessage
+from roost.history import Chat, MessageState, Quote, StoredMessage
 from roost.opening import Opening, connect
+from roost.operations import Reacted
 from roost.power import Power
 from roost.queries import AccountSettings, KnownDevice, Person, RateLimit, RelatedAccounts
 from roost.registration import CodeRequest, register
@@ -69,11 +88,13 @@ from roost.streams import EventStream
 
 __all__ = [
     "AccountInUseError", "AccountMissingError", "AccountSettings", "AddressError", "Chat", "Client", "CodeRequest",
-    "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "DeviceAdded", "DeviceRemoved", "Event",
-    "EventStream", "EventsLost", "KnownDevice", "MessageDelayed", "MessageFailed", "MessageQueued", "MessageReceived",
-    "MessageSent", "MessageState", "NotConnectedError", "NotDelivered", "Opening", "OutboxFullError", "Person", "Power",
-    "PresenceChanged", "QueueDrained", "RateLimit", "ReceiptChanged", "RefusedError", "RelatedAccounts", "RoostError",
-    "SendFailedError", "Sending", "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError", "StoppedError",
-    "StoreError", "StoreNewerError", "StoredMessage", "Text", "TextError", "TypingChanged", "UnknownContent", "connect",
-    "register",
+    "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "Deleted", "Deletion",
+    "DeviceAdded", "DeviceRemoved", "Edit", "Event", "EventStream", "EventsLost", "KnownDevice", "MessageDelayed",
+    "MessageDeleted", "MessageEdited", "MessageError", "MessageFailed", "MessageForgotten", "MessageQueued",
+    "MessageReceived", "MessageSent", "MessageState", "NotConnectedError", "NotDelivered", "Opening", "Operation",
+    "OutboxFullError", "Person", "Power", "PresenceChanged", "QueueDrained", "Quote", "RateLimit", "Reacted",
+    "Reaction", "ReactionChanged", "ReceiptChanged", "RefusedError", "RelatedAccounts", "RoostError",
+    "SendFailedError", "Sending", "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError",
+    "StoppedError", "StoreError", "StoreNewerError", "StoredMessage", "Text", "TextError", "TimerSet",
+    "TypingChanged", "UnknownContent", "ViewOnce", "connect", "register",
 ]  # fmt: skip

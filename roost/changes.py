@@ -201,6 +201,7 @@ class Snapshot:
         marks: the watermarks of each conversation, the latest conversation first.
         seen: ids of the latest messages received, the oldest first.
         devices: the devices of the account; None if they were never seen.
+        timers: the `seq` of the message that set each conversation's timer, and its seconds.
     """
 
     account: AccountId
@@ -210,3 +211,4 @@ class Snapshot:
     marks: dict[ConversationId, StoredMarks] = field(default_factory=dict)
     seen: tuple[MessageId, ...] = ()
     devices: DevicesKnown | None = None
+    timers: dict[ConversationId, tuple[int, int]] = field(default_factory=dict)

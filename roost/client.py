@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from protocol.messages import URGENT
@@ -33,6 +33,8 @@ from roost.queries import Queries
 from roost.runner import Runner
 from roost.sending import Sending
 from roost.streams import EventStream
+from roost.timers import Timers
+from roost.writing import Writing, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +50,9 @@ __all__ = ["Client"]
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
-_TTL_S_MAX: Final = 2**32 - 1
 
 
-class Client(Queries):
+class Client(Writing, Queries):
     """An open account. Made by `roost.connect`.
 
     Everything durable is in the local database, so most methods work offline too; those that need the server say so.
@@ -77,7 +78,11 @@ class Client(Queries):
         self._streams.add(self._first_stream)
         self._online = asyncio.Event()
         self.connection = ConnectionChanged(ConnectionState.CONNECTING)
-        self._runner = Runner(store, self.server, self._publish, self._answered, foreground=foreground, power=power)
+        snapshot = store.snapshot()
+        self._timers = Timers(snapshot)
+        self._runner = Runner(
+            store, snapshot, self.server, self._publish, self._answered, foreground=foreground, power=power
+        )
         self._runner.start()
 
     async def __aenter__(self) -> Self:
@@ -131,28 +136,9 @@ class Client(Queries):
         """
         return conversation_with(self.account, name)
 
-    async def send(self, to: str, text: str, *, ttl_s: int = 0, urgent: bool = True) -> Sending:
-        """Send a text; return when it is durable in the outbox, connected or not.
-
-        Args:
-            to: an account's address, or a conversation.
-            text: what to say.
-            ttl_s: seconds after which it need not be delivered any more; 0 for the server's own limit.
-            urgent: whether it comes at once to a device in the background, too, as what a person writes should; what a
-                program says that can wait a few seconds is better not.
-
-        Raises:
-            AddressError: `to` is not written correctly.
-            TextError: the text is empty or too long.
-            OutboxFullError: too many messages wait already.
-            StoreError: the local disk is full or fails.
-            StoppedError: the session ended for good.
-        """
+    async def _queue(self, conversation: ConversationId, payload: bytes, ttl_s: int, urgent: bool) -> Sending:
         self.check_running()
-        conversation = self.conversation_with(to)
-        if not 0 <= ttl_s <= _TTL_S_MAX:
-            raise TextError("The time to live is a number of seconds, 0 or more.")
-        payload = self._payload(text)
+        self._check_fits(payload)
         key = self._runner.session.send(conversation, payload, ttl_s=ttl_s, flags=URGENT if urgent else 0).hex()
         sending = Sending(conversation, key)
         self._sendings[key] = sending
@@ -160,6 +146,17 @@ class Client(Queries):
         self._runner.wake()
         await self._queued[key]
         return sending
+
+    async def _delete(self, message: StoredMessage) -> None:
+        for event in await self._in_store(self._store.delete, message):
+            self._publish(event)
+
+    async def _open_once(self, message: StoredMessage) -> str | None:
+        return await self._in_store(self._store.open_once, message.key)
+
+    def timer(self, conversation: str) -> int:
+        """Return after how many seconds messages of a conversation disappear that are written now; 0 for never."""
+        return self._timers.of(self.conversation_with(conversation))
 
     async def send_ephemeral(self, to: str, text: str) -> None:
         """Send a text for this moment only: it reaches who is connected now, and is stored nowhere.
@@ -170,21 +167,18 @@ class Client(Queries):
             NotConnectedError: there is no connection.
         """
         self.check_running()
-        if not self._runner.session.send_ephemeral(self.conversation_with(to), self._payload(text)):
+        payload = encode_text(whole_text(text))
+        self._check_fits(payload)
+        if not self._runner.session.send_ephemeral(self.conversation_with(to), payload):
             raise NotConnectedError("There is no connection to the server, so nothing could be sent for this moment.")
         self._runner.wake()
 
-    def _payload(self, text: str) -> bytes:
-        if not text or text.isspace():
-            raise TextError("The message is empty.")
-        # A terminal can hand over half characters; nobody could show them.
-        payload = encode_text(text.encode("utf-8", "replace").decode())
+    def _check_fits(self, payload: bytes) -> None:
         size_bytes_max = self._runner.session.payload_size_bytes_max
         if len(payload) > size_bytes_max:
             raise TextError(
                 f"The message has {len(payload):,} bytes, and the server takes {size_bytes_max:,}. Shorten or split it."
             )
-        return payload
 
     @property
     def unsent(self) -> int:
@@ -301,6 +295,7 @@ class Client(Queries):
         return await self._runner.in_store(function, *args, **kwargs)
 
     def _publish(self, event: Event) -> None:
+        self._timers.take(event)
         match event:
             case MessageQueued(key=key):
                 if (future := self._queued.pop(key, None)) and not future.done():

@@ -11,6 +11,7 @@ __all__ = [
     "AccountMissingError",
     "AddressError",
     "ConnectionClosedError",
+    "MessageError",
     "NotConnectedError",
     "OutboxFullError",
     "RefusedError",
@@ -45,6 +46,10 @@ class AddressError(RoostError):
 
 class TextError(RoostError):
     """A text is empty or too long to be one message; nothing was sent."""
+
+
+class MessageError(RoostError):
+    """A message is not here any more, or that cannot be done with it; nothing was sent."""
 
 
 class ServerUnreachableError(RoostError):

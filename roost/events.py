@@ -22,13 +22,17 @@ __all__ = [
     "Event",
     "EventsLost",
     "MessageDelayed",
+    "MessageDeleted",
+    "MessageEdited",
     "MessageFailed",
+    "MessageForgotten",
     "MessageQueued",
     "MessageReceived",
     "MessageSent",
     "NotDelivered",
     "PresenceChanged",
     "QueueDrained",
+    "ReactionChanged",
     "ReceiptChanged",
     "ServerComplained",
     "TypingChanged",
@@ -116,6 +120,41 @@ class MessageReceived:
     time_ms: int
     content: Content
     ephemeral: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEdited:
+    """The author of a message gave it a new text."""
+
+    conversation: ConversationId
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDeleted:
+    """The author of a message deleted it for everyone; its words are gone, its place stays."""
+
+    conversation: ConversationId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageForgotten:
+    """A message is no longer in the history: its time has run out, or we deleted it for ourselves."""
+
+    conversation: ConversationId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReactionChanged:
+    """An account's reaction to a message is another one now; empty if it was taken back."""
+
+    conversation: ConversationId
+    key: str
+    account: AccountId
+    emoji: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +283,10 @@ Event = (
     | MessageDelayed
     | MessageFailed
     | MessageReceived
+    | MessageEdited
+    | MessageDeleted
+    | MessageForgotten
+    | ReactionChanged
     | ReceiptChanged
     | NotDelivered
     | DeviceAdded

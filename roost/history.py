@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from protocol import DeviceId
 from roost.arrivals import not_delivered_sentence
-from roost.content import Content, decode_content
+from roost.content import Content, Text, decode_content
 from roost.conversations import other_account
-from roost.rows import ChatRow, MessageRow, NoticeRow, checked
-from roost.schema import FAILED, PENDING, RECEIVED
+from roost.operations import Reacted, folded
+from roost.registers import pending_registers, registers_of
+from roost.rows import ChatRow, MessageRow, NoticeRow, SaidRow, checked
+from roost.schema import FAILED, PENDING, RECEIVED, SHOWN
 
 if TYPE_CHECKING:
-    from protocol import AccountId, ConversationId
+    from protocol import AccountId, ConversationId, MessageId
+    from roost.operations import Folded
 
-__all__ = ["Chat", "MessageState", "StoredMessage", "chats", "history", "message_of", "messages_after"]
+__all__ = ["Chat", "MessageState", "Quote", "StoredMessage", "chats", "history", "message_of", "messages_after"]
 
 
 class MessageState(StrEnum):
@@ -32,8 +35,23 @@ class MessageState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """What a message answers, as the local history has it now; nobody else's word is taken for it.
+
+    Args:
+        message_id: the message that is meant.
+        sender: who wrote it; None if it is not here.
+        content: what it says; None if it is not here.
+    """
+
+    message_id: MessageId
+    sender: AccountId | None = None
+    content: Content | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message of the local history.
+    """A message of the local history, as it is after everything that was done to it.
 
     Args:
         id: its number in this database.
@@ -48,6 +66,12 @@ class StoredMessage:
         state: how far it has come.
         sentence: why it failed.
         not_delivered: a sentence for each device it did not reach.
+        message_id: the server's id; None before the server has it.
+        edited: whether the author has changed what it says.
+        reactions: of each account that reacted, in the order in which they did.
+        quote: what it answers.
+        disappears_s: seconds after reading at which it is forgotten; 0 for never.
+        expires_ms: when it will be, once that is known, milliseconds since 1970.
     """
 
     id: int
@@ -62,6 +86,12 @@ class StoredMessage:
     state: MessageState
     sentence: str = ""
     not_delivered: tuple[str, ...] = ()
+    message_id: MessageId | None = None
+    edited: bool = False
+    reactions: tuple[Reacted, ...] = ()
+    quote: Quote | None = None
+    disappears_s: int = 0
+    expires_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +115,7 @@ class Chat:
 
 _COLUMNS = """
     m.id, m.conversation, m.state, m.place, m.seq, m.client_id, m.message_id, m.sender, m.device,
-    m.time_ms, m.payload, m.sentence,
+    m.time_ms, m.payload, m.sentence, m.timer_s, m.expires_ms,
     (SELECT min(r.delivered) FROM receipts r WHERE r.conversation = m.conversation) AS delivered,
     (SELECT min(r.read) FROM receipts r WHERE r.conversation = m.conversation) AS read
 """
@@ -94,12 +124,13 @@ _COLUMNS = """
 def _message(database: sqlite3.Connection, row: Any) -> StoredMessage:
     (
         identifier, conversation, state, place, seq, client_id, message_id, sender, device,
-        time_ms, payload, sentence, delivered, read,
+        time_ms, payload, sentence, timer_s, expires_ms, delivered, read,
     ) = checked(row, MessageRow)  # fmt: skip
     name = client_id or message_id
     if name is None:
         raise sqlite3.DatabaseError("a message has no id")
     notices = () if state in (PENDING, RECEIVED) or not seq else _notices(database, conversation, seq)
+    now = _folded(database, conversation, message_id, sender, decode_content(payload))
     return StoredMessage(
         identifier,
         name.hex(),
@@ -109,11 +140,42 @@ def _message(database: sqlite3.Connection, row: Any) -> StoredMessage:
         sender,
         DeviceId(device),
         time_ms,
-        decode_content(payload),
+        now.content,
         _state(state, seq, delivered or 0, read or 0),
         sentence,
         notices,
+        message_id,
+        now.edited,
+        now.reactions,
+        _quote(database, conversation, now.content),
+        timer_s,
+        expires_ms,
     )
+
+
+def _folded(
+    database: sqlite3.Connection, conversation: str, message_id: MessageId | None, sender: AccountId, content: Content
+) -> Folded:
+    if message_id is None:
+        return folded(content, sender, ())
+    registers = {(one.account, one.kind): one for one in registers_of(database, conversation, message_id)}
+    # What we did last stands before the server has it, and falls if the server refuses it.
+    registers.update(((one.account, one.kind), one) for one in pending_registers(database, conversation, message_id))
+    return folded(content, sender, registers.values())
+
+
+def _quote(database: sqlite3.Connection, conversation: str, content: Content) -> Quote | None:
+    if not isinstance(content, Text) or content.reply_to is None:
+        return None
+    row = database.execute(
+        "SELECT sender, payload FROM messages WHERE message_id = ? AND conversation = ?",
+        (content.reply_to, conversation),
+    ).fetchone()
+    if row is None:
+        return Quote(content.reply_to)
+    sender, payload = checked(row, SaidRow)
+    now = _folded(database, conversation, content.reply_to, sender, decode_content(payload))
+    return Quote(content.reply_to, sender, now.content)
 
 
 def _state(state: int, seq: int, delivered: int, read: int) -> MessageState:
@@ -137,46 +199,53 @@ def _notices(database: sqlite3.Connection, conversation: str, seq: int) -> tuple
     return tuple(not_delivered_sentence(*checked(row, NoticeRow)) for row in rows)
 
 
+def _shown(now_ms: int) -> str:
+    """Return which messages are to be seen: not what waits in the outbox only, nor what has disappeared by now."""
+    return f"m.kind = {SHOWN} AND (m.expires_ms IS NULL OR m.expires_ms > {now_ms:d})"
+
+
 def history(
-    database: sqlite3.Connection, conversation: str, limit: int, before: StoredMessage | None
+    database: sqlite3.Connection, conversation: str, limit: int, before: StoredMessage | None, now_ms: int
 ) -> list[StoredMessage]:
     """Return up to `limit` messages, the oldest first, that come before one (or the latest)."""
     place, identifier = (before.place, before.id) if before else (2**63 - 1, 2**63 - 1)
     rows = database.execute(
         f"SELECT {_COLUMNS} FROM messages m WHERE m.conversation = ? AND (m.place, m.id) < (?, ?)"
-        " ORDER BY m.place DESC, m.id DESC LIMIT ?",
+        f" AND {_shown(now_ms)} ORDER BY m.place DESC, m.id DESC LIMIT ?",
         (conversation, place, identifier, limit),
     ).fetchall()
     return [_message(database, row) for row in reversed(rows)]
 
 
-def message_of(database: sqlite3.Connection, key: bytes) -> StoredMessage | None:
+def message_of(database: sqlite3.Connection, key: bytes, now_ms: int) -> StoredMessage | None:
     """Return one message by its key."""
     row = database.execute(
-        f"SELECT {_COLUMNS} FROM messages m WHERE m.client_id = ? OR m.message_id = ?", (key, key)
+        f"SELECT {_COLUMNS} FROM messages m WHERE (m.client_id = ? OR m.message_id = ?) AND {_shown(now_ms)}",
+        (key, key),
     ).fetchone()
     return _message(database, row) if row else None
 
 
-def messages_after(database: sqlite3.Connection, identifier: int, limit: int) -> list[StoredMessage]:
+def messages_after(database: sqlite3.Connection, identifier: int, limit: int, now_ms: int) -> list[StoredMessage]:
     """Return received and unread messages in the order of their arrival after a certain one."""
     rows = database.execute(
         f"SELECT {_COLUMNS} FROM messages m JOIN conversations c ON c.id = m.conversation"
-        f" WHERE m.id > ? AND m.state = {RECEIVED} AND m.seq > c.read ORDER BY m.id LIMIT ?",
+        f" WHERE m.id > ? AND m.state = {RECEIVED} AND m.seq > c.read AND {_shown(now_ms)} ORDER BY m.id LIMIT ?",
         (identifier, limit),
     ).fetchall()
     return [_message(database, row) for row in rows]
 
 
-def chats(database: sqlite3.Connection, account: AccountId) -> list[Chat]:
-    """Return all conversations, the latest first."""
+def chats(database: sqlite3.Connection, account: AccountId, now_ms: int) -> list[Chat]:
+    """Return all conversations in which there was anything to see, the latest first."""
     rows = database.execute(
-        "SELECT c.id, c.read, (SELECT count(*) FROM messages u WHERE u.conversation = c.id"
-        f" AND u.state = {RECEIVED} AND u.seq > c.read) FROM conversations c ORDER BY c.changed_ms DESC, c.id"
+        "SELECT c.id, c.read, (SELECT count(*) FROM messages m WHERE m.conversation = c.id"
+        f" AND m.state = {RECEIVED} AND m.seq > c.read AND {_shown(now_ms)})"
+        " FROM conversations c WHERE c.changed_ms > 0 ORDER BY c.changed_ms DESC, c.id"
     ).fetchall()
     found = []
     for conversation, read, unread in checked(rows, list[ChatRow]):
-        latest = history(database, conversation, 1, None)
+        latest = history(database, conversation, 1, None, now_ms)
         other = other_account(conversation, account)
         found.append(Chat(conversation, other, unread, read, latest[0] if latest else None))
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from roost.address import ServerAddress
 from roost.conversations import account_address
-from roost.errors import AccountMissingError, StoreError
+from roost.errors import AccountInUseError, AccountMissingError, StoreError
 from roost.store import Store
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def registered(folder: Path | None = None) -> list[LocalAccount]:
 def _looked_at(path: Path) -> LocalAccount | None:
     try:
         store = Store(path, read_only=True)
-    except StoreError:
+    except (StoreError, AccountInUseError):
         # Whoever opens it is told what is wrong with it; until then it goes by its name.
         account, _, server = path.stem.rpartition("@")
         return LocalAccount(account, server, path)

@@ -10,13 +10,16 @@ import unicodedata
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from roost.content import Text, UnknownContent
+from roost.content import Deleted, Deletion, Edit, Reaction, Text, TimerSet, UnknownContent, ViewOnce
 from roost.events import DeviceAdded, DeviceRemoved
 
 if TYPE_CHECKING:
     from roost.content import Content
 
-__all__ = ["clock_time", "date_and_time", "day_name", "device_sentence", "one_line", "plain", "shown"]
+__all__ = [
+    "clock_time", "date_and_time", "day_name", "device_sentence", "duration", "one_line", "plain", "shown",
+    "timer_sentence",
+]  # fmt: skip
 
 _TAB_WIDTH: Final = 4
 _MARKS_MAX: Final = 4
@@ -60,10 +63,34 @@ def one_line(text: str) -> str:
 def shown(content: Content) -> str:
     """Return what to show of a message's content."""
     match content:
-        case Text(text):
+        case Text(text) | Edit(_, text):
             return plain(text)
+        case Deleted() | Deletion():
+            return "This message was deleted."
+        case ViewOnce(opened):
+            return "Shown once, and opened." if opened else "A message to be shown once."
+        case TimerSet(seconds):
+            return timer_sentence(seconds)
+        case Reaction(_, emoji):
+            return one_line(emoji)
         case UnknownContent():
             return content.sentence
+
+
+def timer_sentence(seconds: int) -> str:
+    """Return what a conversation's timer means."""
+    if not seconds:
+        return "Messages do not disappear any more."
+    return f"Messages disappear {duration(seconds)} after they were read."
+
+
+def duration(seconds: int) -> str:
+    """Return a time as people say it, in the largest unit of which it is a whole number."""
+    for unit, unit_s in (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        count, rest = divmod(seconds, unit_s)
+        if count and not rest:
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
 def device_sentence(change: DeviceAdded | DeviceRemoved) -> str:

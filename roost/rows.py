@@ -17,17 +17,25 @@ from protocol.messages.shared import (
     DeviceField,
     MessageIdField,
 )
+from roost.operations import RegisterKind
 
 __all__ = [
     "ChatRow",
     "FactRow",
+    "LandingRow",
     "MarksRow",
     "MessageRow",
+    "NamedRow",
     "NoticeRow",
     "NumberRow",
     "PendingRow",
     "PlaceRow",
+    "RegisterRow",
+    "SaidRow",
     "SeenRow",
+    "SenderRow",
+    "TimeRow",
+    "TimerRow",
     "checked",
 ]
 
@@ -44,6 +52,15 @@ SeenRow: TypeAlias = tuple[MessageIdField]
 MarksRow: TypeAlias = tuple[ConversationField, U63, U63, U63, U63, U63, U63]
 NoticeRow: TypeAlias = tuple[AccountField, DeviceField, U63]
 ChatRow: TypeAlias = tuple[ConversationField, U63, U63]
+LandingRow: TypeAlias = tuple[
+    int, ConversationField, U63, ClientIdField | None, MessageIdField, AccountField, U63, bytes
+]
+NamedRow: TypeAlias = tuple[ConversationField, ClientIdField | None, MessageIdField | None]
+SenderRow: TypeAlias = tuple[int, ClientIdField | None, MessageIdField, AccountField]
+RegisterRow: TypeAlias = tuple[AccountField, RegisterKind, U63, str]
+SaidRow: TypeAlias = tuple[AccountField, bytes]
+TimerRow: TypeAlias = tuple[ConversationField, U63, U32]
+TimeRow: TypeAlias = tuple[U63 | None]
 MessageRow: TypeAlias = tuple[
     int,
     ConversationField,
@@ -57,6 +74,8 @@ MessageRow: TypeAlias = tuple[
     U63,
     bytes,
     _Sentence,
+    U32,
+    U63 | None,
     U63 | None,
     U63 | None,
 ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roost.address import ServerAddress
+    from roost.changes import Snapshot
     from roost.events import Event
     from roost.power import Power
     from roost.steps import Answered, Step
@@ -31,6 +32,7 @@ __all__ = ["Runner"]
 
 _BACKLOG_MAX: Final = 2_000
 _LEAVE_WAIT_S: Final = 2.0
+_CALENDAR_TRUSTED_S: Final = 30.0
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
@@ -41,6 +43,7 @@ class Runner:
 
     Args:
         store: the account's database, used from the runner's own thread from now on.
+        snapshot: what it holds.
         address: where the server listens.
         publish: takes each event, in order.
         answered: takes each answer to a request.
@@ -51,6 +54,7 @@ class Runner:
     def __init__(
         self,
         store: Store,
+        snapshot: Snapshot,
         address: ServerAddress,
         publish: Callable[[Event], None],
         answered: Callable[[Answered], None],
@@ -70,7 +74,7 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.session = Session(store.snapshot(), self._clock, SystemRandomness(), foreground=foreground, power=power)
+        self.session = Session(snapshot, self._clock, SystemRandomness(), foreground=foreground, power=power)
 
     def start(self) -> None:
         """Begin to connect."""
@@ -138,12 +142,12 @@ class Runner:
             self._awake.clear()
             while step := self.session.take_step():
                 await self._carry_out(step)
+            await self._forget_expired()
             self._idle.set()
             self._set_timer()
 
     async def _carry_out(self, step: Step) -> None:
-        if step.changes:
-            await self.in_store(self._store.apply, step.changes)
+        happened = await self.in_store(self._store.apply, step.changes) if step.changes else []
         connection = self._connection
         if connection is not None and step.connection == self.session.connection:
             if step.frames:
@@ -151,10 +155,17 @@ class Runner:
                 await connection.drain()
             if step.disconnect:
                 await connection.close()
-        for event in step.events:
+        for event in (*step.events, *happened):
             self._publish(event)
         for answer in step.answers:
             self._answered(answer)
+
+    async def _forget_expired(self) -> None:
+        """Forget the messages whose time has run out."""
+        expiry_ms = self._store.next_expiry_ms
+        if expiry_ms is not None and expiry_ms <= self._clock.wall_ms():
+            for event in await self.in_store(self._store.forget_expired):
+                self._publish(event)
 
     def _send(self, connection: Connection, step: Step) -> None:
         try:
@@ -166,10 +177,16 @@ class Runner:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        delays_s = []
         deadline_s = self.session.next_deadline_s()
         if deadline_s is not None:
-            delay_s = max(0.0, deadline_s - self._clock.now_s())
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._due)
+            delays_s.append(max(0.0, deadline_s - self._clock.now_s()))
+        expiry_ms = self._store.next_expiry_ms
+        if expiry_ms is not None:
+            # Looked at again now and then, because a calendar may be set and a computer may sleep.
+            delays_s.append(min(max(0.001, (expiry_ms - self._clock.wall_ms()) / 1000), _CALENDAR_TRUSTED_S))
+        if delays_s:
+            self._timer = asyncio.get_running_loop().call_later(min(delays_s), self._due)
 
     def _due(self) -> None:
         self.session.advance()

@@ -2,23 +2,27 @@
 
 `messages` is history and outbox in one: a row waits to be sent while its `state` is PENDING, and then
 carries the number it has in its conversation. `place` orders the history: the `seq`, or where a message
-without one stands.
+without one stands. `kind` says what a row is: the history shows SHOWN ones, while an OPERATION is a row only as long
+as it waits in the outbox (then `target` names its message), and ends in `operations`, one row a register.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["FAILED", "PENDING", "RECEIVED", "SCHEMA", "SCHEMA_VERSION", "SENT"]
+__all__ = ["FAILED", "OPERATION", "PENDING", "RECEIVED", "SCHEMA", "SCHEMA_VERSION", "SENT", "SHOWN", "UPGRADES"]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 PENDING: Final = 0
 SENT: Final = 1
 FAILED: Final = 2
 RECEIVED: Final = 3
 
-SCHEMA: Final = f"""
+SHOWN: Final = 0
+OPERATION: Final = 1
+
+_FIRST: Final = f"""
 CREATE TABLE facts (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
@@ -80,3 +84,32 @@ CREATE TABLE seen (
     message_id BLOB NOT NULL UNIQUE
 );
 """
+
+_CONTENTS: Final = f"""
+ALTER TABLE conversations ADD COLUMN timer_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversations ADD COLUMN timer_seq INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN kind INTEGER NOT NULL DEFAULT {SHOWN};
+ALTER TABLE messages ADD COLUMN target BLOB;
+ALTER TABLE messages ADD COLUMN timer_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN expires_ms INTEGER;
+CREATE INDEX messages_pending_operations ON messages (conversation, target) WHERE target IS NOT NULL;
+CREATE INDEX messages_not_begun ON messages (conversation, seq) WHERE timer_s > 0 AND expires_ms IS NULL;
+CREATE INDEX messages_expiring ON messages (expires_ms) WHERE expires_ms IS NOT NULL;
+
+CREATE TABLE operations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation TEXT NOT NULL,
+    target BLOB NOT NULL,
+    account TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    orphan INTEGER NOT NULL,
+    UNIQUE (conversation, target, account, kind)
+);
+CREATE INDEX operations_orphaned ON operations (conversation, id) WHERE orphan = 1;
+"""
+
+UPGRADES: Final = {1: _CONTENTS}
+"""How a database of each earlier version becomes one of the next."""
+SCHEMA: Final = _FIRST + _CONTENTS

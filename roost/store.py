@@ -7,10 +7,9 @@ lock beside the file says so at once instead of two sessions throwing each other
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from protocol import AccountId, Epoch, StaticKey
@@ -33,10 +32,14 @@ from roost.changes import (
     Snapshot,
     StoredMarks,
 )
+from roost.content import Deletion, Edit, Reaction, decode_content
+from roost.database_file import UNREADABLE, is_older, locked, opened, write_failed
 from roost.device_record import decode_devices, encode_devices
-from roost.errors import AccountInUseError, StoreError, StoreNewerError
-from roost.rows import FactRow, MarksRow, NumberRow, PendingRow, PlaceRow, SeenRow, checked
-from roost.schema import FAILED, PENDING, RECEIVED, SCHEMA, SCHEMA_VERSION, SENT
+from roost.errors import StoreError
+from roost.landing import LANDING_COLUMNS, Landing
+from roost.ports import SystemClock
+from roost.rows import FactRow, MarksRow, NumberRow, PendingRow, PlaceRow, SeenRow, TimeRow, TimerRow, checked
+from roost.schema import FAILED, OPERATION, PENDING, RECEIVED, SENT, SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,16 +47,15 @@ if TYPE_CHECKING:
 
     from protocol import ConversationId
     from protocol.keys import RandomBytes
+    from roost.events import Event
     from roost.history import Chat, StoredMessage
+    from roost.ports import Clock
 
 __all__ = ["Store"]
 
 _LAST_PLACE: Final = 2**62
 """Where pending messages stand: behind everything that has a `seq`."""
-_BUSY_WAIT_S: Final = 5.0
 EPOCH_SIZE_BYTES: Final = 8
-UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)
-"""The second is what Python makes of an error in which SQLite quotes a damaged name."""
 PRINTED_SIZE_BYTES: Final = 8
 
 
@@ -64,6 +66,7 @@ class Store:
         path: the file; made if it is missing.
         read_only: only look, while another process may be writing; takes no lock.
         durable: False lets a power cut undo the last steps, which is good enough for a simulation and much faster.
+        clock: the time, by which messages disappear.
 
     Raises:
         AccountInUseError: another process has it open.
@@ -71,8 +74,12 @@ class Store:
         StoreError: it cannot be opened or is no database.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, durable: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, read_only: bool = False, durable: bool = True, clock: Clock | None = None
+    ) -> None:
         self.path = path
+        self._clock = clock or SystemClock()
+        self.next_expiry_ms: int | None = None
         self._appliers: dict[type[Change], Callable[..., None]] = {
             Queued: self._queued,
             Accepted: self._accepted,
@@ -85,9 +92,11 @@ class Store:
             MarksChanged: self._marks_changed,
             DevicesKnown: self._devices_known,
         }
-        self._lock = None if read_only else _locked(path)
+        if read_only and is_older(path):
+            Store(path, clock=clock).close()  # what an earlier version wrote can be read once it is upgraded
+        self._lock = None if read_only else locked(path)
         try:
-            self._database = _opened(path, read_only=read_only)
+            self._database = opened(path, _land_again, read_only=read_only)
             if not durable:
                 self._database.execute("PRAGMA synchronous = OFF")
         except BaseException:
@@ -95,6 +104,9 @@ class Store:
             raise
         try:
             self._account = AccountId(self._text("account"))
+            self._landing = Landing(self._database, self._account)
+            if not read_only:
+                self.forget_expired()
         except StoreError:
             self.close()
             raise
@@ -118,9 +130,17 @@ class Store:
         except BaseException as error:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
+            self._landing.take_events()
+            self._landing.erased = False
             if isinstance(error, UNREADABLE):
-                raise StoreError(_write_failed(self.path, error)) from error
+                raise StoreError(write_failed(self.path, error)) from error
             raise
+        if self._landing.erased:
+            self._landing.erased = False
+            # The log beside the file holds what was erased until it is emptied. Somebody who reads at this moment may
+            # prevent it: then the next time does it, or the end of the program.
+            with suppress(sqlite3.Error):
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -155,7 +175,7 @@ class Store:
         with self._transaction():
             for name, value in facts.items():
                 self._set_fact(name, value)
-        self._account = AccountId(self._text("account"))
+        self._account = self._landing.account = AccountId(self._text("account"))
 
     def _set_fact(self, name: str, value: bytes) -> None:
         self._database.execute(
@@ -221,6 +241,12 @@ class Store:
                 self._stored_marks(),
                 tuple(row[0] for row in self._rows("SELECT message_id FROM seen ORDER BY id", SeenRow)),
                 decode_devices(self.fact("devices", b"")),
+                {
+                    conversation: (seq, seconds)
+                    for conversation, seq, seconds in self._rows(
+                        "SELECT id, timer_seq, timer_s FROM conversations WHERE timer_seq > 0", TimerRow
+                    )
+                },
             )
 
     def _rows(self, query: str, kind: Any) -> Any:
@@ -237,8 +263,11 @@ class Store:
 
     # What the session wants stored.
 
-    def apply(self, changes: Sequence[Change]) -> None:
+    def apply(self, changes: Sequence[Change]) -> list[Event]:
         """Commit a step's changes in one transaction; all or nothing, on disk on return.
+
+        Returns:
+            What they did to messages of the history, to be told after the step's own events.
 
         Raises:
             StoreError: the disk is full or fails; nothing of the step was stored.
@@ -246,6 +275,41 @@ class Store:
         with self._transaction():
             for change in changes:
                 self._appliers[type(change)](change)
+            self._look_ahead()
+        return self._landing.take_events()
+
+    def _look_ahead(self) -> None:
+        row = self._database.execute("SELECT min(expires_ms) FROM messages WHERE expires_ms IS NOT NULL").fetchone()
+        self.next_expiry_ms = checked(row, TimeRow)[0]
+
+    # What is forgotten.
+
+    def forget_expired(self) -> list[Event]:
+        """Remove every message whose time has run out, and say which."""
+        now_ms = self._clock.wall_ms()
+        with self._transaction():
+            rows = self._database.execute("SELECT id FROM messages WHERE expires_ms <= ?", (now_ms,)).fetchall()
+            for (identifier,) in rows:
+                self._landing.forget(identifier)
+            self._look_ahead()
+        return self._landing.take_events()
+
+    def delete(self, message: StoredMessage) -> list[Event]:
+        """Remove a message from this history only; nothing brings it back."""
+        with self._transaction():
+            if message.message_id is not None:
+                self._landing.hide(message.conversation, message.message_id)
+            else:
+                self._landing.forget(message.id)
+        return self._landing.take_events()
+
+    def open_once(self, key: str) -> str | None:
+        """Return the text of a view-once message, which is gone from the disk then; None if there is none any more."""
+        with self._transaction():
+            row = self._database.execute(
+                f"SELECT {LANDING_COLUMNS} FROM messages WHERE message_id = ?", (bytes.fromhex(key),)
+            ).fetchone()
+            return self._landing.open_once(row) if row else None
 
     def _touch(self, conversation: str, time_ms: int, place: int = 0) -> None:
         self._database.execute(
@@ -255,16 +319,18 @@ class Store:
         )
 
     def _queued(self, change: Queued) -> None:
-        self._touch(change.conversation, change.time_ms)
+        content = decode_content(change.payload)
+        target = content.target if isinstance(content, Reaction | Edit | Deletion) else None
+        self._touch(change.conversation, 0 if target else change.time_ms)
         self._database.execute(
             "UPDATE conversations SET next_number = ? WHERE id = ?", (change.number + 1, change.conversation)
         )
         self._database.execute(
             "INSERT INTO messages (conversation, state, place, number, client_id, sender, device, time_ms,"
-            " ttl_s, flags, payload) VALUES (?, ?, ?, ?, ?, ?, x'', ?, ?, ?, ?)",
+            " ttl_s, flags, payload, kind, target) VALUES (?, ?, ?, ?, ?, ?, x'', ?, ?, ?, ?, ?, ?)",
             (
                 change.conversation, PENDING, _LAST_PLACE, change.number, change.client_id, self._account,
-                change.time_ms, change.ttl_s, change.flags, change.payload,
+                change.time_ms, change.ttl_s, change.flags, change.payload, OPERATION if target else SHOWN, target,
             ),
         )  # fmt: skip
 
@@ -273,7 +339,6 @@ class Store:
         return checked(row, PlaceRow)[0] if row else 0
 
     def _accepted(self, change: Accepted) -> None:
-        self._touch(change.conversation, change.time_ms, change.seq)
         self._database.execute(
             "UPDATE conversations SET written = max(written, ?) WHERE id = ?", (change.seq, change.conversation)
         )
@@ -282,8 +347,11 @@ class Store:
             " WHERE client_id = ?",
             (SENT, change.seq, change.seq, change.message_id, change.time_ms, change.client_id),
         )
+        shown = self._land("client_id", change.client_id, just_sent=True)
+        self._touch(change.conversation, change.time_ms if shown else 0, change.seq)
 
     def _failed(self, change: Failed) -> None:
+        self._database.execute(f"DELETE FROM messages WHERE client_id = ? AND kind != {SHOWN}", (change.client_id,))
         self._database.execute(
             "UPDATE messages SET state = ?, place = ?, number = 0, code = ?, sentence = ? WHERE client_id = ?",
             (FAILED, self._last_place(change.conversation), change.code, change.sentence, change.client_id),
@@ -304,8 +372,9 @@ class Store:
 
     def _received(self, change: Received) -> None:
         own = change.sender == self._account
-        self._touch(change.conversation, change.time_ms, change.seq)
-        self._database.execute(
+        operation = isinstance(decode_content(change.payload), Reaction | Edit | Deletion)
+        self._touch(change.conversation, 0 if operation else change.time_ms, change.seq)
+        stored = self._database.execute(
             "INSERT OR IGNORE INTO messages (conversation, state, place, seq, message_id, sender, device, time_ms,"
             " flags, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -313,12 +382,21 @@ class Store:
                 change.sender, change.device, change.time_ms, change.flags, change.payload,
             ),
         )  # fmt: skip
+        if stored.rowcount:
+            self._land("message_id", change.message_id, just_sent=False)
         if own:
             self._database.execute(
                 "UPDATE conversations SET written = max(written, ?) WHERE id = ?", (change.seq, change.conversation)
             )
         cursor = self._database.execute("INSERT OR IGNORE INTO seen (message_id) VALUES (?)", (change.message_id,))
         self._database.execute("DELETE FROM seen WHERE id <= ?", ((cursor.lastrowid or 0) - SEEN_MAX,))
+
+    def _land(self, column: str, name: bytes, *, just_sent: bool) -> bool:
+        """Give a message what is due to it; return whether the history shows it."""
+        row = self._database.execute(
+            f"SELECT {LANDING_COLUMNS} FROM messages WHERE {column} = ? AND message_id IS NOT NULL", (name,)
+        ).fetchone()
+        return row is not None and self._landing.land(row, self._clock.wall_ms(), just_sent=just_sent)
 
     def _notice_stored(self, change: NoticeStored) -> None:
         self._database.execute(
@@ -339,6 +417,7 @@ class Store:
             "UPDATE conversations SET delivered = ?, read = ?, server_delivered = ?, server_read = ? WHERE id = ?",
             (change.delivered, change.read, change.server_delivered, change.server_read, change.conversation),
         )
+        self._landing.begin_timers(change.conversation, change.read, self._clock.wall_ms())
 
     def _devices_known(self, change: DevicesKnown) -> None:
         self._set_fact("devices", encode_devices(change))
@@ -348,7 +427,7 @@ class Store:
     def history(self, conversation: str, limit: int, before: StoredMessage | None = None) -> list[StoredMessage]:
         """Return the latest messages of a conversation, or those before one, the oldest first."""
         with self._reading():
-            return history.history(self._database, conversation, limit, before)
+            return history.history(self._database, conversation, limit, before, self._clock.wall_ms())
 
     def last_seq(self, conversation: str) -> int:
         """Return the `seq` of the latest message known of a conversation; 0 if none is."""
@@ -358,7 +437,7 @@ class Store:
     def message(self, key: str) -> StoredMessage | None:
         """Return one message by its key."""
         with self._reading():
-            return history.message_of(self._database, bytes.fromhex(key))
+            return history.message_of(self._database, bytes.fromhex(key), self._clock.wall_ms())
 
     def unprinted(self, limit: int) -> list[StoredMessage]:
         """Return received, unread messages that no `printed` has named, in the order of their arrival."""
@@ -367,7 +446,7 @@ class Store:
             raise self._damaged(f"printed_up_to has {len(printed_up_to)} bytes")
         with self._reading():
             after = min(int.from_bytes(printed_up_to, "big"), NUMBER_MAX)
-            return history.messages_after(self._database, after, limit)
+            return history.messages_after(self._database, after, limit, self._clock.wall_ms())
 
     def printed(self, identifier: int) -> None:
         """Remember that a script has got everything up to the message with this number."""
@@ -376,63 +455,17 @@ class Store:
     def chats(self) -> list[Chat]:
         """Return all conversations, the latest first."""
         with self._reading():
-            return history.chats(self._database, self._account)
+            return history.chats(self._database, self._account, self._clock.wall_ms())
 
 
-def _locked(path: Path) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"The folder {path.parent} cannot be written: {error.strerror}.") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise AccountInUseError(
-            f"Another Roost program on this computer is using {path.name}. Close it first; one device has one program."
-        ) from error
-    return lock
-
-
-def _opened(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    try:
-        if not read_only:
-            # Made by us and not by SQLite, so that the secret key is never readable by others.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        database = sqlite3.connect(
-            path, timeout=_BUSY_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=64
-        )
-    except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"The database {path} cannot be opened: {error}.") from error
-    try:
-        _prepare(database, path, read_only=read_only)
-    except UNREADABLE as error:
-        database.close()
-        raise StoreError(f"The file {path} cannot be read as a Roost database: {error}. Restore a copy.") from error
-    except StoreError:
-        database.close()
-        raise
-    return database
-
-
-def _prepare(database: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise StoreNewerError(
-            f"The database {path} was written by a newer version of Roost (its format is {version}, this version "
-            f"knows {SCHEMA_VERSION}). Update Roost; the file was not touched."
-        )
-    if read_only:
-        database.execute("PRAGMA query_only = ON")
-        return
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
-    if version == 0:
-        database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-
-
-def _write_failed(path: Path, error: Exception) -> str:
-    if "full" in str(error):
-        return f"The disk with {path} is full. Make room; nothing that was stored is lost."
-    return f"The database {path} could not be written: {error}."
+def _land_again(database: sqlite3.Connection) -> None:
+    """After an upgrade: what an earlier version kept without understanding it is understood now."""
+    row = database.execute("SELECT value FROM facts WHERE name = 'account'").fetchone()
+    account = checked(row, FactRow)[0].decode() if row else ""
+    landing = Landing(database, AccountId(account))
+    rows = database.execute(
+        f"SELECT {LANDING_COLUMNS} FROM messages WHERE message_id IS NOT NULL AND state IN ({SENT}, {RECEIVED})"
+        " ORDER BY id"
+    ).fetchall()
+    for row in rows:
+        landing.land(row, SystemClock().wall_ms())

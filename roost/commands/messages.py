@@ -15,7 +15,7 @@ from roost.errors import NotConnectedError
 from roost.events import DeviceAdded, DeviceRemoved, EventsLost, MessageReceived
 from roost.history import MessageState
 from roost.home import find_account
-from roost.plain import clock_time, day_name, device_sentence, shown
+from roost.plain import clock_time, day_name, device_sentence, one_line, shown
 from roost.store import Store
 
 if TYPE_CHECKING:
@@ -130,6 +130,14 @@ def _stored(message: StoredMessage) -> dict[str, Any]:
         "seq": message.seq,
         "time_ms": message.time_ms,
     }
+    if message.quote is not None:
+        fields["reply_to"] = message.quote.message_id.hex()
+    if message.reactions:
+        fields["reactions"] = {one.account: one.emoji for one in message.reactions}
+    if message.edited:
+        fields["edited"] = True
+    if isinstance(message.content, Text) and message.content.forwarded:
+        fields["forwarded"] = True
     return fields | _said(message.content, shown(message.content))
 
 
@@ -178,6 +186,12 @@ async def history(arguments: argparse.Namespace) -> None:
         store.close()
 
 
+def _marks(message: StoredMessage) -> str:
+    """Return what was done to a message, behind its words."""
+    reactions = "".join(f" {one_line(one.emoji)}" for one in message.reactions)
+    return f"{'  (edited)' if message.edited else ''}{'  ' if reactions else ''}{reactions}"
+
+
 def _print_history(messages: list[StoredMessage], other: str) -> None:
     if not messages:
         print(f"No messages with {other} yet.")
@@ -188,7 +202,7 @@ def _print_history(messages: list[StoredMessage], other: str) -> None:
             day = name
             print(f"— {day} —")
         ticks = f"  {_TICKS[message.state]}" if _TICKS[message.state] else ""
-        print(f"{clock_time(message.time_ms)} {message.sender}: {shown(message.content)}{ticks}")
+        print(f"{clock_time(message.time_ms)} {message.sender}: {shown(message.content)}{_marks(message)}{ticks}")
         for sentence in (message.sentence, *message.not_delivered):
             if sentence:
                 print(f"      ! {sentence}")

@@ -24,10 +24,11 @@ from roost.events import (
     TypingChanged,
 )
 from roost.plain import device_sentence, one_line
-from roost.terminal.chat_pane import ChatPane
+from roost.terminal.chat_pane import ChatPane, Purpose
 from roost.terminal.composer import Composer
 from roost.terminal.conversation_list import ConversationList
 from roost.terminal.key_help import KeyHelp
+from roost.terminal.message_actions import MessageActions
 from roost.terminal.new_chat import NewChat
 from roost.terminal.palette import THEME
 from roost.terminal.status_bar import StatusBar
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from protocol import ConversationId
     from roost.client import Client
     from roost.events import Event
+    from roost.terminal.message_view import MessageView
+    from roost.terminal.scrollback import Scrollback
 
 __all__ = ["RoostApp"]
 
@@ -75,7 +78,10 @@ class RoostApp(App[None]):
         Binding("alt+down,ctrl+down", "neighbour(1)", "Next", show=False, priority=True),
         Binding("pageup", "page(-1)", "Scroll", show=False, priority=True),
         Binding("pagedown", "page(1)", "Scroll", show=False, priority=True),
-        Binding("escape", "list", "Back", show=False),
+        Binding("ctrl+p", "pick", "Pick a message", show=False, priority=True),
+        Binding("ctrl+t", "timer", "Timer", show=False, priority=True),
+        Binding("ctrl+o", "view_once", "View once", show=False, priority=True),
+        Binding("escape", "retreat", "Back", show=False),
         Binding("ctrl+r", "retry", "Reconnect", show=False, priority=True),
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
@@ -89,6 +95,8 @@ class RoostApp(App[None]):
         self.status = StatusBar(client.account, str(client.server))
         self.conversations = ConversationList(client.account)
         self.chat = ChatPane(client)
+        self.message_actions = MessageActions(self, client, self.chat)
+        self.keys = KeyHelp()
         self.not_encrypted = Static(_NOT_ENCRYPTED[0], id="not-encrypted", markup=False)
 
     def compose(self) -> ComposeResult:
@@ -98,7 +106,7 @@ class RoostApp(App[None]):
             yield self.conversations
             yield self.chat
         yield self.not_encrypted
-        yield KeyHelp()
+        yield self.keys
 
     async def on_mount(self) -> None:
         """Open the first chat and begin to read events."""
@@ -119,6 +127,11 @@ class RoostApp(App[None]):
     def _base(self) -> Screen[object]:
         """The screen below any window that is open."""
         return self.screen_stack[0]
+
+    @property
+    def _asking(self) -> bool:
+        """Whether a window is open above the screen."""
+        return len(self.screen_stack) > 1
 
     # Events of the client.
 
@@ -142,7 +155,7 @@ class RoostApp(App[None]):
             case MessageReceived(ephemeral=True):
                 pass  # for this moment only, and nothing of the terminal client's makes use of it yet
             case _:
-                self._refresh_soon()
+                self.refresh_soon()
 
     def _tell_device_news(self) -> None:
         """Say which of our devices are new, once somebody looks: it may be a stranger's."""
@@ -163,7 +176,7 @@ class RoostApp(App[None]):
             header.draw()
             self.conversations.present.clear()
             self.conversations.typing.clear()
-        self._refresh_soon()
+        self.refresh_soon()
 
     def _presence_changed(self, event: PresenceChanged) -> None:
         conversation = self.client.conversation_with(event.account)
@@ -172,7 +185,7 @@ class RoostApp(App[None]):
         if conversation == self.chat.conversation:
             self.chat.header.presence = event
             self.chat.header.draw()
-        self._refresh_soon()
+        self.refresh_soon()
 
     def _typing_changed(self, event: TypingChanged) -> None:
         typing = self.conversations.typing
@@ -180,9 +193,10 @@ class RoostApp(App[None]):
         if event.conversation == self.chat.conversation:
             self.chat.header.typing = event.active
             self.chat.header.draw()
-        self._refresh_soon()
+        self.refresh_soon()
 
-    def _refresh_soon(self) -> None:
+    def refresh_soon(self) -> None:
+        """Show the history as it is in a moment."""
         if not self._refreshing:
             self._refreshing = True
             self.set_timer(_REFRESH_DELAY_S, self._refresh_all)
@@ -197,6 +211,7 @@ class RoostApp(App[None]):
         chats = await self.client.conversations()
         if self.conversations.is_attached:
             self.conversations.show(chats, time.time_ns() // 1_000_000, self.chat.conversation)
+            self.keys.show(picking=self.chat.scrollback.can_focus)
 
     async def _mark_read(self) -> None:
         """Count the open chat as read if somebody looks at its end."""
@@ -214,6 +229,7 @@ class RoostApp(App[None]):
             self.conversations.typing.discard(before)
         if before != conversation:
             self.client.open_chat(conversation)
+            self.stop_picking()
             await self.chat.open(conversation)
         self._base.set_class(True, "-chatting")
         self.chat.composer.focus()
@@ -229,13 +245,48 @@ class RoostApp(App[None]):
         if self.chat.conversation is None:
             return
         try:
-            await self.client.send(self.chat.conversation, event.text)
+            await self._say(self.chat.conversation, event.text)
         except RoostError as error:
             self.notify(one_line(error.sentence), severity="error", markup=False)
             return
+        self.chat.intend(None)
         self.chat.composer.clear()
         self.chat.scrollback.follow()
-        self._refresh_soon()
+        self.refresh_soon()
+
+    async def _say(self, conversation: ConversationId, text: str) -> None:
+        intent = self.chat.intent
+        if intent is None:
+            await self.client.send(conversation, text, view_once=self.chat.view_once)
+        elif intent.purpose is Purpose.REPLY:
+            await self.client.reply(intent.message, text)
+        else:
+            await self.client.edit(intent.message, text)
+
+    # Picking a message.
+
+    def on_composer_left_upwards(self) -> None:
+        """Pick the latest message."""
+        self.action_pick()
+
+    def on_message_view_clicked(self, event: MessageView.Clicked) -> None:
+        """Pick the message that was clicked on."""
+        self.chat.scrollback.pick(event.key)
+        self.keys.show(picking=True)
+
+    def on_scrollback_left(self) -> None:
+        """Go on writing."""
+        self.stop_picking()
+        self.chat.composer.focus()
+
+    def on_scrollback_asked(self, event: Scrollback.Asked) -> None:
+        """Do something with the picked message."""
+        self.message_actions.do(event.wish, event.message)
+
+    def stop_picking(self) -> None:
+        """Let go of the picked message."""
+        self.chat.scrollback.pick(None)
+        self.keys.show(picking=False)
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Let the other one see that we type."""
@@ -248,7 +299,7 @@ class RoostApp(App[None]):
         self._looked_at = True
         self.client.set_foreground(True)
         self._tell_device_news()
-        self._refresh_soon()
+        self.refresh_soon()
 
     def on_app_blur(self, event: AppBlur) -> None:
         """Nobody looks: what comes now is not read yet."""
@@ -265,7 +316,7 @@ class RoostApp(App[None]):
 
     def action_new_chat(self) -> None:
         """Ask with whom to begin a chat."""
-        if not isinstance(self.screen, NewChat):
+        if not self._asking:
             self.push_screen(NewChat(self.client), self._chosen)
 
     async def _chosen(self, conversation: ConversationId | None) -> None:
@@ -274,8 +325,9 @@ class RoostApp(App[None]):
 
     def action_switch(self) -> None:
         """Go from the list to the composer and back."""
-        if isinstance(self.screen, NewChat):
+        if self._asking:
             return
+        self.stop_picking()
         if self.conversations.has_focus and self.chat.conversation is not None:
             self._base.set_class(True, "-chatting")
             self.chat.composer.focus()
@@ -286,6 +338,36 @@ class RoostApp(App[None]):
         """Go to the list."""
         self._base.set_class(False, "-chatting")
         self.conversations.focus()
+
+    def action_pick(self) -> None:
+        """Pick the latest message, to do something with it."""
+        if not self._asking and self.chat.conversation is not None:
+            self.chat.scrollback.pick_last()
+            self.keys.show(picking=self.chat.scrollback.can_focus)
+
+    def action_ask(self, name: str) -> None:
+        """Do something with the picked message."""
+        self.chat.scrollback.action_ask(name)
+
+    def action_retreat(self) -> None:
+        """Let go of the picked message, or of what the next text was for; else go to the list."""
+        if self.chat.scrollback.can_focus:
+            self.on_scrollback_left()
+        elif self.chat.intent is not None or self.chat.view_once:
+            self.chat.intend(None)
+        else:
+            self.action_list()
+
+    def action_timer(self) -> None:
+        """Ask after how long the messages of the open chat disappear."""
+        if not self._asking:
+            self.message_actions.choose_timer()
+
+    def action_view_once(self) -> None:
+        """Let the next message be shown once, or not."""
+        if not self._asking and self.chat.conversation is not None:
+            self.stop_picking()
+            self.chat.intend(None, view_once=not self.chat.view_once)
 
     async def action_neighbour(self, step: int) -> None:
         """Open the chat above or below."""
@@ -302,7 +384,7 @@ class RoostApp(App[None]):
             scrollback.scroll_page_up(animate=False)
         else:
             scrollback.scroll_page_down(animate=False)
-        self._refresh_soon()
+        self.refresh_soon()
 
     def action_new_line(self) -> None:
         """Begin a new line in the composer."""

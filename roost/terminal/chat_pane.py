@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 from rich.text import Text
-from textual.containers import Vertical, VerticalScroll
-from textual.message import Message
+from textual.containers import Vertical
 from textual.widgets import Static
 
 from roost.conversations import other_account
-from roost.plain import clock_time, day_name
+from roost.plain import clock_time, day_name, duration, one_line, shown
 from roost.terminal.composer import Composer
-from roost.terminal.conversation_list import shortened
-from roost.terminal.message_view import DaySeparator, MessageView
 from roost.terminal.palette import FAINT, PRESENT, TYPING
+from roost.terminal.scrollback import Scrollback
+from roost.terminal.shortened import shortened
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from roost.events import PresenceChanged
     from roost.history import StoredMessage
 
-__all__ = ["ChatHeader", "ChatPane", "Scrollback"]
+__all__ = ["ChatHeader", "ChatPane", "Intent", "Purpose"]
 
 _PAGE: Final = 40
 _SHOWN_MAX: Final = 600
@@ -41,6 +42,7 @@ class ChatHeader(Static):
         self.presence: PresenceChanged | None = None
         self.typing = False
         self.name_shown = ""
+        self.timer_s = 0
 
     def on_resize(self) -> None:
         """Lay the line out anew."""
@@ -50,7 +52,8 @@ class ChatHeader(Static):
         """Draw the line."""
         words, style = self._words()
         width = max(10, self.size.width - 2)
-        name = shortened(self.name_shown, max(4, width - cell_len(words) - 2))
+        title = f"{self.name_shown} ◔ {duration(self.timer_s)}" if self.timer_s else self.name_shown
+        name = shortened(title, max(4, width - cell_len(words) - 2))
         gap = " " * max(1, width - cell_len(name) - cell_len(words))
         self.update(Text.assemble((name, "bold"), gap, (words, style)))
 
@@ -67,80 +70,37 @@ class ChatHeader(Static):
         return f"last seen {day.lower()} {clock_time(self.presence.last_seen_ms)}", FAINT
 
 
-class Scrollback(VerticalScroll):
-    """The messages, the latest at the bottom."""
+class Purpose(Enum):
+    """What the next text is for, other than to be sent."""
 
-    class TopReached(Message):
-        """The reader has scrolled to the oldest message shown."""
+    REPLY = "Reply to"
+    EDIT = "Edit"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the next text is for, and which message it is about."""
+
+    purpose: Purpose
+    message: StoredMessage
+
+
+class ContextLine(Static):
+    """What becomes of the next text, above the composer; not there while it is simply sent."""
 
     def __init__(self) -> None:
-        super().__init__(id="scrollback", can_focus=False)
-        self._views: dict[str, MessageView] = {}
-        self._items: list[str] = []
+        super().__init__(markup=False, id="context")
+        self._words = ""
 
-    @property
-    def at_end(self) -> bool:
-        """Whether the latest message is in view."""
-        # A chat shorter than the pane stands at its bottom, at a negative offset.
-        return self.max_scroll_y == 0 or self.scroll_offset.y >= self.max_scroll_y - 1
+    def on_resize(self) -> None:
+        """Lay the line out anew."""
+        self.show(self._words)
 
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell when the top is reached."""
-        super().watch_scroll_y(old_value, new_value)
-        if new_value <= 0 < old_value:
-            self.post_message(self.TopReached())
-
-    async def clear(self) -> None:
-        """Show nothing."""
-        self._views.clear()
-        self._items.clear()
-        await self.remove_children()
-
-    async def show(self, messages: list[StoredMessage], now_ms: int) -> None:
-        """Show these messages; only what differs from before is drawn anew."""
-        wanted = _with_days(messages, now_ms)
-        items = [key for key, _, _ in wanted]
-        at_end, below = self.at_end, self.max_scroll_y - self.scroll_y
-        known = len(self._items)
-        if self._items and items[:known] == self._items:
-            await self.mount_all([self._made(item) for item in wanted[known:]])
-        elif self._items and items[-known:] == self._items:
-            await self.mount_all([self._made(item) for item in wanted[:-known]], before=0)
-        elif items != self._items:
-            await self.clear()
-            await self.mount_all([self._made(item) for item in wanted])
-        self._items = items
-        for key, message, _ in wanted:
-            if message is not None:
-                self._views[key].show(message)
-        if not at_end:
-            self.call_after_refresh(self._keep, below)
-
-    def follow(self) -> None:
-        """Show the end, and stay there as messages come until the reader scrolls up."""
-        self.anchor()
-
-    def _keep(self, below: float) -> None:
-        self.scroll_to(y=self.max_scroll_y - below, animate=False, immediate=True)
-
-    def _made(self, item: tuple[str, StoredMessage | None, str]) -> MessageView | DaySeparator:
-        key, message, day = item
-        if message is None:
-            return DaySeparator(day)
-        self._views[key] = MessageView(message)
-        return self._views[key]
-
-
-def _with_days(messages: list[StoredMessage], now_ms: int) -> list[tuple[str, StoredMessage | None, str]]:
-    items: list[tuple[str, StoredMessage | None, str]] = []
-    day = ""
-    for message in messages:
-        name = day_name(message.time_ms, now_ms)
-        if name != day:
-            day = name
-            items.append((f"day {name} {message.key}", None, name))
-        items.append((message.key, message, ""))
-    return items
+    def show(self, words: str) -> None:
+        """Show the words, or nothing."""
+        self._words = words
+        self.display = bool(words)
+        self.update(Text(shortened(words, max(10, self.size.width - 2)), style=FAINT))
 
 
 class ChatPane(Vertical):
@@ -152,6 +112,9 @@ class ChatPane(Vertical):
         self._limit = _PAGE
         self._complete = False
         self.conversation: ConversationId | None = None
+        self.intent: Intent | None = None
+        self.view_once = False
+        self.context = ContextLine()
         self.header = ChatHeader()
         self.scrollback = Scrollback()
         self.composer = Composer()
@@ -161,6 +124,7 @@ class ChatPane(Vertical):
         yield self.header
         yield self.scrollback
         yield Static("Choose a chat on the left,\nor begin one with Ctrl+N.", id="hint", markup=False)
+        yield self.context
         yield self.composer
 
     async def open(self, conversation: ConversationId) -> None:
@@ -173,6 +137,7 @@ class ChatPane(Vertical):
         header.name_shown = "Note to self" if other == self._client.account else other
         header.draw()
         self.set_class(True, "-open")
+        self.intend(None)
         await self.scrollback.clear()
         await self.refresh_messages()
         self.scrollback.follow()
@@ -182,10 +147,29 @@ class ChatPane(Vertical):
         conversation = self.conversation
         if conversation is None:
             return
+        self.header.timer_s = self._client.timer(conversation)
+        self.header.draw()
         messages = await self._client.history(conversation, limit=self._limit)
         self._complete = len(messages) < self._limit
         if conversation == self.conversation and self.scrollback.is_attached:
             await self.scrollback.show(messages, time.time_ns() // 1_000_000)
+
+    def intend(self, intent: Intent | None, *, view_once: bool = False) -> None:
+        """Say what the next text is for; None to send it as it is."""
+        if intent is not None and intent.purpose is Purpose.EDIT:
+            self.composer.text = getattr(intent.message.content, "text", "")
+            self.composer.move_cursor(self.composer.document.end)
+        elif self.intent is not None and self.intent.purpose is Purpose.EDIT:
+            self.composer.clear()
+        self.intent, self.view_once = intent, view_once
+        words = ""
+        if intent is not None:
+            said = one_line(shown(intent.message.content))
+            words = f"{intent.purpose.value} {one_line(intent.message.sender)}: {said}"
+        elif view_once:
+            words = "The next message is shown once. Ctrl+O takes that back."
+        self.context.show(words)
+        self.composer.focus()
 
     async def on_scrollback_top_reached(self) -> None:
         """Show older messages, if there are any."""

@@ -29,6 +29,9 @@ class Composer(TextArea):
             self.text = text
             super().__init__()
 
+    class LeftUpwards(Message):
+        """The cursor was moved up out of an empty text."""
+
     def __init__(self) -> None:
         super().__init__(
             soft_wrap=True, tab_behavior="focus", compact=True, placeholder="Write a message", id="composer"
@@ -41,6 +44,11 @@ class Composer(TextArea):
             text = self.text.strip()
             if text:
                 self.post_message(self.Submitted(text))
+            return
+        if event.key == "up" and not self.text:
+            event.prevent_default()
+            event.stop()
+            self.post_message(self.LeftUpwards())
             return
         await super()._on_key(event)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import OptionList
@@ -13,21 +13,15 @@ from textual.widgets.option_list import Option
 from roost.plain import clock_time, day_name, one_line, shown
 from roost.terminal.message_view import tick
 from roost.terminal.palette import FAINT, PRESENT, TYPING, UNREAD
+from roost.terminal.shortened import shortened
 
 if TYPE_CHECKING:
     from protocol import AccountId, ConversationId
     from roost.history import Chat
 
-__all__ = ["ConversationList", "chat_prompt", "shortened"]
+__all__ = ["ConversationList", "chat_prompt"]
 
 _UNREAD_MAX: Final = 99
-
-
-def shortened(text: str, width: int) -> str:
-    """Return one line of at most `width` cells, ending in … where something is left out."""
-    if cell_len(text) <= width:
-        return text
-    return set_cell_size(text, max(0, width - 1)).rstrip() + "…"
 
 
 def chat_prompt(chat: Chat, account: AccountId, width: int, now_ms: int, *, present: bool, typing: bool) -> Text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from rich.style import Style
 from rich.text import Text
@@ -12,13 +12,29 @@ from roost.terminal.palette import FAINT, PRESENT
 
 __all__ = ["KeyHelp"]
 
-_KEYS: Final = (
+_Keys: TypeAlias = tuple[tuple[str, str, str], ...]
+_KEYS: Final[_Keys] = (
     ("^N", "new chat", "app.new_chat"),
     ("Tab", "chats", "app.switch"),
+    ("^P", "pick", "app.pick"),
+    ("^T", "timer", "app.timer"),
+    ("^O", "view once", "app.view_once"),
     ("^↑↓", "next chat", "app.neighbour(1)"),
     ("PgUp/Dn", "scroll", "app.page(-1)"),
     ("^J", "new line", "app.new_line"),
     ("^Q", "quit", "app.quit"),
+)
+
+
+_PICKING_KEYS: Final[_Keys] = (
+    ("r", "reply", "app.ask('reply')"),
+    ("t", "react", "app.ask('react')"),
+    ("e", "edit", "app.ask('edit')"),
+    ("d", "delete", "app.ask('delete')"),
+    ("f", "forward", "app.ask('forward')"),
+    ("o", "open", "app.ask('open')"),
+    ("↑↓", "choose", "app.pick"),
+    ("Esc", "back", "app.retreat"),
 )
 
 
@@ -27,11 +43,19 @@ class KeyHelp(Static):
 
     def __init__(self) -> None:
         super().__init__(markup=False, id="keys")
+        self._keys = _KEYS
+
+    def show(self, *, picking: bool) -> None:
+        """Show the keys for a picked message, or the others."""
+        keys = _PICKING_KEYS if picking else _KEYS
+        if keys is not self._keys:
+            self._keys = keys
+            self.on_resize()
 
     def on_resize(self) -> None:
         """Show as many keys as there is room for; how to leave is always among them."""
         room = self.size.width - 2
-        *others, leave = (_drawn(*key) for key in _KEYS)
+        *others, leave = (_drawn(*key) for key in self._keys)
         shown: list[Text] = []
         for entry in others:
             if sum(one.cell_len + 2 for one in (*shown, entry, leave)) - 2 > room:

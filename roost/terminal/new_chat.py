@@ -22,20 +22,30 @@ __all__ = ["NewChat"]
 
 
 class NewChat(ModalScreen[ConversationId | None]):
-    """A small window with one question; gives back the conversation, or None."""
+    """A small window with one question; gives back the conversation, or None.
+
+    Args:
+        client: the account.
+        title: what it is asked for.
+        hint: what the keys do.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
 
-    def __init__(self, client: Client) -> None:
+    def __init__(
+        self, client: Client, title: str = "New chat", hint: str = "Enter opens the chat, Esc goes back."
+    ) -> None:
         super().__init__()
         self._client = client
+        self._question = title
+        self._hint = hint
 
     def compose(self) -> ComposeResult:
         """Lay out the window."""
         with Vertical(id="new-chat"):
-            yield Static("New chat", classes="title", markup=False)
+            yield Static(self._question, classes="title", markup=False)
             yield Input(placeholder="address, such as bob", id="address", max_length=130)
-            yield Static("Enter opens the chat, Esc goes back.", id="answer", markup=False)
+            yield Static(self._hint, id="answer", markup=False)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """Look the address up and leave with its conversation."""

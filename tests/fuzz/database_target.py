@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from protocol import AccountId, ClientId, ConversationId, DeviceId, MessageId
 from roost.changes import Accepted, Change, DevicesKnown, MarksChanged, NoticeStored, Queued, ReceiptStored, Received
-from roost.content import encode_text
+from roost.content import Edit, Reaction, encode_operation, encode_text
 from roost.device_record import encode_devices
 from roost.errors import StoreError
 from roost.events import DeviceAdded
@@ -45,6 +45,9 @@ COLUMNS = (
     *(("notices", column, None) for column in ("account", "device", "reason")),
     ("seen", "message_id", None),
     ("facts", "value", "devices"),
+    *(("messages", column, None) for column in ("kind", "target", "timer_s", "expires_ms")),
+    *(("operations", column, None) for column in ("target", "account", "kind", "seq", "value", "orphan")),
+    *(("conversations", column, None) for column in ("timer_s", "timer_seq")),
 )  # fmt: skip
 HISTORY: tuple[Change, ...] = (
     Queued(CHAT, ClientId(b"c" * 16), 1, encode_text("hi"), 0, 0, 1_000),
@@ -54,6 +57,10 @@ HISTORY: tuple[Change, ...] = (
     ReceiptStored(CHAT, BOB, 1, 1),
     MarksChanged(CHAT, 2, 2, 2, 2),
     NoticeStored(CHAT, 1, BOB, DEVICE, 1),
+    Received(
+        CHAT, 4, BOB, DEVICE, MessageId(b"r" * 16), 1_005, 0, encode_operation(Reaction(MessageId(b"m" * 16), "+"))
+    ),
+    Received(CHAT, 5, BOB, DEVICE, MessageId(b"e" * 16), 1_006, 0, encode_operation(Edit(MessageId(b"n" * 16), "hey"))),
 )
 
 
@@ -134,6 +141,8 @@ def _uses(store: Store) -> Iterator[Callable[[], object]]:
     yield lambda: store.last_seq(CHAT)
     yield lambda: store.apply([Received(CHAT, 3, BOB, DEVICE, MessageId(b"o" * 16), 1_004, 0, encode_text("hm"))])
     yield lambda: store.printed(1)
+    yield store.forget_expired
+    yield lambda: store.open_once((b"n" * 16).hex())
 
 
 def _check_snapshot(store: Store) -> None:

@@ -22,6 +22,7 @@ from tests.fuzz.link_targets import sessions
 from tests.fuzz.target import CORPUS
 from tests.fuzz.wires import STAGES, honest_answer, pair
 from tests.protocol.frame_examples import EXAMPLES
+from tests.roost.test_content import CONTENTS
 from tests.storage.desk import PHONE, entry_for, message
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     yield "identifiers", "seed-name", "Grüße 🐦\u200d".encode()
     yield "server_address", "seed-name", b"Roost.example.org:7667"
     yield "server_address", "seed-v6", b"[fe80::1%eth0]:80"
-    yield "message_content", "seed-text", encode_text("Grüße \x1b[2J\u202e\u0301")
+    yield "message_content", "seed-odd-text", encode_text("Grüße \x1b[2J\u202e\u0301")
+    for name, (payload, _) in CONTENTS.items():
+        yield "message_content", f"seed-{name.replace(', ', '-').replace(' ', '-')}", payload
     yield "message_content", "seed-newer", b"\x83\xa1v\x02\xa1t\xa5image\xa1b\x92\xc0\xd6\xff\x00\x00\x00\x00"
     for record in RECORDS:
         yield "journal_record", f"seed-{type(record).__name__.lower()}", encode_record(1, record)

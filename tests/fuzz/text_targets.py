@@ -18,7 +18,7 @@ from protocol import (
 from protocol.ids import SHARDS
 from protocol.limits import ADDRESS_LENGTH_MAX, NAME_LENGTH_MAX
 from roost.address import ServerAddress
-from roost.content import Text, UnknownContent, decode_content, encode_text
+from roost.content import Deletion, Edit, Reaction, Text, decode_content, encode_operation, encode_text
 from roost.errors import AddressError
 from roost.plain import one_line, plain, shown
 from tests.fuzz.target import Target, check_sentence
@@ -84,18 +84,25 @@ def server_address(data: bytes) -> None:
 def message_content(data: bytes) -> None:
     """What a stranger's message says, and how it looks on a terminal; input: the payload."""
     content = decode_content(data)
-    assert isinstance(content, Text | UnknownContent)
     text = shown(content)
     assert all(character == "\n" or character.isprintable() or ord(character) > 0x9F for character in text)
     assert plain(text) == text
     assert "\n" not in one_line(text)
     if isinstance(content, Text):
-        assert decode_content(encode_text(content.text)) == content
+        again = encode_text(
+            content.text,
+            reply_to=content.reply_to,
+            forwarded=content.forwarded,
+            disappears_s=content.disappears_s,
+        )
+        assert decode_content(again) == content
+    if isinstance(content, Reaction | Edit | Deletion):
+        assert decode_content(encode_operation(content)) == content
 
 
 TEXT_TARGETS = (
     Target("config_text", config_text, "settings, or ConfigError whose every sentence is short"),
     Target("identifiers", identifiers, "a normal form that is its own normal form, or IdentifierError"),
     Target("server_address", server_address, "an address that a resolver takes and that reads back, or AddressError"),
-    Target("message_content", message_content, "text or UnknownContent, nothing that steers a screen"),
+    Target("message_content", message_content, "a content or UnknownContent, nothing that steers a screen"),
 )

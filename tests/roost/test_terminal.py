@@ -10,8 +10,10 @@ import pytest
 
 import roost
 from protocol import Code, ConversationId
+from roost.ports import SystemClock
 from roost.terminal import RoostApp
 from roost.terminal.chat_pane import ChatPane
+from tests.roost.model_server import ModelServer
 from tests.roost.stories import next_event, people, story
 from tests.roost.tcp_server import TcpServer
 
@@ -226,3 +228,115 @@ async def test_a_new_device_is_shown_with_what_to_do_about_it(folder: Path) -> N
             server.flush()
             await until(pilot, lambda text: "A new device of yours" in text and "roost devices" in text)
         assert alice.device_news == ()
+
+
+def today() -> TcpServer:
+    """A server whose calendar is this computer's, so that a message may be edited."""
+    return TcpServer(ModelServer(SystemClock().wall_ms))
+
+
+@story
+async def test_a_picked_message_is_answered_reacted_to_edited_and_deleted_with_keys(folder: Path) -> None:
+    async with (
+        today() as server,
+        people(server, folder, "alice", "bob") as (alice, bob),
+        terminal(alice, alice.conversation_with("bob")) as pilot,
+    ):
+        to_bob = bob.events()
+        await (await bob.send("alice", "lunch at noon?")).sent()
+        await until(pilot, lambda text: text.count("lunch at noon?") == 2)
+        await pilot.press("up")
+        await until(pilot, lambda text: "r reply" in text)
+        await pilot.press("r")
+        await until(pilot, lambda text: "Reply to bob: lunch at noon?" in text)
+        await pilot.press(*"yes", "enter")
+        await until(pilot, lambda text: "▏bob: lunch at noon?" in text and "yes  " in text and "Reply to" not in text)
+        assert isinstance((await next_event(to_bob, roost.MessageReceived)).content, roost.Text)
+        await until(pilot, lambda text: "✓" in text)
+        await pilot.press("ctrl+p", "up", "t")
+        await until(pilot, lambda text: "React" in text)
+        await pilot.press("1")
+        assert (await next_event(to_bob, roost.ReactionChanged)).emoji == "\U0001f44d"
+        await until(pilot, lambda text: "\U0001f44d" in text)
+        await pilot.press("down", "e")
+        await until(pilot, lambda text: "Edit alice: yes" in text)
+        await pilot.press(*", gladly", "enter")
+        assert (await next_event(to_bob, roost.MessageEdited)).text == "yes, gladly"
+        await until(pilot, lambda text: "yes, gladly" in text and "edited" in text)
+        await pilot.press("up", "d", "2")
+        await next_event(to_bob, roost.MessageDeleted)
+        await until(pilot, lambda text: "This message was deleted." in text and "gladly" not in text)
+
+
+@story
+async def test_a_message_is_forwarded_and_deleted_for_oneself_with_keys(folder: Path) -> None:
+    async with (
+        today() as server,
+        people(server, folder, "alice", "bob", "carol") as (alice, bob, carol),
+        terminal(alice, alice.conversation_with("bob")) as pilot,
+    ):
+        await (await bob.send("alice", "pass it on")).sent()
+        await until(pilot, lambda text: text.count("pass it on") == 2)
+        await pilot.press("up", "f")
+        await until(pilot, lambda text: "Forward to" in text)
+        await pilot.press(*"carol", "enter")
+        assert (await next_event(carol.events(), roost.MessageReceived)).content == roost.Text(
+            "pass it on", forwarded=True
+        )
+        await until(pilot, lambda text: "carol" in text and "Forward to" not in text)
+        await pilot.press("d", "1")
+        await until(pilot, lambda text: text.count("pass it on") == 1)  # in the list, as carol's
+
+
+@story
+async def test_a_view_once_message_is_opened_on_the_screen_once(folder: Path) -> None:
+    async with (
+        today() as server,
+        people(server, folder, "alice", "bob") as (alice, bob),
+        terminal(alice, alice.conversation_with("bob")) as pilot,
+    ):
+        await bob.send("alice", "look quickly", view_once=True)
+        await until(pilot, lambda text: "A message to be shown once." in text)
+        await pilot.press("up", "o")
+        await until(pilot, lambda text: "look quickly" in text)
+        await pilot.press("escape")
+        await until(pilot, lambda text: "Shown once, and opened." in text and "quickly" not in text)
+        await pilot.press("o")
+        await until(pilot, lambda text: "nothing to open" in text)
+        await pilot.press("ctrl+o", *"psst", "enter")
+        received = await next_event(bob.events(), roost.MessageReceived)
+        assert received.content == roost.ViewOnce()
+
+
+@story
+async def test_a_timer_is_set_with_keys_and_shown_on_both_sides(folder: Path) -> None:
+    async with (
+        today() as server,
+        people(server, folder, "alice", "bob") as (alice, bob),
+        terminal(alice, alice.conversation_with("bob")) as pilot,
+    ):
+        await until(pilot, lambda text: "Write a message" in text)
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda text: "1 week" in text)
+        await pilot.press("4")
+        assert (await next_event(bob.events(), roost.MessageReceived)).content == roost.TimerSet(86_400)
+        await until(pilot, lambda text: "bob ◔ 1 day" in text and "Messages disappear 1 day" in text)
+
+
+@story
+async def test_a_person_lets_go_of_what_was_picked_or_begun(folder: Path) -> None:
+    async with (
+        today() as server,
+        people(server, folder, "alice", "bob") as (alice, bob),
+        terminal(alice, alice.conversation_with("bob")) as pilot,
+    ):
+        await (await bob.send("alice", "hello")).sent()
+        await until(pilot, lambda text: text.count("hello") == 2)
+        await pilot.press("up", "e")
+        await until(pilot, lambda text: "Only a text of your own" in text)
+        await pilot.press("r")
+        await until(pilot, lambda text: "Reply to bob" in text)
+        await pilot.press("escape")
+        await until(pilot, lambda text: "Reply to bob" not in text and "Write a message" in text)
+        await pilot.press("up", "down", "x", "enter")
+        assert (await next_event(bob.events(), roost.MessageReceived)).content == roost.Text("x")

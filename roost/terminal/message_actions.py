@@ -1,0 +1,125 @@
+"""What a person does with a message that they have picked: reply, react, edit, delete, forward, open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from roost.content import Text, ViewOnce
+from roost.errors import RoostError
+from roost.plain import duration, one_line, plain
+from roost.terminal.chat_pane import Intent, Purpose
+from roost.terminal.choice import Choice, ShownOnce
+from roost.terminal.new_chat import NewChat
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from roost.client import Client
+    from roost.history import StoredMessage
+    from roost.terminal.app import RoostApp
+    from roost.terminal.chat_pane import ChatPane
+
+__all__ = ["MessageActions"]
+
+_EMOJI: Final = ("\U0001f44d", "\u2764\ufe0f", "\U0001f602", "\U0001f62e", "\U0001f622", "\U0001f64f", "\U0001f389")
+_TIMERS_S: Final = (0, 300, 3_600, 86_400, 604_800, 7_776_000)
+
+
+class MessageActions:
+    """The actions of the application on messages; what cannot be done is said.
+
+    Args:
+        app: the application.
+        client: the account.
+        chat: the chat on the screen.
+    """
+
+    def __init__(self, app: RoostApp, client: Client, chat: ChatPane) -> None:
+        self._app = app
+        self._client = client
+        self._chat = chat
+        self._by_name: dict[str, Callable[[StoredMessage], None]] = {
+            "reply": self._reply,
+            "react": self._react,
+            "edit": self._edit,
+            "delete": self._delete,
+            "forward": self._forward,
+            "open": self._open,
+        }
+
+    def do(self, name: str, message: StoredMessage) -> None:
+        """Do what the key or button says with a message."""
+        self._by_name[name](message)
+
+    def _carry_out(self, doing: Awaitable[object]) -> None:
+        self._app.run_worker(self._watched(doing), name="message action")
+
+    async def _watched(self, doing: Awaitable[object]) -> None:
+        try:
+            await doing
+            self._app.refresh_soon()
+        except RoostError as error:
+            self._app.notify(one_line(error.sentence), severity="error", markup=False)
+
+    def _reply(self, message: StoredMessage) -> None:
+        self._app.stop_picking()
+        self._chat.intend(Intent(Purpose.REPLY, message))
+
+    def _edit(self, message: StoredMessage) -> None:
+        if message.sender != self._client.account or not isinstance(message.content, Text):
+            self._app.notify("Only a text of your own can be edited.", severity="error", markup=False)
+            return
+        self._app.stop_picking()
+        self._chat.intend(Intent(Purpose.EDIT, message))
+
+    def _react(self, message: StoredMessage) -> None:
+        answers = [(emoji, one_line(emoji)) for emoji in _EMOJI]
+        if any(one.account == self._client.account for one in message.reactions):
+            answers.append(("", "take it back"))
+
+        def chosen(emoji: str | None) -> None:
+            if emoji is not None:
+                self._carry_out(self._client.react(message, emoji))
+
+        self._app.push_screen(Choice("React", answers), chosen)
+
+    def _delete(self, message: StoredMessage) -> None:
+        answers = [("me", "for me, on all my devices")]
+        if message.sender == self._client.account and message.message_id is not None:
+            answers.append(("everyone", "for everyone"))
+
+        def chosen(whom: str | None) -> None:
+            if whom == "me":
+                self._carry_out(self._client.delete(message))
+            elif whom == "everyone":
+                self._carry_out(self._client.delete_for_everyone(message))
+
+        self._app.push_screen(Choice("Delete this message", answers), chosen)
+
+    def _forward(self, message: StoredMessage) -> None:
+        def chosen(conversation: str | None) -> None:
+            if conversation is not None:
+                self._carry_out(self._client.forward(message, conversation))
+
+        self._app.push_screen(NewChat(self._client, "Forward to", "Enter sends it, Esc goes back."), chosen)
+
+    def _open(self, message: StoredMessage) -> None:
+        if isinstance(message.content, ViewOnce):
+            self._carry_out(self._show_once(message))
+
+    async def _show_once(self, message: StoredMessage) -> None:
+        text = await self._client.open_once(message)
+        self._app.push_screen(ShownOnce(plain(text)))
+
+    def choose_timer(self) -> None:
+        """Ask after how long the messages of the open chat disappear."""
+        conversation = self._chat.conversation
+        if conversation is None:
+            return
+        answers = [(str(seconds), duration(seconds) if seconds else "never") for seconds in _TIMERS_S]
+
+        def chosen(seconds: str | None) -> None:
+            if seconds is not None:
+                self._carry_out(self._client.set_timer(conversation, int(seconds)))
+
+        self._app.push_screen(Choice("Messages disappear, once read, after", answers), chosen)
