@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ClusterRun"]
 
 NAMES: Final = ("ann", "bob", "cid", "dee", "eve", "fay", "gus", "hal", "ida", "jon", "kim", "lea")
-CONVERGE_S_MAX: Final = 30.0
+CONVERGE_S_MAX: Final = 90.0  # a chat that was refused often is tried again after up to 75 s
 LOOK_S: Final = 0.25
 RATE_OVER_S: Final = 2.0
 
