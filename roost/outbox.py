@@ -126,6 +126,7 @@ class Outbox:
         """
         if now_s < self._paused_until_s:
             return []
+        self._paused_until_s = 0.0
         due: list[Entry] = []
         for entry in self._in_window(only_uncertain=only_uncertain):
             overdue = entry.unanswered and now_s >= entry.transmitted_at_s + entry.answer_wait_s
@@ -237,11 +238,14 @@ class Outbox:
             entry.unanswered = False
             entry.answer_wait_s = ANSWER_WAIT_S
 
-    def next_deadline_s(self, now_s: float) -> float | None:
-        """Return when `due` should be asked again although nothing arrived; None if never."""
+    def next_deadline_s(self) -> float | None:
+        """Return when `due` should be asked again although nothing arrived; None if never.
+
+        A pause counts until `due` has seen its end, for time goes on between the two questions.
+        """
         deadlines = [
             entry.transmitted_at_s + entry.answer_wait_s for entry in self._entries.values() if entry.unanswered
         ]
-        if self._entries and self._paused_until_s > now_s:
+        if self._entries and self._paused_until_s:
             deadlines.append(self._paused_until_s)
         return min(deadlines, default=None)

@@ -169,7 +169,7 @@ class Outboxes:
         for outbox in self._active.values():
             outbox.disconnected()
 
-    def next_deadline_s(self, now_s: float) -> float | None:
+    def next_deadline_s(self) -> float | None:
         """Return when `transmit` is to be called again although nothing arrived."""
-        deadlines = (outbox.next_deadline_s(now_s) for outbox in self._active.values())
+        deadlines = (outbox.next_deadline_s() for outbox in self._active.values())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)

@@ -237,7 +237,6 @@ class Session:
 
     def next_deadline_s(self) -> float | None:
         """Return when `advance` and `take_step` are to be called although nothing happened."""
-        now_s = self._clock.now_s()
         deadlines = [
             self._chats.next_deadline_s(),
             self._requests.next_deadline_s(),
@@ -246,7 +245,7 @@ class Session:
         if self.phase is Phase.LOGGING_IN:
             deadlines.append(self._login_until_s)
         elif self.phase is Phase.READY:
-            deadlines += [self._pulse.next_deadline_s(), self._outboxes.next_deadline_s(now_s)]
+            deadlines += [self._pulse.next_deadline_s(), self._outboxes.next_deadline_s()]
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
     def take_step(self) -> Step:

@@ -78,11 +78,13 @@ def test_a_refusal_for_now_waits_as_long_as_the_server_says_and_a_little_more(co
     outbox = outbox_with(1)
     outbox.due(0.0)
     assert refuse(outbox, 1, code, retry_after_ms=3_000) is Outcome.RETRY
-    deadline_s = outbox.next_deadline_s(0.0)
+    deadline_s = outbox.next_deadline_s()
     assert deadline_s is not None
     assert 3.0 <= deadline_s <= 3.75
     assert outbox.due(deadline_s - 0.01) == []
+    assert outbox.next_deadline_s() == deadline_s  # its end may pass before anybody looks again
     assert numbers(outbox.due(deadline_s)) == [1]
+    assert outbox.next_deadline_s() == deadline_s + ANSWER_WAIT_S
 
 
 def test_a_tick_that_never_comes_is_asked_for_again_ever_more_slowly() -> None:
@@ -115,7 +117,7 @@ def test_a_gap_that_comes_back_again_and_again_is_not_answered_in_a_hot_loop() -
         outbox.due(0.0)
         refuse(outbox, 2, Code.NUMBER_GAP, expected=1)
     assert outbox.due(0.0) == []
-    assert outbox.next_deadline_s(0.0) is not None
+    assert outbox.next_deadline_s() is not None
 
 
 def test_an_answer_nobody_waits_for_changes_nothing() -> None:
