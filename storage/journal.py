@@ -152,6 +152,10 @@ class Journal:
         """Whether somebody may append to a shard."""
         return shard in self._owned
 
+    def takes(self, shard: int, epoch: int) -> bool:
+        """Whether what is appended to a shard under this epoch is not refused."""
+        return self._owned.get(shard) == epoch
+
     def fence(self, shard: int) -> None:
         """Refuse every append of a shard until somebody owns it anew."""
         self._owned.pop(shard, None)

@@ -191,6 +191,10 @@ class Store:
         """
         return self._handover.take(shards, self._node, above)
 
+    def takes(self, shard: int, epoch: int) -> bool:
+        """Return whether appends under this epoch are taken: nobody owns the shard since, and the disk has noted it."""
+        return self._journal.takes(shard, epoch)
+
     def holdings(self) -> dict[int, int]:
         """Return the shards that this node durably owns and has not released, with their epochs."""
         return self._handover.holdings()

@@ -90,6 +90,8 @@ class ShardActor(LoadingActor):
 
     def init(self) -> None:
         """Ask for what is still to be spread, and how far this shard has taken what others spread."""
+        if not self._disk.store.takes(self._shard, self._disk.epoch):
+            self._tell_unowned(self._disk.epoch)
         self._disk.store.load_shard(self._shard, *answers(self.process, lambda view: view))
         self.process.send_after(TAKEN_INTERVAL_S, TellTaken())
         self.process.send_after(self._sweep_interval_s, SweepExpired())
@@ -230,9 +232,13 @@ class ShardActor(LoadingActor):
         elif isinstance(record, Entries):
             self._spreading.failed(record, token)
         elif isinstance(record, Owned):
-            placement = self.process.runtime.whereis(PLACEMENT)
-            if placement is not None:  # without one this was the first write of a node, which then does not start
-                self.process.cast(placement, Unowned(self._shard, record.epoch))
+            self._tell_unowned(record.epoch)
+
+    def _tell_unowned(self, epoch: int) -> None:
+        """The disk would not note that this shard is ours, or its note was lost on this process."""
+        placement = self.process.runtime.whereis(PLACEMENT)
+        if placement is not None:  # without one this was the first write of a node, which then does not start
+            self.process.cast(placement, Unowned(self._shard, epoch))
 
     def _cast_queue(self, device: DeviceId, account: AccountId, message: object) -> None:
         """To a queue; one that cannot start now reads its entries from the store when it does."""
