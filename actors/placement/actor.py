@@ -184,9 +184,13 @@ class PlacementActor(LoadingActor):
                     self._departure_ended(source)
 
     def _lose(self, node: str) -> None:
+        """A link has broken. If another took its place at once, that node may have spoken over it already."""
         self._up.discard(node)
         if self.is_loaded:
-            self._atlas.lose(node)
+            if node in self.process.runtime.foreign.linked:
+                self._learned({shard for shard, place in self._atlas.places.items() if place.node == node})
+            else:
+                self._atlas.lose(node)
 
     def _remember(self, value: bytes | None) -> None:
         try:

@@ -9,7 +9,8 @@ from actors.placement.actor import SHARDS_SUPERVISOR, PlacementActor
 from actors.placement.api import PLACEMENT, Gone, Holdings, Place, Unowned
 from actors.placement.estate import Estate
 from actors.router.api import Router
-from cluster import NodeUp
+from actors.shard.api import Reachable
+from cluster import LinkCode, NodeDown, NodeUp
 from protocol.ids import SHARDS
 from runtime import KILLED, Actor, Hooks, InlineTasks, Runtime, SeededScheduler, VirtualClock
 from storage import EngineError
@@ -27,6 +28,12 @@ THEIRS = {shard: 1 for shard in range(SHARDS) if shard != SHARD}
 
 class Hollow(Actor):
     """In place of all that lives in a shard."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+
+    def handle_cast(self, message: Message) -> None:
+        self.heard.append(message)
 
 
 class House:
@@ -46,11 +53,16 @@ class House:
             tasks=InlineTasks(),
             hooks=Hooks(crashed=lambda _, actor, error: self.crashes.append(error)),
         )
-        self.estate = Estate({}, lambda shard, epoch: ChildSpec(("shard", shard), Hollow, name=("shard", shard)))
+        self.estate = Estate({}, self.shard)
         self.runtime.start(Supervisor(SupervisorFlags("one_for_one"), []), name=SHARDS_SUPERVISOR)
         self.warnings: list[str] = []
+        self.hollow = Hollow()
         self.router = Router(self.runtime)
         self.placement = self.begun()
+
+    def shard(self, shard: int, epoch: int) -> ChildSpec:
+        """The child of a shard."""
+        return ChildSpec(("shard", shard), lambda: self.hollow, name=("shard", shard))
 
     def begun(self) -> Pid:
         """The placement, at the start of the node or after a crash."""
@@ -198,3 +210,19 @@ def test_a_node_is_told_again_if_there_was_no_room_on_its_link() -> None:
     (holdings,) = link.told
     assert isinstance(holdings, Holdings)
     assert holdings.shards == {SHARD: EPOCHS_A_STAY}
+
+
+def test_shards_ask_for_what_was_lost_even_if_their_node_speaks_over_the_next_link_before_word_of_the_last() -> None:
+    """A link that is replaced ends and begins in one moment, and `NodeDown` goes a longer way than frames."""
+    house, link = House(), Crowded()
+    house.runtime.foreign.attach(link)
+    house.takes()
+    holdings = Holdings("a", THEIRS, {}, {}, {})
+    house.hears(holdings)
+    house.hollow.heard.clear()
+    house.hears(holdings)
+    assert house.hollow.heard == []
+    house.runtime.send(house.placement, NodeDown("a", 1, LinkCode.REPLACED, ""))
+    house.runtime.send(house.placement, NodeUp("a", 1))
+    house.scheduler.run_until_idle()
+    assert house.hollow.heard == [Reachable(tuple(THEIRS))]
