@@ -136,7 +136,7 @@ class AccountActor(Owner):
             self._sign_in(message)
         elif kind is Subscribe:
             self.subscribers[self.process.monitor(message.subscriber)] = message.subscriber
-            self.process.cast(message.subscriber, self.view)
+            self.process.insist(message.subscriber, self.view)  # it waits for that
         elif kind is Blocked:
             blocked(self, message.by)
         elif kind is Show:

@@ -14,7 +14,7 @@ from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, LoadingActor, MarksDurable, Ticket, answers
 from protocol import AccountId, Code, ConversationId, DeviceId, Ulid, encode_message, members_of
 from protocol.messages import EPHEMERAL, Message, Receipt, Send, Sent
-from runtime import Down, Ref
+from runtime import Down, Named, Ref
 from storage.conversation_view import ConversationView
 from storage.records import Accepted, Target
 
@@ -98,8 +98,13 @@ class ConversationActor(LoadingActor):
         except UnreachableError:
             process.send_after(1.0, Resubscribe(account))
             return
-        self._monitors[process.monitor(pid)] = account
-        process.cast(pid, Subscribe(process.pid))
+        monitor = process.monitor(pid)
+        tell = process.insist if type(pid) is Named else process.cast  # of one elsewhere nobody says that it was full
+        if tell(pid, Subscribe(process.pid)):
+            self._monitors[monitor] = account
+        else:
+            process.demonitor(monitor)
+            process.send_after(1.0, Resubscribe(account))
 
     def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers and from monitors."""

@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from actors.accounts.api import Subscribe
 from actors.router.api import shard_number
 from protocol import AccountId
 from protocol.messages import Sent
 from runtime import KILLED
 from tests.actors.office import Office
 
+if TYPE_CHECKING:
+    from runtime import Message, Pid
+    from runtime.signals import Kind, Signal
+
 WAIT_S = 30.0
+
+
+class Line:
+    """To node b, without room at first; a port of the runtime, see `runtime.Distribution`."""
+
+    def __init__(self) -> None:
+        self.incarnations = {"b": 1}
+        self.has_room = False
+        self.told: list[Message] = []
+
+    def post(self, pid: Pid, kind: Kind, message: Message) -> bool:
+        if self.has_room:
+            self.told.append(message)
+        return self.has_room
+
+    def carry(self, node: str, signal: Signal) -> bool:
+        return True
+
+
+def test_a_member_whose_node_has_no_room_on_its_link_is_asked_again() -> None:
+    """Otherwise the conversation would wait for its word as long as the link holds."""
+    office, line = Office(), Line()
+    office.employ("ann", "phone")
+    phone = office.attach("ann", "phone")
+    office.runtime.foreign.attach(line)
+    office.router.leave(shard_number(AccountId("bob")))
+    office.router.places[shard_number(AccountId("bob"))] = "b"
+    office.submit(phone, "ann", "phone", "bob", 1, "hello")
+    office.wait(5.0)
+    assert not line.told
+    line.has_room = True
+    office.wait(5.0)
+    assert [type(message) for message in line.told].count(Subscribe) == 1
 
 
 def test_a_conversation_waits_for_members_that_are_away_without_more_and_more_timers() -> None:
