@@ -13,9 +13,10 @@ from actors.connection.actor import ConnectionActor
 from actors.conversation.actor import ConversationActor
 from actors.linking.actor import RendezvousActor
 from actors.linking.api import LinkLimits
-from actors.placement.actor import SHARDS_SUPERVISOR, PlacementActor
+from actors.placement.actor import PlacementActor
 from actors.placement.api import PLACEMENT
 from actors.placement.estate import Estate
+from actors.placement.residents import SHARDS_SUPERVISOR
 from actors.presence.actor import PresenceActor
 from actors.presence.load import LoadActor
 from actors.queue.actor import QueueActor

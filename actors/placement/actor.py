@@ -25,13 +25,13 @@ from actors.placement.arrival import ArrivalActor
 from actors.placement.departure import DepartureActor
 from actors.placement.logic import Atlas
 from actors.placement.moves import Declined, Departed, NotMoved, Offer, Vacate, Vacated
-from actors.shard.api import LoadingActor, Reachable, answers
+from actors.placement.residents import Residents
+from actors.shard.api import LoadingActor, Reachable, answers, inform
 from cluster import MEMBERSHIP, NodeDown, NodeUp, Subscribe, rendezvous
 from protocol.ids import SHARDS
-from runtime import Down, Exit, From, Named, Pid, Ref, Reply
+from runtime import Down, Exit, From, Named, Pid, Reply
 from storage import ShardAwayError, StoreCorruptError
 from storage.records import UNREADABLE
-from supervisors import DeleteChild, StartChild, TerminateChild
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,10 +40,7 @@ if TYPE_CHECKING:
     from actors.router.api import Router
     from storage import Store
 
-__all__ = ["SHARDS_SUPERVISOR", "PlacementActor"]
-
-SHARDS_SUPERVISOR: Final = "shards"
-"""The name of the supervisor under which this node's shards run."""
+__all__ = ["PlacementActor"]
 
 TRANSFER_SIZE_BYTES: Final = 16
 RESUBSCRIBE_S: Final = 0.1
@@ -80,6 +77,22 @@ class TakeAgain(NamedTuple):
     arrived: bool
 
 
+class Noted(NamedTuple):
+    """From the disk: whether it is written who has what, and with it what was taken before.
+
+    Attributes:
+        is_durable: Whether it is.
+        taken: Shard -> epoch, of what was taken and not known to be on the disk when it was asked for.
+    """
+
+    is_durable: bool
+    taken: dict[int, int]
+
+
+class NoteAgain(NamedTuple):
+    """The timer that writes it once more."""
+
+
 class Leaving(NamedTuple):
     """A shard on its way to another node."""
 
@@ -107,12 +120,12 @@ class PlacementActor(LoadingActor):
         "_estate",
         "_leaving",
         "_node",
-        "_pending",
+        "_residents",
         "_router",
-        "_stopping",
         "_store",
         "_taken",
         "_untold",
+        "_unwritten",
         "_up",
         "_warn",
         "_weights",
@@ -134,13 +147,13 @@ class PlacementActor(LoadingActor):
         self._untold: set[str] = set()
         self._leaving: dict[int, Leaving] = {}
         self._arrivals: dict[Pid, int] = {}
-        self._stopping: dict[int, Callable[[], object]] = {}
         self._taken: set[int] = set()
-        self._pending: dict[Ref, Callable[[Any], object]] = {}
+        self._unwritten: dict[int, int] = {}
 
     def init(self) -> None:
         """Ask what was known before, and who is up."""
         self._node = self.process.runtime.node
+        self._residents = Residents(self.process, self._router, self._estate)
         self.process.trap_exit = True  # moves end with this process, and not the other way round
         self._store.directory.get(places_key(), *answers(self.process, Remembered))
         self._subscribe()
@@ -166,14 +179,18 @@ class PlacementActor(LoadingActor):
                 self._tell((node,))
             case NodeDown(node):
                 self._lose(node)
-            case Reply(ref, value):
-                self._pending.pop(ref, _ignored)(value)
+            case Reply():
+                self._residents.answered(message)
             case Down():
                 self.process.send_after(RESUBSCRIBE_S, Resubscribe())
             case Resubscribe():
                 self._subscribe()
             case TakeAgain():
                 self._take_again(message)
+            case Noted():
+                self._noted(message)
+            case NoteAgain():
+                self._note()
             case TellAgain():
                 untold, self._untold = self._untold & self._up, set()
                 self._tell(untold)
@@ -219,8 +236,11 @@ class PlacementActor(LoadingActor):
     def _holdings(self) -> Holdings:
         running = self._estate.shards  # also one that another node has only been asked to take
         leaving = {shard: leaving.transfer for shard, leaving in self._leaving.items() if shard not in running}
+        leaving |= dict.fromkeys(self._unwritten, b"")
         gone = {shard: Gone(gone.node, gone.transfer, gone.epoch) for shard, gone in self._store.gone().items()}
-        return Holdings(self._node, dict(running), leaving, gone, self._atlas.places)
+        held = {shard: epoch for shard, epoch in running.items() if shard not in self._unwritten}
+        places = {shard: place for shard, place in self._atlas.places.items() if shard not in self._unwritten}
+        return Holdings(self._node, held, leaving, gone, places)
 
     def _tell(self, nodes: Iterable[str]) -> None:
         if self.is_loaded:
@@ -261,12 +281,12 @@ class PlacementActor(LoadingActor):
             if place.node != self._node:
                 fix = f"the data of {self._node} is older: find out why"
                 self._warn("shard_fenced", shard=shard, owner=place.node, fix=fix)
-                self._stop(shard, _nothing)
+                self._residents.stop(shard, _nothing)
                 self._router.places[shard] = place.node
             elif place.epoch > epoch:
                 fix = "nothing to do if its data folder is a copy that was restored"
                 self._warn("shard_restored", shard=shard, told_by=teller, fix=fix)
-                self._stop(shard, partial(self._take, (shard,)))
+                self._residents.stop(shard, partial(self._take, (shard,)))
 
     def _is_mine(self, shard: int) -> bool:
         """Whether nobody else is known to have a shard whose data are here."""
@@ -287,7 +307,20 @@ class PlacementActor(LoadingActor):
 
     def _note(self) -> None:
         """Remember durably who has what: nobody claims a shard of a node that has lost it."""
-        self._store.directory.put(places_key(), _encode(self._atlas.places), _ignored)
+        written = dict(self._unwritten)
+        noted = inform(self.process, lambda is_durable: Noted(is_durable, written))
+        self._store.directory.put(places_key(), _encode(self._atlas.places), noted)
+
+    def _noted(self, noted: Noted) -> None:
+        """What was taken before is on the disk too: now it may be told, for nobody will forget it."""
+        if not noted.is_durable:
+            self.process.send_after(TAKE_AGAIN_S, NoteAgain())
+            return
+        for shard, epoch in noted.taken.items():
+            if self._unwritten.get(shard) == epoch:
+                del self._unwritten[shard]
+        if noted.taken:
+            self._tell(self._up)
 
     def _claim(self) -> None:
         claims = self._atlas.claims(range(SHARDS))
@@ -295,7 +328,10 @@ class PlacementActor(LoadingActor):
             self._take(claims)
 
     def _take(self, shards: Iterable[int], *, arrived: bool = False) -> None:
-        """Own shards and run them; everybody hears of it. The disk may want to finish something with one first."""
+        """Own shards and run them; everybody hears of it once it is on the disk.
+
+        The disk may want to finish something with one first.
+        """
         for shard in shards:
             place = self._atlas.places.get(shard)
             above = place.epoch if place is not None and place.node == self._node else 0
@@ -305,10 +341,10 @@ class PlacementActor(LoadingActor):
                 self.process.send_after(TAKE_AGAIN_S, TakeAgain(shard, arrived))
             else:
                 self._taken.add(shard)
+                self._unwritten[shard] = epoch
                 self._atlas.put(shard, Place(self._node, epoch))
-                self._start(shard, epoch)
+                self._residents.start(shard, epoch)
         self._note()
-        self._tell(self._up)
 
     def _take_again(self, again: TakeAgain) -> None:
         """The disk may be done with it, unless it has gone after all, or somebody else has it now."""
@@ -323,8 +359,9 @@ class PlacementActor(LoadingActor):
         """The disk would not note that a shard is ours, so nothing that is written there counts: once more."""
         shard = unowned.shard
         if self._estate.shards.get(shard) == unowned.epoch:
+            self._unwritten.pop(shard, None)
             again = TakeAgain(shard, arrived=shard in self._store.arrivals())
-            self._stop(shard, lambda: self.process.send_after(TAKE_AGAIN_S, again))
+            self._residents.stop(shard, lambda: self.process.send_after(TAKE_AGAIN_S, again))
 
     def _activate(self, shard: int, gone: Gone) -> None:
         """Its former node has let go of a shard; if the copy here is the one, it lives here now."""
@@ -332,34 +369,6 @@ class PlacementActor(LoadingActor):
         is_whole = arrival is not None and arrival.complete and arrival.transfer == gone.transfer
         if gone.node == self._node and is_whole and shard not in self._estate.shards:  # said again before it is durable
             self._take((shard,), arrived=True)
-
-    def _start(self, shard: int, epoch: int) -> None:
-        child = self._estate.add(shard, epoch)
-        if shard in self._stopping:
-            self._stopping[shard] = lambda: self._ask(StartChild(child), _started)
-        else:
-            self._ask(StartChild(child), _started)
-
-    def _stop(self, shard: int, then: Callable[[], object]) -> None:
-        """Stop a shard and all who live in it, then go on."""
-        self._router.leave(shard)
-        self._estate.remove(shard)
-        self._stopping[shard] = then
-        child = ("shard", shard)
-
-        def terminated(_: object) -> None:
-            self._ask(DeleteChild(child), deleted)
-
-        def deleted(_: object) -> None:
-            self._stopping.pop(shard)()
-
-        self._ask(TerminateChild(child), terminated)
-
-    def _ask(self, request: object, then: Callable[[Any], object]) -> None:
-        """Ask the supervisor of shards; when it ends, this process does too, for it stands before it in its order."""
-        supervisor = self.process.runtime.whereis(SHARDS_SUPERVISOR)
-        if supervisor is not None:
-            self._pending[self.process.call(supervisor, request, None)] = then
 
     # Moves.
 
@@ -422,7 +431,7 @@ class PlacementActor(LoadingActor):
             self.process.cast(vacate.departure, Declined(f"{self._node} does not run shard {vacate.shard} any more."))
             return
         self._leaving[vacate.shard] = leaving._replace(since_s=self.process.runtime.clock.now_s())
-        self._stop(vacate.shard, lambda: self.process.cast(vacate.departure, Vacated()))
+        self._residents.stop(vacate.shard, lambda: self.process.cast(vacate.departure, Vacated()))
         self._tell(self._up)
 
     def _departed(self, departed: Departed) -> None:
@@ -486,13 +495,3 @@ def _ignored(*_: object) -> None:
 
 def _nothing() -> None:
     """Nothing follows."""
-
-
-def _started(answer: object) -> None:
-    """A shard runs, or the crash of this process tells why not.
-
-    Raises:
-        Exception: What the supervisor answered.
-    """
-    if isinstance(answer, Exception):
-        raise answer

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from actors.placement.actor import SHARDS_SUPERVISOR, PlacementActor
+from actors.placement.actor import PlacementActor
 from actors.placement.api import PLACEMENT, Gone, Holdings, Place, Unowned
 from actors.placement.estate import Estate
+from actors.placement.residents import SHARDS_SUPERVISOR
 from actors.router.api import Router
 from actors.shard.api import Reachable
 from cluster import LinkCode, NodeDown, NodeUp
@@ -226,3 +227,22 @@ def test_shards_ask_for_what_was_lost_even_if_their_node_speaks_over_the_next_li
     house.runtime.send(house.placement, NodeUp("a", 1))
     house.scheduler.run_until_idle()
     assert house.hollow.heard == [Reachable(tuple(THEIRS))]
+
+
+def test_what_is_taken_is_told_when_it_is_on_the_disk_and_not_before() -> None:
+    """Else the others would remember that this node has it, and it would come back from a crash without knowing."""
+    house = House()
+    house.hears(Holdings("a", THEIRS, {}, {SHARD: Gone("b", TRANSFER, house.epoch)}, {}))
+    (epoch,) = house.estate.shards.values()
+    assert epoch > house.epoch, "it runs already"
+    process = house.placement._process
+    assert process is not None
+    actor: Any = process._actor
+    said = actor._holdings()
+    assert SHARD not in said.shards
+    assert SHARD not in said.places
+    assert SHARD in said.leaving, "so nobody takes it for lost"
+    house.desk.run()
+    house.scheduler.run_until_idle()
+    assert actor._holdings().shards == {SHARD: epoch}
+    assert actor._holdings().leaving == {}

@@ -18,7 +18,7 @@ from simulation.trap import TrappedStore
 from tests.simulation.planted.bug import EMPTY, LOST, ONCE, ONE_NODE, ORDER, RESTS, SUPERVISION, Bug, rough
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from storage.group import Done
 
@@ -114,10 +114,13 @@ class DoorLeftOpen(PlacementActor):
 
     __slots__ = ()
 
-    def _stop(self, shard: int, then: Callable[[], object]) -> None:
-        household = self._router._households[shard]
-        super()._stop(shard, then)
-        self._router._households[shard] = household
+    def _vacate(self, vacate: Vacate) -> None:
+        household = self._router._households.get(vacate.shard)
+        super()._vacate(vacate)
+        if household is not None:
+            self._router._households[vacate.shard] = household
+
+    _routes = PlacementActor._routes | {Vacate: _vacate}  # type: ignore[misc]  # the parent's is final
 
 
 class FirstAddressKept(PlacementActor):
