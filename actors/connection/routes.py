@@ -174,7 +174,9 @@ class Session:
         if not count and self.writers.get(conversation) != pid:  # once a burst: a writer that dies owes answers
             self.writers[conversation] = pid
             self.watches[self.process.monitor(pid)] = conversation
-        if not self.process.cast(pid, Submit(self.sender, frame)):
+        # One elsewhere that has no room would drop it, and nobody would ever answer: so it ends, and is watched.
+        tell = self.process.insist if type(pid) is Named else self.process.cast
+        if not tell(pid, Submit(self.sender, frame)):
             return False
         self.in_flight[conversation] = count + 1
         return True
