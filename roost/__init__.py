@@ -7,14 +7,14 @@
             print(event)
 
 Reading order: `client` (the face: `writing`, `queries`) and what it gives: `sending`, `streams`, `events`, `content`,
-`operations` (what was done to a message), `timers`, `history`, `errors`. Below it the `runner` (event loop, socket,
-database) drives the `session`, which decides everything and touches nothing: `outbox` and `outboxes` (what is to be
-sent), `arrivals` (what comes), `marks` (receipts), `chats` (presence and typing), `devices` (our own), `heartbeat`,
-`power`, `reconnection` with its `backoff`, `requests`; its decisions are `steps` of `changes`, frames and events.
-`connection` is the socket with its encrypted link (`address`), `store` the database (`database_file`, `schema`,
-`rows`, `landing`, `registers`, `device_record`, `home`), `ports` the clock and the randomness. `opening` and
-`registration` are the ways in; `command`, `commands` and `terminal` what people run, `plain` what makes a stranger's
-text safe to show.
+`operations` (what was done to a message), `timers`, `shared` (what our devices share: `own_state`), `history`,
+`errors`. Below it the `runner` (event loop, socket, database) drives the `session`, which decides everything and
+touches nothing: `outbox` and `outboxes` (what is to be sent), `arrivals` (what comes), `marks` (receipts), `chats`
+(presence and typing), `devices` (our own), `heartbeat`, `power`, `reconnection` with its `backoff`, `requests`; its
+decisions are `steps` of `changes`, frames and events. `connection` is the socket with its encrypted link (`address`),
+`store` the database (`database_file`, `schema`, `rows`, `landing`, `registers`, `records`, `device_record`, `home`),
+`ports` the clock and the randomness. `opening` and `registration` are the ways in; `command`, `commands` and
+`terminal` what people run, `plain` what makes a stranger's text safe to show.
 
 Invariants: a step's changes are on disk before its frames leave and its events are told. So a number is never used
 twice, an ack never precedes the storing, and a message shown is a message kept. The session reads neither clock nor
@@ -66,6 +66,7 @@ from roost.events import (
     MessageEdited,
     MessageFailed,
     MessageForgotten,
+    MessageOpened,
     MessageQueued,
     MessageReceived,
     MessageSent,
@@ -75,11 +76,14 @@ from roost.events import (
     ReactionChanged,
     ReceiptChanged,
     ServerComplained,
+    StateAsked,
+    StateChanged,
     TypingChanged,
 )
 from roost.history import Chat, MessageState, Quote, StoredMessage
 from roost.opening import Opening, connect
 from roost.operations import Reacted
+from roost.own_state import RecordKind
 from roost.power import Power
 from roost.queries import AccountSettings, KnownDevice, Person, RateLimit, RelatedAccounts
 from roost.registration import CodeRequest, register
@@ -90,11 +94,12 @@ __all__ = [
     "AccountInUseError", "AccountMissingError", "AccountSettings", "AddressError", "Chat", "Client", "CodeRequest",
     "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "Deleted", "Deletion",
     "DeviceAdded", "DeviceRemoved", "Edit", "Event", "EventStream", "EventsLost", "KnownDevice", "MessageDelayed",
-    "MessageDeleted", "MessageEdited", "MessageError", "MessageFailed", "MessageForgotten", "MessageQueued",
-    "MessageReceived", "MessageSent", "MessageState", "NotConnectedError", "NotDelivered", "Opening", "Operation",
-    "OutboxFullError", "Person", "Power", "PresenceChanged", "QueueDrained", "Quote", "RateLimit", "Reacted",
-    "Reaction", "ReactionChanged", "ReceiptChanged", "RefusedError", "RelatedAccounts", "RoostError",
-    "SendFailedError", "Sending", "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError",
-    "StoppedError", "StoreError", "StoreNewerError", "StoredMessage", "Text", "TextError", "TimerSet",
-    "TypingChanged", "UnknownContent", "ViewOnce", "connect", "register",
+    "MessageDeleted", "MessageEdited", "MessageError", "MessageFailed", "MessageForgotten", "MessageOpened",
+    "MessageQueued", "MessageReceived", "MessageSent", "MessageState", "NotConnectedError", "NotDelivered",
+    "Opening", "Operation", "OutboxFullError", "Person", "Power", "PresenceChanged", "QueueDrained", "Quote",
+    "RateLimit", "Reacted", "Reaction", "ReactionChanged", "ReceiptChanged", "RecordKind", "RefusedError",
+    "RelatedAccounts", "RoostError", "SendFailedError", "Sending", "ServerComplained", "ServerKeyChangedError",
+    "ServerUnreachableError", "StateAsked", "StateChanged", "StoppedError", "StoreError", "StoreNewerError",
+    "StoredMessage", "Text", "TextError", "TimerSet", "TypingChanged", "UnknownContent", "ViewOnce", "connect",
+    "register",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from protocol import SessionToken
 from protocol.messages import EPHEMERAL, NOTICE_EXPIRED, NOTICE_OVER_QUOTA, NOTICE_POISON, NOTICE_REVOKED, Ack
 from roost.changes import NoticeStored, Received
-from roost.content import Deletion, Edit, Reaction, decode_content
+from roost.content import decode_content, is_shown
 from roost.events import MessageReceived, NotDelivered
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Arrivals:
                 )
             )
         content = decode_content(message.payload)
-        if isinstance(content, Reaction | Edit | Deletion):
+        if not is_shown(content):
             return message  # what it comes to is told when it is stored; of the moment it comes to nothing
         step.events.append(
             MessageReceived(

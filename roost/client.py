@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
-from protocol.messages import URGENT
+from protocol.messages import URGENT, Devices
 from roost.address import ServerAddress
 from roost.content import encode_text
 from roost.conversations import conversation_with
@@ -14,6 +15,7 @@ from roost.errors import (
     AccountMissingError,
     ConnectionClosedError,
     NotConnectedError,
+    RoostError,
     SendFailedError,
     StoppedError,
     TextError,
@@ -26,24 +28,27 @@ from roost.events import (
     MessageQueued,
     MessageSent,
     ReceiptChanged,
+    StateAsked,
 )
 from roost.history import MessageState
 from roost.power import Power
 from roost.queries import Queries
 from roost.runner import Runner
 from roost.sending import Sending
+from roost.shared import SharedState
 from roost.streams import EventStream
 from roost.timers import Timers
 from roost.writing import Writing, whole_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from protocol import AccountId, ConversationId
     from protocol.messages import Frame
     from roost.events import DeviceAdded, DeviceRemoved, Event
     from roost.history import Chat, StoredMessage
+    from roost.steps import Answered
     from roost.store import Store
 
 __all__ = ["Client"]
@@ -80,6 +85,8 @@ class Client(Writing, Queries):
         self.connection = ConnectionChanged(ConnectionState.CONNECTING)
         snapshot = store.snapshot()
         self._timers = Timers(snapshot)
+        self.state = SharedState(self, store)
+        self._sharing: set[asyncio.Task[None]] = set()
         self._runner = Runner(
             store, snapshot, self.server, self._publish, self._answered, foreground=foreground, power=power
         )
@@ -98,6 +105,8 @@ class Client(Writing, Queries):
         if self._closed:
             return
         self._closed = True
+        for task in self._sharing:
+            task.cancel()
         await self._runner.stop()
         self._end(ConnectionClosedError("The client was closed; what is unsent stays in the outbox."))
 
@@ -148,11 +157,17 @@ class Client(Writing, Queries):
         return sending
 
     async def _delete(self, message: StoredMessage) -> None:
-        for event in await self._in_store(self._store.delete, message):
+        if message.message_id is not None:
+            await self.state.gone(message, opened=False)
+            return
+        for event in await self._in_store(self._store.forget, message):
             self._publish(event)
 
     async def _open_once(self, message: StoredMessage) -> str | None:
-        return await self._in_store(self._store.open_once, message.key)
+        text = await self._in_store(self._store.once_text, message.key)
+        if text is not None:
+            await self.state.gone(message, opened=True)
+        return text
 
     def timer(self, conversation: str) -> int:
         """Return after how many seconds messages of a conversation disappear that are written now; 0 for never."""
@@ -294,8 +309,28 @@ class Client(Writing, Queries):
         self._check_open()
         return await self._runner.in_store(function, *args, **kwargs)
 
+    def _answered(self, answer: Answered) -> None:
+        super()._answered(answer)
+        if isinstance(answer.frame, Devices) and len(answer.frame.devices) > 1:
+            self._share(self.state.ask)
+
+    def _share(self, telling: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Tell our other devices something, beside whatever else is going on."""
+
+        async def tell() -> None:
+            with suppress(RoostError):  # the outbox is full, or the client ends: a device that needs it asks again
+                await telling()
+
+        if not self._closed and self._stopped is None:
+            task = asyncio.get_running_loop().create_task(tell(), name="roost sharing")
+            self._sharing.add(task)
+            task.add_done_callback(self._sharing.discard)
+
     def _publish(self, event: Event) -> None:
         self._timers.take(event)
+        if isinstance(event, StateAsked):
+            self._share(self.state.tell_all)
+            return
         match event:
             case MessageQueued(key=key):
                 if (future := self._queued.pop(key, None)) and not future.done():

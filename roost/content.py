@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from protocol import MessageId
+from roost.own_state import OWN_STATE_READERS, Gone, OwnState, Records, StateWanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ __all__ = [
     "encode_timer",
     "encode_view_once",
     "is_emoji",
+    "is_shown",
     "text_to_view_once",
 ]
 
@@ -136,7 +138,7 @@ class UnknownContent:
 
 
 Operation = Reaction | Edit | Deletion
-Content = Text | ViewOnce | TimerSet | Deleted | Operation | UnknownContent
+Content = Text | ViewOnce | TimerSet | Deleted | Operation | OwnState | UnknownContent
 
 _Reference = Annotated[bytes, Meta(min_length=_TARGET_SIZE_BYTES, max_length=_TARGET_SIZE_BYTES)]
 _Seconds = Annotated[int, Meta(ge=0, le=TIMER_S_MAX)]
@@ -190,6 +192,11 @@ _reaction = msgspec.msgpack.Decoder(_Reaction).decode
 _edit = msgspec.msgpack.Decoder(_Edit).decode
 _deletion = msgspec.msgpack.Decoder(_Deletion).decode
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def is_shown(content: Content) -> bool:
+    """Return whether a content stands in the history, and is not only something done to it or told to ourselves."""
+    return not isinstance(content, Reaction | Edit | Deletion | Records | StateWanted | Gone)
 
 
 def is_emoji(text: str) -> bool:
@@ -282,4 +289,5 @@ _READERS: Final[dict[str, Callable[[bytes], Content | None]]] = {
     "react": _reaction_of,
     "edit": _edit_of,
     "delete": lambda payload: Deletion(MessageId(_deletion(payload).b)),
+    **OWN_STATE_READERS,
 }

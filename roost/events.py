@@ -26,6 +26,7 @@ __all__ = [
     "MessageEdited",
     "MessageFailed",
     "MessageForgotten",
+    "MessageOpened",
     "MessageQueued",
     "MessageReceived",
     "MessageSent",
@@ -35,6 +36,8 @@ __all__ = [
     "ReactionChanged",
     "ReceiptChanged",
     "ServerComplained",
+    "StateAsked",
+    "StateChanged",
     "TypingChanged",
 ]
 
@@ -148,6 +151,14 @@ class MessageForgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageOpened:
+    """A message that is shown once was opened, here or on another device of ours: there is nothing left to open."""
+
+    conversation: ConversationId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReactionChanged:
     """An account's reaction to a message is another one now; empty if it was taken back."""
 
@@ -155,6 +166,26 @@ class ReactionChanged:
     key: str
     account: AccountId
     emoji: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """Something that our devices share says something else now, by this device or another.
+
+    Args:
+        kind: what it is: "archived", "muted", "name" or "setting".
+        subject: which conversation, account or setting.
+        value: what it says; empty for nothing.
+    """
+
+    kind: str
+    subject: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateAsked:
+    """A new device of ours asked for what all share; the client answers by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +317,10 @@ Event = (
     | MessageEdited
     | MessageDeleted
     | MessageForgotten
+    | MessageOpened
     | ReactionChanged
+    | StateChanged
+    | StateAsked
     | ReceiptChanged
     | NotDelivered
     | DeviceAdded

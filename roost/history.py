@@ -12,6 +12,8 @@ from roost.arrivals import not_delivered_sentence
 from roost.content import Content, Text, decode_content
 from roost.conversations import other_account
 from roost.operations import Reacted, folded
+from roost.own_state import RecordKind
+from roost.records import values_of
 from roost.registers import pending_registers, registers_of
 from roost.rows import ChatRow, MessageRow, NoticeRow, SaidRow, checked
 from roost.schema import FAILED, PENDING, RECEIVED, SHOWN
@@ -104,6 +106,9 @@ class Chat:
         unread: how many messages of others came after the last one read.
         read: how far we have read, by `seq`.
         latest: the last message, if there is any.
+        archived: whether we have put it out of sight.
+        muted: whether it shall make no noise.
+        name: what we call the other account; empty if nothing else than its address.
     """
 
     conversation: ConversationId
@@ -111,6 +116,9 @@ class Chat:
     unread: int
     read: int
     latest: StoredMessage | None
+    archived: bool = False
+    muted: bool = False
+    name: str = ""
 
 
 _COLUMNS = """
@@ -244,8 +252,22 @@ def chats(database: sqlite3.Connection, account: AccountId, now_ms: int) -> list
         " FROM conversations c WHERE c.changed_ms > 0 ORDER BY c.changed_ms DESC, c.id"
     ).fetchall()
     found = []
+    archived, muted, names = (
+        values_of(database, kind) for kind in (RecordKind.ARCHIVED, RecordKind.MUTED, RecordKind.NAME)
+    )
     for conversation, read, unread in checked(rows, list[ChatRow]):
         latest = history(database, conversation, 1, None, now_ms)
         other = other_account(conversation, account)
-        found.append(Chat(conversation, other, unread, read, latest[0] if latest else None))
+        found.append(
+            Chat(
+                conversation,
+                other,
+                unread,
+                read,
+                latest[0] if latest else None,
+                conversation in archived,
+                conversation in muted,
+                names.get(other, ""),
+            )
+        )
     return found

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roost import registers
+from protocol import direct_conversation
+from roost import records, registers
 from roost.content import (
     Deletion,
     Edit,
@@ -18,10 +19,18 @@ from roost.content import (
     ViewOnce,
     decode_content,
     encode_view_once,
-    text_to_view_once,
 )
-from roost.events import MessageDeleted, MessageEdited, MessageForgotten, ReactionChanged
+from roost.events import (
+    MessageDeleted,
+    MessageEdited,
+    MessageForgotten,
+    MessageOpened,
+    ReactionChanged,
+    StateAsked,
+    StateChanged,
+)
 from roost.operations import Register, RegisterKind, counts, register_of
+from roost.own_state import Gone, Records, StateWanted
 from roost.rows import LandingRow, NamedRow, SenderRow, checked
 from roost.schema import RECEIVED
 
@@ -31,9 +40,11 @@ if TYPE_CHECKING:
     from protocol import AccountId, ConversationId, MessageId
     from roost.content import Content, Operation
     from roost.events import Event
+    from roost.own_state import OwnState
 
 __all__ = ["LANDING_COLUMNS", "Landing"]
 
+OPENED = "opened"
 LANDING_COLUMNS = "id, conversation, seq, client_id, message_id, sender, time_ms, payload"
 
 
@@ -70,6 +81,11 @@ class Landing:
         """
         identifier, conversation, seq, client_id, message_id, sender, time_ms, payload = checked(row, LandingRow)
         content = decode_content(payload)
+        if isinstance(content, Records | StateWanted | Gone):
+            self._database.execute("DELETE FROM messages WHERE id = ?", (identifier,))
+            if not just_sent:  # what this device says itself it did when it said it
+                self.share(conversation, sender, content)
+            return False
         if isinstance(content, Reaction | Edit | Deletion):
             self._database.execute("DELETE FROM messages WHERE id = ?", (identifier,))
             self._operate(conversation, content, register_of(content, sender, seq, message_id))
@@ -86,6 +102,8 @@ class Landing:
         self._begin_timer(identifier, content, sent_ms if own else None)
         for register in registers.adopt(self._database, conversation, message_id, sender, self.account):
             self._happened(conversation, identifier, client_id or message_id, message_id, register)
+            if register.kind is RegisterKind.HIDDEN and register.value != OPENED:
+                return False
         return True
 
     def _begin_timer(self, identifier: int, content: Content, from_ms: int | None) -> None:
@@ -137,8 +155,26 @@ class Landing:
                 self._empty(identifier, b"")
                 registers.drop_text(self._database, conversation, message_id)
                 self.events.append(MessageDeleted(conversation, key))
+            case RegisterKind.HIDDEN if register.value == OPENED:
+                self._open(identifier)
             case RegisterKind.HIDDEN:
                 self.forget(identifier)
+
+    # What our devices tell each other.
+
+    def share(self, conversation: ConversationId, sender: AccountId, state: OwnState) -> None:
+        """Do what one of our devices says, if it is one of ours who says it to us."""
+        if sender != self.account or conversation != direct_conversation(self.account, self.account):
+            return
+        match state:
+            case Records(shared):
+                for record in shared:
+                    if records.merge(self._database, record):
+                        self.events.append(StateChanged(record.kind, record.subject, record.value))
+            case Gone(where, message_id, opened):
+                self.hide(where, message_id, opened=opened)
+            case StateWanted():
+                self.events.append(StateAsked())
 
     # Forgetting.
 
@@ -160,26 +196,31 @@ class Landing:
             registers.forget(self._database, conversation, message_id)
         self.events.append(MessageForgotten(conversation, (client_id or message_id or b"").hex()))
 
-    def hide(self, conversation: ConversationId, message_id: MessageId) -> None:
-        """Remove a message for good, here or not: if it comes again, or only later, it is not shown."""
-        hidden = Register(self.account, RegisterKind.HIDDEN, 0, "")
+    def hide(self, conversation: ConversationId, message_id: MessageId, *, opened: bool = False) -> None:
+        """Remove a message for good, here or not: if it comes again, or only later, it is not shown.
+
+        Args:
+            conversation: where it is.
+            message_id: which one.
+            opened: only its words go, because it was shown once; being deleted goes further, whichever comes first.
+        """
+        hidden = Register(self.account, RegisterKind.HIDDEN, int(not opened), OPENED if opened else "")
         registers.keep(self._database, conversation, message_id, hidden, orphan=False)
         row = self._database.execute(
             "SELECT id, client_id, message_id, sender FROM messages WHERE message_id = ? AND conversation = ?",
             (message_id, conversation),
         ).fetchone()
-        if row is not None:
+        if row is not None and opened:
+            self._open(checked(row, SenderRow)[0])
+        elif row is not None:
             self.forget(checked(row, SenderRow)[0])
 
-    def open_once(self, row: object) -> str | None:
-        """Take the text out of a view-once message, which then has none any more.
-
-        Args:
-            row: its LANDING_COLUMNS.
-        """
-        identifier, *_, payload = checked(row, LandingRow)
-        text = text_to_view_once(payload)
+    def _open(self, identifier: int) -> None:
+        row = self._database.execute(f"SELECT {LANDING_COLUMNS} FROM messages WHERE id = ?", (identifier,)).fetchone()
+        if row is None:
+            return
+        _, conversation, _, client_id, message_id, _, _, payload = checked(row, LandingRow)
         content = decode_content(payload)
-        if text is not None and isinstance(content, ViewOnce):
+        if isinstance(content, ViewOnce) and not content.opened:
             self._empty(identifier, encode_view_once(None, disappears_s=content.disappears_s))
-        return text
+            self.events.append(MessageOpened(conversation, (client_id or message_id).hex()))

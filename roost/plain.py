@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from roost.content import Deleted, Deletion, Edit, Reaction, Text, TimerSet, UnknownContent, ViewOnce
 from roost.events import DeviceAdded, DeviceRemoved
+from roost.own_state import Gone, Records, StateWanted
 
 if TYPE_CHECKING:
     from roost.content import Content
@@ -73,6 +74,8 @@ def shown(content: Content) -> str:
             return timer_sentence(seconds)
         case Reaction(_, emoji):
             return one_line(emoji)
+        case Records() | StateWanted() | Gone():
+            return ""
         case UnknownContent():
             return content.sentence
 

@@ -30,6 +30,7 @@ __all__ = [
     "NumberRow",
     "PendingRow",
     "PlaceRow",
+    "RecordRow",
     "RegisterRow",
     "SaidRow",
     "SeenRow",
@@ -57,6 +58,7 @@ LandingRow: TypeAlias = tuple[
 ]
 NamedRow: TypeAlias = tuple[ConversationField, ClientIdField | None, MessageIdField | None]
 SenderRow: TypeAlias = tuple[int, ClientIdField | None, MessageIdField, AccountField]
+RecordRow: TypeAlias = tuple[str, str, _Place, DeviceField, str]
 RegisterRow: TypeAlias = tuple[AccountField, RegisterKind, U63, str]
 SaidRow: TypeAlias = tuple[AccountField, bytes]
 TimerRow: TypeAlias = tuple[ConversationField, U63, U32]

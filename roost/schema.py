@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["FAILED", "OPERATION", "PENDING", "RECEIVED", "SCHEMA", "SCHEMA_VERSION", "SENT", "SHOWN", "UPGRADES"]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 PENDING: Final = 0
 SENT: Final = 1
@@ -110,6 +110,17 @@ CREATE TABLE operations (
 CREATE INDEX operations_orphaned ON operations (conversation, id) WHERE orphan = 1;
 """
 
-UPGRADES: Final = {1: _CONTENTS}
+_RECORDS: Final = """
+CREATE TABLE records (
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    stamp INTEGER NOT NULL,
+    device BLOB NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (kind, subject)
+) WITHOUT ROWID;
+"""
+
+UPGRADES: Final = {1: _CONTENTS, 2: _RECORDS}
 """How a database of each earlier version becomes one of the next."""
-SCHEMA: Final = _FIRST + _CONTENTS
+SCHEMA: Final = _FIRST + _CONTENTS + _RECORDS

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protocol import AccountId, Epoch, StaticKey
 from protocol.limits import NUMBER_MAX
-from roost import history
+from roost import history, records
 from roost.arrivals import SEEN_MAX
 from roost.changes import (
     Accepted,
@@ -32,13 +32,14 @@ from roost.changes import (
     Snapshot,
     StoredMarks,
 )
-from roost.content import Deletion, Edit, Reaction, decode_content
+from roost.content import Deletion, Edit, Reaction, decode_content, is_shown, text_to_view_once
 from roost.database_file import UNREADABLE, is_older, locked, opened, write_failed
 from roost.device_record import decode_devices, encode_devices
 from roost.errors import StoreError
 from roost.landing import LANDING_COLUMNS, Landing
+from roost.own_state import Gone, Records
 from roost.ports import SystemClock
-from roost.rows import FactRow, MarksRow, NumberRow, PendingRow, PlaceRow, SeenRow, TimeRow, TimerRow, checked
+from roost.rows import FactRow, MarksRow, NumberRow, PendingRow, PlaceRow, SaidRow, SeenRow, TimeRow, TimerRow, checked
 from roost.schema import FAILED, OPERATION, PENDING, RECEIVED, SENT, SHOWN
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from protocol.keys import RandomBytes
     from roost.events import Event
     from roost.history import Chat, StoredMessage
+    from roost.own_state import Record, RecordKind
     from roost.ports import Clock
 
 __all__ = ["Store"]
@@ -80,6 +82,7 @@ class Store:
         self.path = path
         self._clock = clock or SystemClock()
         self.next_expiry_ms: int | None = None
+        self.stamp_seen = 0
         self._appliers: dict[type[Change], Callable[..., None]] = {
             Queued: self._queued,
             Accepted: self._accepted,
@@ -279,6 +282,7 @@ class Store:
         return self._landing.take_events()
 
     def _look_ahead(self) -> None:
+        self.stamp_seen = records.last_stamp(self._database)
         row = self._database.execute("SELECT min(expires_ms) FROM messages WHERE expires_ms IS NOT NULL").fetchone()
         self.next_expiry_ms = checked(row, TimeRow)[0]
 
@@ -294,22 +298,19 @@ class Store:
             self._look_ahead()
         return self._landing.take_events()
 
-    def delete(self, message: StoredMessage) -> list[Event]:
-        """Remove a message from this history only; nothing brings it back."""
+    def forget(self, message: StoredMessage) -> list[Event]:
+        """Remove a message that the server never had."""
         with self._transaction():
-            if message.message_id is not None:
-                self._landing.hide(message.conversation, message.message_id)
-            else:
-                self._landing.forget(message.id)
+            self._landing.forget(message.id)
         return self._landing.take_events()
 
-    def open_once(self, key: str) -> str | None:
-        """Return the text of a view-once message, which is gone from the disk then; None if there is none any more."""
-        with self._transaction():
+    def once_text(self, key: str) -> str | None:
+        """Return the text of a view-once message; None if it was opened. To open it is to store a `Gone`."""
+        with self._reading():
             row = self._database.execute(
-                f"SELECT {LANDING_COLUMNS} FROM messages WHERE message_id = ?", (bytes.fromhex(key),)
+                "SELECT sender, payload FROM messages WHERE message_id = ?", (bytes.fromhex(key),)
             ).fetchone()
-            return self._landing.open_once(row) if row else None
+            return text_to_view_once(checked(row, SaidRow)[1]) if row else None
 
     def _touch(self, conversation: str, time_ms: int, place: int = 0) -> None:
         self._database.execute(
@@ -321,7 +322,8 @@ class Store:
     def _queued(self, change: Queued) -> None:
         content = decode_content(change.payload)
         target = content.target if isinstance(content, Reaction | Edit | Deletion) else None
-        self._touch(change.conversation, 0 if target else change.time_ms)
+        kind = SHOWN if is_shown(content) else OPERATION
+        self._touch(change.conversation, change.time_ms if kind == SHOWN else 0)
         self._database.execute(
             "UPDATE conversations SET next_number = ? WHERE id = ?", (change.number + 1, change.conversation)
         )
@@ -330,9 +332,11 @@ class Store:
             " ttl_s, flags, payload, kind, target) VALUES (?, ?, ?, ?, ?, ?, x'', ?, ?, ?, ?, ?, ?)",
             (
                 change.conversation, PENDING, _LAST_PLACE, change.number, change.client_id, self._account,
-                change.time_ms, change.ttl_s, change.flags, change.payload, OPERATION if target else SHOWN, target,
+                change.time_ms, change.ttl_s, change.flags, change.payload, kind, target,
             ),
         )  # fmt: skip
+        if isinstance(content, Records | Gone):
+            self._landing.share(change.conversation, self._account, content)
 
     def _last_place(self, conversation: str) -> int:
         row = self._database.execute("SELECT place FROM conversations WHERE id = ?", (conversation,)).fetchone()
@@ -372,8 +376,8 @@ class Store:
 
     def _received(self, change: Received) -> None:
         own = change.sender == self._account
-        operation = isinstance(decode_content(change.payload), Reaction | Edit | Deletion)
-        self._touch(change.conversation, 0 if operation else change.time_ms, change.seq)
+        shown = is_shown(decode_content(change.payload))
+        self._touch(change.conversation, change.time_ms if shown else 0, change.seq)
         stored = self._database.execute(
             "INSERT OR IGNORE INTO messages (conversation, state, place, seq, message_id, sender, device, time_ms,"
             " flags, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -451,6 +455,21 @@ class Store:
     def printed(self, identifier: int) -> None:
         """Remember that a script has got everything up to the message with this number."""
         self.set_facts(printed_up_to=identifier.to_bytes(PRINTED_SIZE_BYTES, "big"))
+
+    def last_stamp(self) -> int:
+        """Return the greatest Lamport time that this device has seen on a record."""
+        with self._reading():
+            return records.last_stamp(self._database)
+
+    def records(self) -> list[Record]:
+        """Return every record that our devices share."""
+        with self._reading():
+            return records.all_records(self._database)
+
+    def record_values(self, kind: RecordKind) -> dict[str, str]:
+        """Return what the records of a kind say, by their subject."""
+        with self._reading():
+            return records.values_of(self._database, kind)
 
     def chats(self) -> list[Chat]:
         """Return all conversations, the latest first."""

@@ -211,7 +211,7 @@ class RoostApp(App[None]):
         chats = await self.client.conversations()
         if self.conversations.is_attached:
             self.conversations.show(chats, time.time_ns() // 1_000_000, self.chat.conversation)
-            self.keys.show(picking=self.chat.scrollback.can_focus)
+            self._show_keys()
 
     async def _mark_read(self) -> None:
         """Count the open chat as read if somebody looks at its end."""
@@ -239,6 +239,10 @@ class RoostApp(App[None]):
         """Open the chosen chat."""
         if event.option_id is not None:
             await self.open_chat(self.client.conversation_with(event.option_id))
+
+    def on_conversation_list_wished(self, event: ConversationList.Wished) -> None:
+        """Archive or mute a conversation."""
+        self.message_actions.do_with_chat(event.wish, event.chat)
 
     async def on_composer_submitted(self, event: Composer.Submitted) -> None:
         """Send what was typed; what cannot be sent stays in the composer."""
@@ -272,7 +276,7 @@ class RoostApp(App[None]):
     def on_message_view_clicked(self, event: MessageView.Clicked) -> None:
         """Pick the message that was clicked on."""
         self.chat.scrollback.pick(event.key)
-        self.keys.show(picking=True)
+        self._show_keys()
 
     def on_scrollback_left(self) -> None:
         """Go on writing."""
@@ -286,7 +290,14 @@ class RoostApp(App[None]):
     def stop_picking(self) -> None:
         """Let go of the picked message."""
         self.chat.scrollback.pick(None)
-        self.keys.show(picking=False)
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        self.keys.show(picking=self.chat.scrollback.can_focus, listing=self.conversations.has_focus)
+
+    def on_descendant_focus(self) -> None:
+        """Show the keys of what has the focus now."""
+        self._show_keys()
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Let the other one see that we type."""
@@ -343,11 +354,19 @@ class RoostApp(App[None]):
         """Pick the latest message, to do something with it."""
         if not self._asking and self.chat.conversation is not None:
             self.chat.scrollback.pick_last()
-            self.keys.show(picking=self.chat.scrollback.can_focus)
+            self._show_keys()
 
     def action_ask(self, name: str) -> None:
         """Do something with the picked message."""
         self.chat.scrollback.action_ask(name)
+
+    def action_wish(self, wish: str) -> None:
+        """Do something with the conversation that the list's cursor is on."""
+        self.conversations.action_wish(wish)
+
+    def action_show_archived(self) -> None:
+        """Show the archived conversations, or not."""
+        self.conversations.action_show_archived()
 
     def action_retreat(self) -> None:
         """Let go of the picked message, or of what the next text was for; else go to the list."""

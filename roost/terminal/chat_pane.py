@@ -136,6 +136,10 @@ class ChatPane(Vertical):
         header.presence, header.typing = None, False
         header.name_shown = "Note to self" if other == self._client.account else other
         header.draw()
+        names = await self._client.state.names()
+        if other in names:
+            header.name_shown = f"{one_line(names[other])} ({other})"
+            header.draw()
         self.set_class(True, "-open")
         self.intend(None)
         await self.scrollback.clear()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ConversationList", "chat_prompt"]
 
 _UNREAD_MAX: Final = 99
+MUTED: Final = "⊘"
 
 
 def chat_prompt(chat: Chat, account: AccountId, width: int, now_ms: int, *, present: bool, typing: bool) -> Text:
@@ -35,7 +37,8 @@ def chat_prompt(chat: Chat, account: AccountId, width: int, now_ms: int, *, pres
         present: whether the other one is known to be online.
         typing: whether the other one types.
     """
-    name = "Note to self" if chat.other_account == account else chat.other_account
+    name = "Note to self" if chat.other_account == account else one_line(chat.name) or chat.other_account
+    name = f"{name} {MUTED}" if chat.muted else name
     when = _when(chat, now_ms)
     dot = "● " if present else "  "
     name = shortened(name, width - cell_len(when) - 3)
@@ -51,7 +54,7 @@ def chat_prompt(chat: Chat, account: AccountId, width: int, now_ms: int, *, pres
     if unread:
         used = 2 + (0 if typing else cell_len(lead)) + cell_len(words)
         text.append(" " * max(1, width - used - len(unread)))
-        text.append(unread, style=UNREAD)
+        text.append(unread, style=FAINT if chat.muted else UNREAD)
     text.no_wrap = True
     return text
 
@@ -71,12 +74,25 @@ class ConversationList(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", show=False),
         Binding("k", "cursor_up", show=False),
+        Binding("a", "wish('archive')", show=False),
+        Binding("m", "wish('mute')", show=False),
+        Binding("x", "show_archived", show=False),
     ]
+
+    class Wished(Message):
+        """Something is to be done with a conversation."""
+
+        def __init__(self, wish: str, chat: Chat) -> None:
+            self.wish = wish
+            self.chat = chat
+            super().__init__()
 
     def __init__(self, account: AccountId) -> None:
         super().__init__(id="conversations", markup=False, compact=True)
         self._account = account
         self._chats: list[Chat] = []
+        self._all: list[Chat] = []
+        self._with_archived = False
         self._now_ms = 0
         self._chosen: ConversationId | None = None
         self.present: set[ConversationId] = set()
@@ -84,8 +100,19 @@ class ConversationList(OptionList):
 
     def show(self, chats: list[Chat], now_ms: int, chosen: ConversationId | None) -> None:
         """Show these conversations with one of them chosen."""
-        self._chats, self._now_ms = chats, now_ms
+        self._all, self._now_ms = chats, now_ms
+        self._chats = [chat for chat in chats if self._with_archived or not chat.archived]
         self.redraw(chosen)
+
+    def action_wish(self, wish: str) -> None:
+        """Let something be done with the conversation that the cursor is on."""
+        if self.highlighted is not None and self.highlighted < len(self._chats):
+            self.post_message(self.Wished(wish, self._chats[self.highlighted]))
+
+    def action_show_archived(self) -> None:
+        """Show the archived conversations among the others, or not."""
+        self._with_archived = not self._with_archived
+        self.show(self._all, self._now_ms, self._chosen)
 
     def on_resize(self) -> None:
         """Lay the entries out for the new width, which is also that of a list shown again."""

@@ -26,6 +26,14 @@ _KEYS: Final[_Keys] = (
 )
 
 
+_LIST_KEYS: Final[_Keys] = (
+    ("Enter", "open", "app.switch"),
+    ("a", "archive", "app.wish('archive')"),
+    ("m", "mute", "app.wish('mute')"),
+    ("x", "archived", "app.show_archived"),
+    ("^N", "new chat", "app.new_chat"),
+    ("^Q", "quit", "app.quit"),
+)
 _PICKING_KEYS: Final[_Keys] = (
     ("r", "reply", "app.ask('reply')"),
     ("t", "react", "app.ask('react')"),
@@ -45,9 +53,9 @@ class KeyHelp(Static):
         super().__init__(markup=False, id="keys")
         self._keys = _KEYS
 
-    def show(self, *, picking: bool) -> None:
-        """Show the keys for a picked message, or the others."""
-        keys = _PICKING_KEYS if picking else _KEYS
+    def show(self, *, picking: bool, listing: bool = False) -> None:
+        """Show the keys for a picked message, for the list, or the others."""
+        keys = _PICKING_KEYS if picking else _LIST_KEYS if listing else _KEYS
         if keys is not self._keys:
             self._keys = keys
             self.on_resize()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from roost.client import Client
-    from roost.history import StoredMessage
+    from roost.history import Chat, StoredMessage
     from roost.terminal.app import RoostApp
     from roost.terminal.chat_pane import ChatPane
 
@@ -110,6 +110,15 @@ class MessageActions:
     async def _show_once(self, message: StoredMessage) -> None:
         text = await self._client.open_once(message)
         self._app.push_screen(ShownOnce(plain(text)))
+
+    def do_with_chat(self, wish: str, chat: Chat) -> None:
+        """Do what a key says with a conversation of the list: archive or mute it, or the opposite."""
+        if wish == "archive":
+            self._carry_out(self._client.state.archive(chat.conversation, not chat.archived))
+            if not chat.archived:
+                self._app.notify("Archived, on all your devices. x shows archived chats.", markup=False)
+        else:
+            self._carry_out(self._client.state.mute(chat.conversation, not chat.muted))
 
     def choose_timer(self) -> None:
         """Ask after how long the messages of the open chat disappear."""

@@ -48,6 +48,7 @@ COLUMNS = (
     *(("messages", column, None) for column in ("kind", "target", "timer_s", "expires_ms")),
     *(("operations", column, None) for column in ("target", "account", "kind", "seq", "value", "orphan")),
     *(("conversations", column, None) for column in ("timer_s", "timer_seq")),
+    *(("records", column, None) for column in ("kind", "subject", "stamp", "device", "value")),
 )  # fmt: skip
 HISTORY: tuple[Change, ...] = (
     Queued(CHAT, ClientId(b"c" * 16), 1, encode_text("hi"), 0, 0, 1_000),
@@ -142,7 +143,8 @@ def _uses(store: Store) -> Iterator[Callable[[], object]]:
     yield lambda: store.apply([Received(CHAT, 3, BOB, DEVICE, MessageId(b"o" * 16), 1_004, 0, encode_text("hm"))])
     yield lambda: store.printed(1)
     yield store.forget_expired
-    yield lambda: store.open_once((b"n" * 16).hex())
+    yield lambda: store.once_text((b"n" * 16).hex())
+    yield store.records
 
 
 def _check_snapshot(store: Store) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import MessageId
+from protocol import ConversationId, DeviceId, MessageId
 from roost.content import (
     TIMER_S_MAX,
     Content,
@@ -29,12 +29,16 @@ from roost.content import (
     encode_view_once,
     text_to_view_once,
 )
+from roost.own_state import Gone, Record, Records, StateWanted, encode_own_state
 from roost.plain import shown
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "contents_v1.json"
 TARGET = MessageId(bytes(range(16)))
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
 ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+
+RECORDS = Records((Record("muted", "ann:bob", 3, DeviceId(bytes(range(16, 32))), "forever"),))
+GONE = Gone(ConversationId("ann:bob"), TARGET, True)
 
 CONTENTS: Final[dict[str, tuple[bytes, Content]]] = {
     "text": (encode_text("hello"), Text("hello")),
@@ -48,6 +52,9 @@ CONTENTS: Final[dict[str, tuple[bytes, Content]]] = {
     "view once": (encode_view_once("psst", disappears_s=60), ViewOnce(disappears_s=60)),
     "view once, opened": (encode_view_once(None), ViewOnce(opened=True)),
     "timer": (encode_timer(604_800), TimerSet(604_800)),
+    "records": (encode_own_state(RECORDS), RECORDS),
+    "state wanted": (encode_own_state(StateWanted()), StateWanted()),
+    "gone": (encode_own_state(GONE), GONE),
 }
 
 

@@ -20,6 +20,7 @@ from roost.content import (
     encode_timer,
     encode_view_once,
 )
+from roost.own_state import Gone, encode_own_state
 from roost.schema import _FIRST
 from roost.store import Store
 from tests.roost.phone import HandClock
@@ -46,6 +47,12 @@ def opened(folder: Path, clock: HandClock) -> Store:
     store.static_key()
     store.set_facts(account=b"alice", server=b"host:7667")
     return store
+
+
+def gone(seq: int, *, opened: bool) -> Queued:
+    """What this device tells the others, and does itself."""
+    payload = encode_own_state(Gone(AB, name(seq), opened))
+    return Queued(ConversationId("alice:alice"), ClientId(bytes([seq]) * 16), 1, payload, 0, 0, 1)
 
 
 def on_disk(store: Store, text: str) -> bool:
@@ -138,9 +145,10 @@ def test_a_view_once_message_is_shown_once_and_is_then_nowhere(tmp_path: Path) -
     store.apply([received(1, encode_view_once(SECRET))])
     [message] = store.history(AB, 10)
     assert message.content == ViewOnce()
-    assert store.open_once(message.key) == SECRET
+    assert store.once_text(message.key) == SECRET
+    assert store.apply([gone(1, opened=True)]) == [roost.MessageOpened(AB, message.key)]
     assert not on_disk(store, SECRET[:40])
-    assert store.open_once(message.key) is None
+    assert store.once_text(message.key) is None
     assert [message.content for message in store.history(AB, 10)] == [ViewOnce(opened=True)]
     store.close()
 
@@ -159,7 +167,7 @@ def test_what_was_deleted_for_oneself_does_not_come_back(tmp_path: Path) -> None
     store = opened(tmp_path, HandClock())
     store.apply([received(1, encode_text(SECRET)), received(2, encode_operation(Reaction(name(1), "+")))])
     [message] = store.history(AB, 10)
-    assert store.delete(message) == [roost.MessageForgotten(AB, message.key)]
+    assert store.apply([gone(1, opened=False)]) == [roost.MessageForgotten(AB, message.key)]
     assert not on_disk(store, SECRET[:40])
     store.apply([received(1, encode_text(SECRET)), received(3, encode_operation(Edit(name(1), "again")))])
     assert store.history(AB, 10) == []

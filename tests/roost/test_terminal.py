@@ -340,3 +340,23 @@ async def test_a_person_lets_go_of_what_was_picked_or_begun(folder: Path) -> Non
         await until(pilot, lambda text: "Reply to bob" not in text and "Write a message" in text)
         await pilot.press("up", "down", "x", "enter")
         assert (await next_event(bob.events(), roost.MessageReceived)).content == roost.Text("x")
+
+
+@story
+async def test_a_chat_is_muted_and_archived_with_keys_and_found_again(folder: Path) -> None:
+    async with today() as server, people(server, folder, "alice", "bob", "carol") as (alice, bob, carol):
+        await (await bob.send("alice", "from bob")).delivered()
+        await (await carol.send("alice", "from carol")).delivered()
+        await alice.state.name("bob", "Bobby")
+        async with terminal(alice, alice.conversation_with("carol")) as pilot:
+            await until(pilot, lambda text: "Bobby" in text and text.count("from carol") == 2)
+            await pilot.press("tab", "end", "m")
+            await until(pilot, lambda text: "Bobby ⊘" in text and "a archive" in text)
+            await pilot.press("a")
+            await until(pilot, lambda text: "Bobby" not in text and "Archived" in text)
+            await pilot.press("x")
+            await until(pilot, lambda text: "Bobby ⊘" in text)
+            await pilot.press("end", "m", "a", "x")
+            await until(pilot, lambda text: "Bobby" in text and "⊘" not in text)
+            await pilot.press("end", "enter")
+            await until(pilot, lambda text: "Bobby (bob)" in text)
