@@ -56,13 +56,16 @@ class Landing:
         account: who we are.
     """
 
-    __slots__ = ("_database", "account", "erased", "events")
+    __slots__ = ("_database", "account", "erased", "events", "stamp_seen", "timed")
 
     def __init__(self, database: sqlite3.Connection, account: AccountId) -> None:
         self._database = database
         self.account = account
         self.events: list[Event] = []
         self.erased = False
+        self.stamp_seen = 0
+        self.timed = False
+        """Whether the next message to disappear may be another one now."""
 
     def take_events(self) -> list[Event]:
         """Return what happened since the last call."""
@@ -109,6 +112,7 @@ class Landing:
     def _begin_timer(self, identifier: int, content: Content, from_ms: int | None) -> None:
         """Note after how long a message disappears; from when on, is known at once only for our own."""
         if isinstance(content, Text | ViewOnce) and content.disappears_s:
+            self.timed = True
             expires_ms = None if from_ms is None else from_ms + content.disappears_s * 1000
             self._database.execute(
                 "UPDATE messages SET timer_s = ?, expires_ms = ? WHERE id = ?",
@@ -117,11 +121,12 @@ class Landing:
 
     def begin_timers(self, conversation: ConversationId, read: int, now_ms: int) -> None:
         """Let the time of everything that was read run from now on."""
-        self._database.execute(
+        begun = self._database.execute(
             "UPDATE messages SET expires_ms = ? + timer_s * 1000 WHERE conversation = ? AND seq <= ?"
             f" AND state = {RECEIVED} AND timer_s > 0 AND expires_ms IS NULL",
             (now_ms, conversation, read),
         )
+        self.timed = self.timed or begun.rowcount > 0
 
     # Operations.
 
@@ -169,6 +174,7 @@ class Landing:
         match state:
             case Records(shared):
                 for record in shared:
+                    self.stamp_seen = max(self.stamp_seen, record.stamp)
                     if records.merge(self._database, record):
                         self.events.append(StateChanged(record.kind, record.subject, record.value))
             case Gone(where, message_id, opened):
@@ -190,7 +196,7 @@ class Landing:
         if row is None:
             return
         conversation, client_id, message_id = checked(row, NamedRow)
-        self.erased = True
+        self.erased = self.timed = True
         self._database.execute("DELETE FROM messages WHERE id = ?", (identifier,))
         if message_id is not None:
             registers.forget(self._database, conversation, message_id)

@@ -84,11 +84,14 @@ def adopt(
         sender: who wrote it.
         account: our own, which may hide everything.
     """
+    found = registers_of(database, conversation, target)
+    if not found:
+        return []
     database.execute(
         "UPDATE operations SET orphan = 0 WHERE conversation = ? AND target = ? AND orphan = 1", (conversation, target)
     )
     kept = []
-    for register in registers_of(database, conversation, target):
+    for register in found:
         if counts(register, sender) or (register.kind is RegisterKind.HIDDEN and register.account == account):
             kept.append(register)
         else:

@@ -45,7 +45,7 @@ class SharedState:
     def __init__(self, client: Client, store: Store) -> None:
         self._client = client
         self._store = store
-        self._stamp = store.last_stamp()
+        self._stamp = store.stamp_seen
         self._device = device_id_of(store.static_key().public)
         self._asked = bool(store.fact(_ASKED, b""))
 

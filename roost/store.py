@@ -82,7 +82,6 @@ class Store:
         self.path = path
         self._clock = clock or SystemClock()
         self.next_expiry_ms: int | None = None
-        self.stamp_seen = 0
         self._appliers: dict[type[Change], Callable[..., None]] = {
             Queued: self._queued,
             Accepted: self._accepted,
@@ -108,6 +107,8 @@ class Store:
         try:
             self._account = AccountId(self._text("account"))
             self._landing = Landing(self._database, self._account)
+            if not read_only:
+                self._landing.stamp_seen = self._last_stamp()
             if not read_only:
                 self.forget_expired()
         except StoreError:
@@ -278,11 +279,12 @@ class Store:
         with self._transaction():
             for change in changes:
                 self._appliers[type(change)](change)
-            self._look_ahead()
+            if self._landing.timed:
+                self._look_ahead()
         return self._landing.take_events()
 
     def _look_ahead(self) -> None:
-        self.stamp_seen = records.last_stamp(self._database)
+        self._landing.timed = False
         row = self._database.execute("SELECT min(expires_ms) FROM messages WHERE expires_ms IS NOT NULL").fetchone()
         self.next_expiry_ms = checked(row, TimeRow)[0]
 
@@ -351,7 +353,10 @@ class Store:
             " WHERE client_id = ?",
             (SENT, change.seq, change.seq, change.message_id, change.time_ms, change.client_id),
         )
-        shown = self._land("client_id", change.client_id, just_sent=True)
+        row = self._database.execute(
+            f"SELECT {LANDING_COLUMNS} FROM messages WHERE client_id = ?", (change.client_id,)
+        ).fetchone()
+        shown = row is not None and self._landing.land(row, self._clock.wall_ms(), just_sent=True)
         self._touch(change.conversation, change.time_ms if shown else 0, change.seq)
 
     def _failed(self, change: Failed) -> None:
@@ -387,20 +392,17 @@ class Store:
             ),
         )  # fmt: skip
         if stored.rowcount:
-            self._land("message_id", change.message_id, just_sent=False)
+            row = (
+                stored.lastrowid, change.conversation, change.seq, None, change.message_id, change.sender,
+                change.time_ms, change.payload,
+            )  # fmt: skip
+            self._landing.land(row, self._clock.wall_ms())
         if own:
             self._database.execute(
                 "UPDATE conversations SET written = max(written, ?) WHERE id = ?", (change.seq, change.conversation)
             )
         cursor = self._database.execute("INSERT OR IGNORE INTO seen (message_id) VALUES (?)", (change.message_id,))
         self._database.execute("DELETE FROM seen WHERE id <= ?", ((cursor.lastrowid or 0) - SEEN_MAX,))
-
-    def _land(self, column: str, name: bytes, *, just_sent: bool) -> bool:
-        """Give a message what is due to it; return whether the history shows it."""
-        row = self._database.execute(
-            f"SELECT {LANDING_COLUMNS} FROM messages WHERE {column} = ? AND message_id IS NOT NULL", (name,)
-        ).fetchone()
-        return row is not None and self._landing.land(row, self._clock.wall_ms(), just_sent=just_sent)
 
     def _notice_stored(self, change: NoticeStored) -> None:
         self._database.execute(
@@ -456,8 +458,12 @@ class Store:
         """Remember that a script has got everything up to the message with this number."""
         self.set_facts(printed_up_to=identifier.to_bytes(PRINTED_SIZE_BYTES, "big"))
 
-    def last_stamp(self) -> int:
-        """Return the greatest Lamport time that this device has seen on a record."""
+    @property
+    def stamp_seen(self) -> int:
+        """The greatest Lamport time that this device has seen on a record."""
+        return self._landing.stamp_seen
+
+    def _last_stamp(self) -> int:
         with self._reading():
             return records.last_stamp(self._database)
 

@@ -131,7 +131,7 @@ def test_a_change_of_ours_holds_at_once_and_outlives_the_program(tmp_path: Path)
     store.close()
     store = Store(store.path)
     assert store.record_values(roost.RecordKind.NAME) == {"bob": "Bobby"}
-    assert (store.last_stamp(), len(store.snapshot().pending)) == (7, 1)
+    assert (store.stamp_seen, len(store.snapshot().pending)) == (7, 1)
     store.close()
 
 
