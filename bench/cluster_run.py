@@ -121,9 +121,14 @@ class ClusterRun:
         self.crashes += self.cluster.crashes
 
     async def _gather(self) -> None:
-        """Devices of one person register one after the other."""
+        """The first device of a person registers, and each other one is linked by it."""
+        primaries: dict[str, Device] = {}
         for device, host in self._homes.items():
-            await device.register(self.cluster.nodes[host], self.cluster.wait_code)
+            primary = primaries.setdefault(device.person, device)
+            if primary is device:
+                await device.register(self.cluster.nodes[host], self.cluster.wait_code)
+            else:
+                await device.link(self.cluster.nodes[host], primary)
         for device in self._homes:
             await device.wake()
         await asyncio.gather(*(device.come_online() for device in self._homes))

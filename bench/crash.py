@@ -83,8 +83,13 @@ class CrashRun:
         """
         try:
             await asyncio.to_thread(self.node.start)
+            primaries: dict[str, Device] = {}
             for device in self._devices:
-                await device.register(self.node, self.node.code_for)
+                primary = primaries.setdefault(device.person, device)
+                if primary is device:
+                    await device.register(self.node, self.node.code_for)
+                else:
+                    await device.link(self.node, primary)
             for device in self._devices:
                 await device.wake()
             for number in range(1, rounds + 1):

@@ -59,7 +59,7 @@ class Device:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def register(self, node: LiveNode, code_for: Callable[[str], str | Awaitable[str]]) -> None:
-        """Become a device of its owner.
+        """Become the primary device of its owner.
 
         Args:
             node: To whose door it will always come.
@@ -72,6 +72,27 @@ class Device:
             code=lambda request: code_for(request.account),
             folder=self._folder,
         )
+
+    async def link(self, node: LiveNode, primary: Device) -> None:
+        """Become a further device of its owner, by a code that the primary device confirms.
+
+        Args:
+            node: To whose door it will always come.
+            primary: The device that registered.
+        """
+        shown: asyncio.Future[roost.LinkCode] = asyncio.get_running_loop().create_future()
+        linking = asyncio.create_task(
+            roost.link(
+                lambda code, _: shown.set_result(code),
+                server=node.address,
+                server_key=node.server_key,
+                folder=self._folder,
+            )
+        )
+        async with roost.connect(self.person, folder=primary._folder) as client:
+            await client.wait_online()
+            await (await client.devices.link((await shown).text)).confirm()
+            await linking
 
     async def wake(self) -> None:
         """Open the client; read, and write from now on."""

@@ -14,7 +14,9 @@ touches nothing: `outbox` and `outboxes` (what is to be sent), `arrivals` (what 
 decisions are `steps` of `changes`, frames and events. `connection` is the socket with its encrypted link (`address`),
 `store` the database (`database_file`, `schema`, `rows`, `landing`, `registers`, `records`, `device_record`, `home`),
 `ports` the clock and the randomness. `opening` and `registration` are the ways in; `command`, `commands` and
-`terminal` what people run, `plain` what makes a stranger's text safe to show.
+`terminal` what people run, `plain` what makes a stranger's text safe to show. How a device is
+linked: `link` (the new one), `own_devices` (the primary), `linking` (what they say), `link_code`, and `device_trust`
+(which list is believed).
 
 Invariants: a step's changes are on disk before its frames leave and its events are told. So a number is never used
 twice, an ack never precedes the storing, and a message shown is a message kept. The session reads neither clock nor
@@ -41,6 +43,8 @@ from roost.errors import (
     AccountMissingError,
     AddressError,
     ConnectionClosedError,
+    DevicesForgedError,
+    LinkError,
     MessageError,
     NotConnectedError,
     OutboxFullError,
@@ -59,6 +63,7 @@ from roost.events import (
     ConnectionState,
     DeviceAdded,
     DeviceRemoved,
+    DevicesForged,
     Event,
     EventsLost,
     MessageDelayed,
@@ -81,11 +86,14 @@ from roost.events import (
     TypingChanged,
 )
 from roost.history import Chat, MessageState, Quote, StoredMessage
+from roost.link import link
+from roost.link_code import LinkCode
 from roost.opening import Opening, connect
 from roost.operations import Reacted
+from roost.own_devices import KnownDevice, LinkRequest, OwnDevices, PeerDevices
 from roost.own_state import RecordKind
 from roost.power import Power
-from roost.queries import AccountSettings, KnownDevice, Person, RateLimit, RelatedAccounts
+from roost.queries import AccountSettings, Person, RateLimit, RelatedAccounts
 from roost.registration import CodeRequest, register
 from roost.sending import Sending
 from roost.streams import EventStream
@@ -93,13 +101,14 @@ from roost.streams import EventStream
 __all__ = [
     "AccountInUseError", "AccountMissingError", "AccountSettings", "AddressError", "Chat", "Client", "CodeRequest",
     "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "Deleted", "Deletion",
-    "DeviceAdded", "DeviceRemoved", "Edit", "Event", "EventStream", "EventsLost", "KnownDevice", "MessageDelayed",
-    "MessageDeleted", "MessageEdited", "MessageError", "MessageFailed", "MessageForgotten", "MessageOpened",
-    "MessageQueued", "MessageReceived", "MessageSent", "MessageState", "NotConnectedError", "NotDelivered",
-    "Opening", "Operation", "OutboxFullError", "Person", "Power", "PresenceChanged", "QueueDrained", "Quote",
+    "DeviceAdded", "DeviceRemoved", "DevicesForged", "DevicesForgedError", "Edit", "Event", "EventStream",
+    "EventsLost", "KnownDevice", "LinkCode", "LinkError", "LinkRequest", "MessageDelayed", "MessageDeleted",
+    "MessageEdited", "MessageError", "MessageFailed", "MessageForgotten", "MessageOpened", "MessageQueued",
+    "MessageReceived", "MessageSent", "MessageState", "NotConnectedError", "NotDelivered", "Opening", "Operation",
+    "OutboxFullError", "OwnDevices", "PeerDevices", "Person", "Power", "PresenceChanged", "QueueDrained", "Quote",
     "RateLimit", "Reacted", "Reaction", "ReactionChanged", "ReceiptChanged", "RecordKind", "RefusedError",
     "RelatedAccounts", "RoostError", "SendFailedError", "Sending", "ServerComplained", "ServerKeyChangedError",
     "ServerUnreachableError", "StateAsked", "StateChanged", "StoppedError", "StoreError", "StoreNewerError",
     "StoredMessage", "Text", "TextError", "TimerSet", "TypingChanged", "UnknownContent", "ViewOnce", "connect",
-    "register",
+    "link", "register",
 ]  # fmt: skip

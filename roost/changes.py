@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, MessageId
-    from roost.events import DeviceAdded, DeviceRemoved
+    from protocol.device_list import IdentityKey
+    from roost.device_trust import Pin
+    from roost.events import DeviceNews
 
 __all__ = [
     "Accepted",
@@ -22,12 +24,14 @@ __all__ = [
     "MarksChanged",
     "NoticeStored",
     "PendingMessage",
+    "Pinned",
     "Queued",
     "ReceiptStored",
     "Received",
     "Renumbered",
     "Snapshot",
     "StoredMarks",
+    "VersionSigned",
 ]
 
 
@@ -139,7 +143,22 @@ class DevicesKnown:
 
     version: int
     devices: tuple[tuple[DeviceId, str], ...]
-    news: tuple[DeviceAdded | DeviceRemoved, ...] = ()
+    news: tuple[DeviceNews, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The signed list of an account's devices that is believed from now on."""
+
+    account: AccountId
+    pin: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSigned:
+    """This device is about to sign a list of devices with this version."""
+
+    version: int
 
 
 Change = (
@@ -153,6 +172,8 @@ Change = (
     | ReceiptStored
     | MarksChanged
     | DevicesKnown
+    | Pinned
+    | VersionSigned
 )
 
 
@@ -202,6 +223,9 @@ class Snapshot:
         seen: ids of the latest messages received, the oldest first.
         devices: the devices of the account; None if they were never seen.
         timers: the `seq` of the message that set each conversation's timer, and its seconds.
+        pin: the signed list of them that was believed last; None if nobody signs.
+        signer: the account's identity key, on its primary device only.
+        signed_version: the highest version of a list that this device has signed.
     """
 
     account: AccountId
@@ -212,3 +236,6 @@ class Snapshot:
     seen: tuple[MessageId, ...] = ()
     devices: DevicesKnown | None = None
     timers: dict[ConversationId, tuple[int, int]] = field(default_factory=dict)
+    pin: Pin | None = None
+    signer: IdentityKey | None = None
+    signed_version: int = 0

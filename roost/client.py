@@ -7,8 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
-from protocol.messages import URGENT, Devices
+from protocol import AccountId
+from protocol.messages import URGENT, DeviceList
 from roost.address import ServerAddress
+from roost.changes import Pinned
 from roost.content import encode_text
 from roost.conversations import conversation_with
 from roost.errors import (
@@ -31,6 +33,7 @@ from roost.events import (
     StateAsked,
 )
 from roost.history import MessageState
+from roost.own_devices import OwnDevices, Pins
 from roost.power import Power
 from roost.queries import Queries
 from roost.runner import Runner
@@ -44,9 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
 
-    from protocol import AccountId, ConversationId
+    from protocol import ConversationId
     from protocol.messages import Frame
-    from roost.events import DeviceAdded, DeviceRemoved, Event
+    from roost.events import DeviceNews, Event
     from roost.history import Chat, StoredMessage
     from roost.steps import Answered
     from roost.store import Store
@@ -89,6 +92,17 @@ class Client(Writing, Queries):
         self._sharing: set[asyncio.Task[None]] = set()
         self._runner = Runner(
             store, snapshot, self.server, self._publish, self._answered, foreground=foreground, power=power
+        )
+        self.devices = OwnDevices(
+            self._runner.session,
+            self._ask,
+            self._answer_to,
+            self._runner.wake,
+            Pins(
+                lambda account: self._in_store(store.pin, account),
+                lambda account, pin: self._in_store(store.apply, [Pinned(AccountId(account), pin)]),
+                lambda: self._in_store(lambda: store.server_key),
+            ),
         )
         self._runner.start()
 
@@ -240,14 +254,14 @@ class Client(Writing, Queries):
     # Our devices.
 
     @property
-    def device_news(self) -> tuple[DeviceAdded | DeviceRemoved, ...]:
+    def device_news(self) -> tuple[DeviceNews, ...]:
         """The changes of our devices of which no `device_news_told` has said that a person knows, the oldest first.
 
         They are kept in the database, so none is lost to a program that nobody looked at.
         """
         return self._runner.session.device_news
 
-    def device_news_told(self, *news: DeviceAdded | DeviceRemoved) -> None:
+    def device_news_told(self, *news: DeviceNews) -> None:
         """Remember that a person was told of these changes."""
         self._runner.session.device_news_told(news)
         self._runner.wake()
@@ -311,7 +325,8 @@ class Client(Writing, Queries):
 
     def _answered(self, answer: Answered) -> None:
         super()._answered(answer)
-        if isinstance(answer.frame, Devices) and len(answer.frame.devices) > 1:
+        frame = answer.frame
+        if isinstance(frame, DeviceList) and frame.account == self.account and len(frame.devices) > 1:
             self._share(self.state.ask)
 
     def _share(self, telling: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -384,6 +399,7 @@ class Client(Writing, Queries):
             self._online.set()
         else:
             self._online.clear()
+            self.devices.arrived(None)
 
     def _end(self, error: StoppedError | ConnectionClosedError) -> None:
         self._online.set()

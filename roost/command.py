@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from roost.address import SERVER_DEFAULT
-from roost.commands import accounts, messages, people
+from roost.commands import accounts, devices, messages, people
 from roost.errors import RoostError
 
 if TYPE_CHECKING:
@@ -99,12 +99,22 @@ def _add(
 
 
 def _add_registration(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("register", help="register an address, or this computer as its further device")
+    parser = commands.add_parser("link", help="make this computer a further device of an account, by a code")
+    parser.set_defaults(run=devices.link)
+    parser.add_argument("--server", metavar="HOST:PORT", default=SERVER_DEFAULT, help="default: %(default)s")
+    parser.add_argument("--device-name", metavar="NAME", help="the name of this device; default: the computer's")
+    parser.add_argument(
+        "--server-key",
+        metavar="HEX",
+        help="the server's public key; default: trusted at first sight",
+    )
+    parser = commands.add_parser("register", help="register an address, with this computer as its primary device")
     parser.set_defaults(run=accounts.register)
     parser.add_argument("address", metavar="ADDRESS", help="such as alice, or alice@example.org")
     parser.add_argument("--server", metavar="HOST:PORT", default=SERVER_DEFAULT, help="default: %(default)s")
     parser.add_argument("--name", help="the name that others see; default: the address")
     parser.add_argument("--device-name", metavar="NAME", help="the name of this device; default: the computer's")
+    parser.add_argument("--recover", action="store_true", help="the primary is lost: replace all devices by this one")
     parser.add_argument("--code", help="the verification code, if you have one; else it is asked for")
     parser.add_argument("--server-key", metavar="HEX", help="the server's public key; default: trusted at first sight")
 
@@ -131,8 +141,11 @@ def _add_messages(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _add_account(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _add(commands, "accounts", accounts.accounts, "list the accounts of this computer")
-    devices = _add(commands, "devices", accounts.devices, "list the devices of the account")
-    devices.add_argument("--remove", metavar="ID", help="remove the device whose id begins so")
+    listed = _add(commands, "devices", devices.devices, "list the account's devices; link, revoke or rename one")
+    listed.add_argument("action", nargs="?", choices=("list", "link", "revoke", "rename", "of"), help="default: list")
+    listed.add_argument("what", nargs="*", help="link CODE; revoke ID; rename ID NAME; of ADDRESS")
+    listed.add_argument("--yes", action="store_true", help="link without a question")
+    listed.add_argument("--remove", metavar="ID", help="the same as revoke ID")
     settings = _add(commands, "settings", accounts.settings, "show the account's settings, or change some")
     settings.add_argument("--name", help="the name that others see")
     settings.add_argument("--read-receipts", choices=("on", "off"))

@@ -8,18 +8,31 @@ import msgspec
 
 from protocol import DeviceId
 from roost.changes import DevicesKnown
-from roost.events import DeviceAdded, DeviceRemoved
+from roost.events import DeviceAdded, DeviceNews, DeviceRemoved, DevicesForged
 
 __all__ = ["decode_devices", "encode_devices"]
 
-_FORM: Final = 1
+_FORM: Final = 2
+_KINDS: Final = {DeviceRemoved: 0, DeviceAdded: 1, DevicesForged: 2}
 
 
 class _News(msgspec.Struct, array_like=True, frozen=True):
-    added: bool
+    kind: int
     device: bytes
-    name: str
+    text: str
     time_ms: int
+
+    def opened(self) -> DeviceNews | None:
+        """The news; None for one of a newer version."""
+        match self.kind:
+            case 0:
+                return DeviceRemoved(DeviceId(self.device), self.text, self.time_ms)
+            case 1:
+                return DeviceAdded(DeviceId(self.device), self.text, self.time_ms)
+            case 2:
+                return DevicesForged(self.text, self.time_ms)
+            case _:
+                return None
 
 
 class _Record(msgspec.Struct, array_like=True, frozen=True):
@@ -35,7 +48,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def encode_devices(known: DevicesKnown) -> bytes:
     """The value to store."""
-    news = [_News(isinstance(one, DeviceAdded), one.device, one.name, one.time_ms) for one in known.news]
+    news = [_closed(one) for one in known.news]
     return _encode(_Record(_FORM, known.version, list(known.devices), news))
 
 
@@ -47,8 +60,11 @@ def decode_devices(value: bytes) -> DevicesKnown | None:
         return None
     if record.form != _FORM:
         return None
-    news = tuple(
-        (DeviceAdded if one.added else DeviceRemoved)(DeviceId(one.device), one.name, one.time_ms)
-        for one in record.news
-    )
+    news = tuple(opened for one in record.news if (opened := one.opened()) is not None)
     return DevicesKnown(record.version, tuple((DeviceId(device), name) for device, name in record.devices), news)
+
+
+def _closed(news: DeviceNews) -> _News:
+    if isinstance(news, DevicesForged):
+        return _News(_KINDS[DevicesForged], b"", news.sentence, news.time_ms)
+    return _News(_KINDS[type(news)], news.device, news.name, news.time_ms)

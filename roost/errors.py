@@ -11,6 +11,8 @@ __all__ = [
     "AccountMissingError",
     "AddressError",
     "ConnectionClosedError",
+    "DevicesForgedError",
+    "LinkError",
     "MessageError",
     "NotConnectedError",
     "OutboxFullError",
@@ -70,6 +72,14 @@ class ConnectionClosedError(RoostError):
 
 class StoppedError(RoostError):
     """The session ended for good (replaced, revoked, version unsupported) and will not reconnect."""
+
+
+class LinkError(RoostError):
+    """A new device was not linked; nothing of the account has changed."""
+
+
+class DevicesForgedError(RoostError):
+    """The list of an account's devices is not what its primary device signed; nothing of it is believed."""
 
 
 class RefusedError(RoostError):

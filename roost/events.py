@@ -18,7 +18,9 @@ __all__ = [
     "ConnectionChanged",
     "ConnectionState",
     "DeviceAdded",
+    "DeviceNews",
     "DeviceRemoved",
+    "DevicesForged",
     "Event",
     "EventsLost",
     "MessageDelayed",
@@ -244,6 +246,23 @@ class DeviceRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class DevicesForged:
+    """The server shows devices of our account that its primary device has not signed; nothing of it is believed.
+
+    Args:
+        sentence: what is wrong, for a person.
+        time_ms: when this device saw it, milliseconds since 1970.
+    """
+
+    sentence: str
+    time_ms: int
+
+
+DeviceNews = DeviceAdded | DeviceRemoved | DevicesForged
+"""What a person should hear of our own devices."""
+
+
+@dataclass(frozen=True, slots=True)
 class PresenceChanged:
     """Whether an account is there, as far as it lets us know.
 
@@ -325,6 +344,7 @@ Event = (
     | NotDelivered
     | DeviceAdded
     | DeviceRemoved
+    | DevicesForged
     | PresenceChanged
     | TypingChanged
     | ConnectionChanged

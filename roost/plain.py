@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from roost.content import Deleted, Deletion, Edit, Reaction, Text, TimerSet, UnknownContent, ViewOnce
-from roost.events import DeviceAdded, DeviceRemoved
+from roost.events import DeviceAdded, DeviceNews, DeviceRemoved, DevicesForged
 from roost.own_state import Gone, Records, StateWanted
 
 if TYPE_CHECKING:
@@ -96,14 +96,16 @@ def duration(seconds: int) -> str:
     return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
-def device_sentence(change: DeviceAdded | DeviceRemoved) -> str:
+def device_sentence(change: DeviceNews) -> str:
     """Return what to tell the person whose device it is, or is said to be."""
+    if isinstance(change, DevicesForged):
+        return f"Do not trust this server with your devices: {one_line(change.sentence)}"
     short, name, when = change.device.hex()[:8], one_line(change.name), date_and_time(change.time_ms)
     match change:
         case DeviceAdded():
             return (
-                f"A new device of yours, {name} ({short}), was registered on {when}. "
-                f"If that was not you: roost devices --remove {short}"
+                f"A new device of yours, {name} ({short}), was linked on {when}. "
+                f"If that was not you: roost devices revoke {short}"
             )
         case DeviceRemoved():
             return f"Your device {name} ({short}) was removed; seen on {when}."

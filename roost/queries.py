@@ -1,4 +1,4 @@
-"""What an application can ask the server: settings, people, devices, limits. Each needs a connection."""
+"""What an application can ask the server: settings, people, limits. Each needs a connection."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from protocol.messages import (
-    Devices,
     Done,
-    Error,
     GetLimits,
     GetSettings,
     Limits,
-    ListDevices,
     ListRelations,
     Lookup,
     Profile,
     Relations,
-    RemoveDevice,
     SetRelation,
     SetSettings,
     Settings,
 )
 from roost.conversations import account_address
-from roost.errors import ConnectionClosedError, NotConnectedError, RefusedError
+from roost.errors import NotConnectedError
+from roost.own_devices import OwnDevices, refused_or
+from roost.steps import LINK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocol import AccountId, DeviceId
+    from protocol import AccountId
     from protocol.messages import Frame
     from roost.errors import RoostError
     from roost.steps import Answered
 
-__all__ = ["AccountSettings", "KnownDevice", "Person", "Queries", "RateLimit", "RelatedAccounts"]
+__all__ = ["AccountSettings", "Person", "Queries", "RateLimit", "RelatedAccounts"]
 
 Answer = TypeVar("Answer")
 
@@ -57,17 +55,6 @@ class Person:
     account: AccountId
     display_name: str
     devices: int
-
-
-@dataclass(frozen=True, slots=True)
-class KnownDevice:
-    """A device of our account; `current` is this one. Times are milliseconds since 1970."""
-
-    device: DeviceId
-    name: str
-    created_ms: int
-    last_login_ms: int
-    current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +80,8 @@ class Queries(ABC):
     Every method raises `NotConnectedError` if there is no connection or it ended before the answer, `RefusedError`
     with the server's reason if it said no, and `AddressError` if an account's address is not written correctly.
     """
+
+    devices: OwnDevices
 
     def __init__(self) -> None:
         self._waiting: dict[int, asyncio.Future[Frame]] = {}
@@ -147,17 +136,6 @@ class Queries(ABC):
         answer = await self._ask(ListRelations, Relations)
         return RelatedAccounts(tuple(answer.contacts), tuple(answer.blocked))
 
-    async def devices(self) -> list[KnownDevice]:
-        """Return the devices of our account."""
-        answer = await self._ask(ListDevices, Devices)
-        return [
-            KnownDevice(one.device, one.name, one.created_ms, one.last_login_ms, one.current) for one in answer.devices
-        ]
-
-    async def remove_device(self, device: DeviceId) -> None:
-        """Remove a device from our account: it can neither log in nor be sent to any more."""
-        await self._ask(lambda number: RemoveDevice(number, device), Done)
-
     async def limits(self) -> list[RateLimit]:
         """Return what is left of our rate limits."""
         answer = await self._ask(GetLimits, Limits)
@@ -165,17 +143,19 @@ class Queries(ABC):
 
     async def _ask(self, frame_of: Callable[[int], Frame], expected: type[Answer]) -> Answer:
         number = self._request(frame_of)
+        return await self._answer_to(number, expected)
+
+    async def _answer_to(self, number: int, expected: type[Answer]) -> Answer:
+        """Wait for the answer to a request."""
         future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
-        frame = await future
-        if isinstance(frame, Error):
-            raise RefusedError(frame.sentence, frame.code, frame.retry_after_ms)
-        if not isinstance(frame, expected):
-            raise ConnectionClosedError(f"The server answered with {type(frame).__name__}, which is no answer to that.")
-        return frame
+        return refused_or(await future, expected)
 
     def _answered(self, answer: Answered) -> None:
         """Take the answer to a request."""
+        if answer.request == LINK:
+            self.devices.arrived(answer.frame)
+            return
         future = self._waiting.pop(answer.request, None)
         if future is None or future.done():
             return

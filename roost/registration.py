@@ -1,18 +1,22 @@
-"""`register`: make this computer a device of an account."""
+"""`register`: make this computer the primary device of an account."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import platform
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from protocol import IdentifierError, normalized_name
-from protocol.messages import Closing, CodeSent, Error, Hello, Register, Registered, RequestCode, Welcome
+from protocol.device_list import ListedDevice, label_digest, sealed_label, sign_devices
+from protocol.messages import Closing, CodeSent, Error, Hello, Registered, RegisterPrimary, RequestCode, Welcome
 from roost.address import SERVER_DEFAULT, ServerAddress
+from roost.changes import Pinned, VersionSigned
 from roost.connection import Connection
 from roost.conversations import account_address
+from roost.device_trust import pin_of
 from roost.errors import AddressError, ConnectionClosedError, RefusedError, ServerKeyChangedError
 from roost.home import account_path
 from roost.session import SOFTWARE, VERSIONS
@@ -22,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from protocol import AccountId
-    from protocol.messages import Frame
+    from protocol import AccountId, StaticKey
+    from protocol.messages import Frame, SignedDevices
 
-__all__ = ["CodeRequest", "register"]
+__all__ = ["CodeRequest", "checked_key", "checked_name", "expect", "register"]
 
 _ANSWER_WAIT_S: Final = 15.0
 _KEY_SIZE_BYTES: Final = 32
@@ -51,8 +55,11 @@ async def register(
     device_name: str | None = None,
     server_key: bytes | None = None,
     folder: Path | None = None,
+    recover: bool = False,
 ) -> AccountId:
-    """Register an address, or this computer as a further device of it, and keep the identity in the local database.
+    """Register an address with this computer as its primary device, and keep the identity in the local database.
+
+    Further devices are linked (`roost.link`) and confirmed here.
 
     Args:
         address: the account's address.
@@ -62,6 +69,8 @@ async def register(
         device_name: the name of this device in the list of devices; None for the computer's name.
         server_key: the server's public key, as its operator tells it; None to trust the server at first sight.
         folder: where the accounts lie; None for $ROOST_HOME or ~/.local/share/roost.
+        recover: whether to take an account over whose primary device is lost: all its devices are removed, and everyone
+            who knew the account is told that its identity has changed.
 
     Returns:
         The account's address in its one spelling.
@@ -75,9 +84,8 @@ async def register(
     """
     account = account_address(address)
     where = ServerAddress.parse(server)
-    name, device = _name(display_name or account), _name(device_name or platform.node() or "computer")
-    if server_key is not None and len(server_key) != _KEY_SIZE_BYTES:
-        raise AddressError("A server key is 64 hexadecimal digits; ask the server's operator for it.")
+    name, device = checked_name(display_name or account), checked_name(device_name or platform.node() or "computer")
+    checked_key(server_key)
     store = await asyncio.to_thread(Store, account_path(account, where, folder))
     try:
         static_key = await asyncio.to_thread(store.static_key)
@@ -93,9 +101,11 @@ async def register(
             raise ServerKeyChangedError(f"{error.sentence} {_way_out(store)}", error.code) from error
         try:
             await _greeted(connection)
-            answer = await _registered(connection, account, code, name, device)
+            first = await asyncio.to_thread(_first_list, store, account, static_key, device)
+            answer = await _registered(connection, account, code, name, first, recover=recover)
         finally:
             await connection.close()
+        await asyncio.to_thread(store.apply, [Pinned(account, pin_of(first[0], 1)), VersionSigned(1)])
         await asyncio.to_thread(
             store.set_facts,
             account=answer.account.encode(),
@@ -114,7 +124,32 @@ def _way_out(store: Store) -> str:
     )
 
 
-def _name(text: str) -> str:
+def _first_list(
+    store: Store, account: AccountId, static_key: StaticKey, device_name: str
+) -> tuple[SignedDevices, bytes]:
+    """The account's first list of devices and the label of this one; the identity is on disk before it is told."""
+    label = sealed_label(device_name, platform.system().lower())
+    listed = ListedDevice(static_key.public, time.time_ns() // 1_000_000, label_digest(label))
+    return sign_devices(store.identity_key(), account, 1, [listed]), label
+
+
+def checked_key(server_key: bytes | None) -> bytes | None:
+    """A server's key as somebody gave it.
+
+    Raises:
+        AddressError: it is none.
+    """
+    if server_key is not None and len(server_key) != _KEY_SIZE_BYTES:
+        raise AddressError("A server key is 64 hexadecimal digits; ask the server's operator for it.")
+    return server_key
+
+
+def checked_name(text: str) -> str:
+    """A name in its one spelling.
+
+    Raises:
+        AddressError: nobody could show it.
+    """
     try:
         return normalized_name(text)
     except IdentifierError as error:
@@ -123,7 +158,7 @@ def _name(text: str) -> str:
 
 async def _greeted(connection: Connection) -> None:
     connection.send([Hello(VERSIONS, SOFTWARE)])
-    await _expect(connection, Welcome)
+    await expect(connection, Welcome)
 
 
 async def _registered(
@@ -131,20 +166,28 @@ async def _registered(
     account: AccountId,
     code: str | Callable[[CodeRequest], str | Awaitable[str]],
     display_name: str,
-    device_name: str,
+    first: tuple[SignedDevices, bytes],
+    *,
+    recover: bool,
 ) -> Registered:
     if isinstance(code, str):
         text = code
     else:
         connection.send([RequestCode(1, account)])
-        sent = await _expect(connection, CodeSent)
+        sent = await expect(connection, CodeSent)
         answer = code(CodeRequest(account, sent.via, sent.expires_s))
         text = await answer if inspect.isawaitable(answer) else answer
-    connection.send([Register(2, account, text.strip(), display_name, device_name)])
-    return await _expect(connection, Registered)
+    connection.send([RegisterPrimary(2, account, text.strip(), display_name, *first, recover)])
+    return await expect(connection, Registered)
 
 
-async def _expect(connection: Connection, expected: type[Answer]) -> Answer:
+async def expect(connection: Connection, expected: type[Answer]) -> Answer:
+    """The next frame of a kind.
+
+    Raises:
+        RefusedError: the server said no.
+        ConnectionClosedError: it did not answer in time, or the connection ended.
+    """
     try:
         async with asyncio.timeout(_ANSWER_WAIT_S):
             while True:

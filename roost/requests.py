@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from protocol.messages import CodeSent, Devices, Done, Error, Limits, Profile, Registered, Relations, Settings
+from protocol.messages import (
+    CodeSent,
+    DeviceList,
+    Devices,
+    Done,
+    Error,
+    Limits,
+    Profile,
+    Registered,
+    Relations,
+    Settings,
+)
 from roost.steps import Answered
 
 if TYPE_CHECKING:
@@ -17,7 +28,7 @@ __all__ = ["ANSWER_WAIT_S", "Requests"]
 
 ANSWER_WAIT_S: Final = 15.0
 _NUMBER_MAX: Final = 2**32 - 1
-_ANSWERS: Final = (CodeSent, Registered, Settings, Profile, Limits, Devices, Relations, Done, Error)
+_ANSWERS: Final = (CodeSent, Registered, Settings, Profile, Limits, Devices, DeviceList, Relations, Done, Error)
 
 
 class Requests:

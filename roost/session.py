@@ -20,14 +20,17 @@ from protocol.messages import (
     Bye,
     Closing,
     Deliver,
-    Devices,
+    DeviceList,
     DevicesChanged,
     Drained,
     Error,
     Heartbeat,
     Hello,
+    LinkEnded,
+    LinkPassed,
     Login,
     Notice,
+    PassLink,
     Ping,
     Pong,
     Presence,
@@ -42,7 +45,7 @@ from protocol.messages import (
 )
 from roost.arrivals import Arrivals
 from roost.chats import Chats
-from roost.devices import DeviceList
+from roost.devices import KnownDevices
 from roost.events import ConnectionChanged, ConnectionState, QueueDrained, ServerComplained
 from roost.heartbeat import Beat, heartbeat_wanted_s
 from roost.heartbeat import Heartbeat as Pulse
@@ -51,15 +54,16 @@ from roost.outboxes import Outboxes
 from roost.power import Power
 from roost.reconnection import FINAL_CODES, Reconnection
 from roost.requests import Requests
-from roost.steps import Step
+from roost.steps import LINK, Answered, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from protocol import ConversationId
+    from protocol.device_list import ListedDevice
     from protocol.messages import Frame
     from roost.changes import Snapshot
-    from roost.events import DeviceAdded, DeviceRemoved
+    from roost.events import DeviceNews
     from roost.ports import Clock, Randomness
 
 __all__ = ["SOFTWARE", "VERSIONS", "Phase", "Session"]
@@ -142,7 +146,7 @@ class Session:
         self._arrivals = Arrivals(snapshot)
         self._marks = Marks(snapshot)
         self._chats = Chats()
-        self._devices = DeviceList(snapshot.devices)
+        self._devices = KnownDevices(snapshot)
         self._requests = Requests()
         self._step = Step(0)
         self._handlers = self._handler_table()
@@ -318,13 +322,30 @@ class Session:
                 self._step.frames.append(SetState(foreground, heartbeat_s, power))
 
     @property
-    def device_news(self) -> tuple[DeviceAdded | DeviceRemoved, ...]:
+    def device_news(self) -> tuple[DeviceNews, ...]:
         """The changes of our devices of which no person has been told."""
         return self._devices.news
 
-    def device_news_told(self, news: tuple[DeviceAdded | DeviceRemoved, ...]) -> None:
+    def device_news_told(self, news: tuple[DeviceNews, ...]) -> None:
         """A person was told of these changes."""
         self._devices.news_told(news, self._step)
+
+    @property
+    def devices(self) -> KnownDevices:
+        """What is known of our devices."""
+        return self._devices
+
+    def sign_devices(self, entries: Sequence[tuple[ListedDevice, bytes]]) -> int:
+        """Sign these devices as the account's, and hand the list in; the answer comes as that of `request` does."""
+        number = None
+        if self.phase is Phase.READY:
+            number = self._devices.sign(entries, self._requests, self._clock.now_s(), self._step)
+        return self._requests.refuse(self._step) if number is None else number
+
+    def pass_link(self, payload: bytes) -> None:
+        """Pass something to the device that we are linking; what comes back is in a step's `answers` under LINK."""
+        if self.phase is Phase.READY:
+            self._step.frames.append(PassLink(payload))
 
     def request(self, frame_of: Callable[[int], Frame]) -> int:
         """Ask the server something; the answer comes in a step's `answers` under the returned number.
@@ -368,7 +389,9 @@ class Session:
             Heartbeat: lambda frame: self._pulse.agreed(frame.heartbeat_s),
             Pong: lambda _: None,
             DevicesChanged: lambda frame: self._devices_at(frame.version),
-            Devices: self._on_devices,
+            DeviceList: self._on_devices,
+            LinkPassed: lambda frame: self._step.answers.append(Answered(LINK, frame)),
+            LinkEnded: lambda frame: self._step.answers.append(Answered(LINK, frame)),
             Error: self._on_error,
             Closing: self._on_closing,
         }
@@ -390,8 +413,10 @@ class Session:
     def _devices_at(self, version: int) -> None:
         self._devices.told(version, self._requests, self._clock.now_s(), self._step)
 
-    def _on_devices(self, frame: Devices) -> None:
-        self._devices.listed(frame, self._clock.wall_ms(), self._step)
+    def _on_devices(self, frame: DeviceList) -> None:
+        if frame.account == self.account:
+            now_s = self._clock.now_s()
+            self._devices.listed(frame, self._requests, now_s, self._clock.wall_ms(), self._step)
         self._requests.answer(frame, self._step)
 
     def _on_sent(self, frame: Sent) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from protocol.messages import Frame
     from roost.changes import Change
     from roost.events import Event
 
-__all__ = ["Answered", "Step"]
+__all__ = ["LINK", "Answered", "Step"]
+
+LINK: Final = 0
+"""In place of a request's number: this came from the device that is being linked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The answer to a request: a frame, or None if the connection ended first."""
+    """The answer to a request, or what came over a link: a frame, or None if the connection ended first."""
 
     request: int
     frame: Frame | None

@@ -12,7 +12,7 @@ import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from protocol import AccountId, Epoch, StaticKey
+from protocol import AccountId, Epoch
 from protocol.limits import NUMBER_MAX
 from roost import history, records
 from roost.arrivals import SEEN_MAX
@@ -25,17 +25,21 @@ from roost.changes import (
     MarksChanged,
     NoticeStored,
     PendingMessage,
+    Pinned,
     Queued,
     ReceiptStored,
     Received,
     Renumbered,
     Snapshot,
     StoredMarks,
+    VersionSigned,
 )
 from roost.content import Deletion, Edit, Reaction, decode_content, is_shown, text_to_view_once
 from roost.database_file import UNREADABLE, is_older, locked, opened, write_failed
 from roost.device_record import decode_devices, encode_devices
+from roost.device_trust import encode_pin
 from roost.errors import StoreError
+from roost.facts import Facts, pin_fact
 from roost.landing import LANDING_COLUMNS, Landing
 from roost.own_state import Gone, Records
 from roost.ports import SystemClock
@@ -47,7 +51,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protocol import ConversationId
-    from protocol.keys import RandomBytes
     from roost.events import Event
     from roost.history import Chat, StoredMessage
     from roost.own_state import Record, RecordKind
@@ -61,7 +64,7 @@ EPOCH_SIZE_BYTES: Final = 8
 PRINTED_SIZE_BYTES: Final = 8
 
 
-class Store:
+class Store(Facts):
     """An open database. Not safe for two threads at once: whoever uses it takes turns.
 
     Args:
@@ -93,6 +96,8 @@ class Store:
             ReceiptStored: self._receipt_stored,
             MarksChanged: self._marks_changed,
             DevicesKnown: self._devices_known,
+            Pinned: self._pinned,
+            VersionSigned: self._version_signed,
         }
         if read_only and is_older(path):
             Store(path, clock=clock).close()  # what an earlier version wrote can be read once it is upgraded
@@ -146,77 +151,10 @@ class Store:
             with suppress(sqlite3.Error):
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except UNREADABLE as error:
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: Exception | str) -> StoreError:
-        return StoreError(f"The file {self.path} is not a whole Roost database: {error}. Restore a copy.")
-
-    # Identity and other single facts.
-
-    def fact(self, name: str, default: bytes) -> bytes:
-        """Return a stored fact, or `default`.
-
-        Raises:
-            StoreError: the database is damaged.
-        """
-        with self._reading():
-            row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-            return checked(row, FactRow)[0] if row else default
-
-    def _text(self, name: str) -> str:
-        try:
-            return self.fact(name, b"").decode()
-        except UnicodeDecodeError as error:
-            raise self._damaged(f"{name} is no text") from error
-
     def set_facts(self, **facts: bytes) -> None:
         """Store facts, durable on return."""
-        with self._transaction():
-            for name, value in facts.items():
-                self._set_fact(name, value)
-        self._account = self._landing.account = AccountId(self._text("account"))
-
-    def _set_fact(self, name: str, value: bytes) -> None:
-        self._database.execute(
-            "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, value),
-        )
-
-    @property
-    def account(self) -> AccountId:
-        """The account registered here; empty before the registration has ended."""
-        return self._account
-
-    @property
-    def server(self) -> str:
-        """The server's address."""
-        return self._text("server")
-
-    @property
-    def server_key(self) -> bytes | None:
-        """The server's static key that this device trusts; None before the first connection."""
-        return self.fact("server_key", b"") or None
-
-    def static_key(self, random_bytes: RandomBytes = os.urandom) -> StaticKey:
-        """Return this device's key, made at the first call and kept.
-
-        Args:
-            random_bytes: given n, returns n unpredictable bytes.
-        """
-        secret = self.fact("static_key", b"")
-        if secret:
-            try:
-                return StaticKey.from_bytes(secret)
-            except ValueError as error:
-                raise self._damaged(error) from error
-        key = StaticKey.generate(random_bytes)
-        self.set_facts(static_key=key.private_bytes(), epoch=random_bytes(8))
-        return key
+        super().set_facts(**facts)
+        self._landing.account = self._account
 
     # What the session starts from.
 
@@ -251,6 +189,9 @@ class Store:
                         "SELECT id, timer_seq, timer_s FROM conversations WHERE timer_seq > 0", TimerRow
                     )
                 },
+                self.pin(self._account),
+                self._signer(),
+                int.from_bytes(self.fact("signed_version", b"")),
             )
 
     def _rows(self, query: str, kind: Any) -> Any:
@@ -424,6 +365,12 @@ class Store:
             (change.delivered, change.read, change.server_delivered, change.server_read, change.conversation),
         )
         self._landing.begin_timers(change.conversation, change.read, self._clock.wall_ms())
+
+    def _pinned(self, change: Pinned) -> None:
+        self._set_fact(pin_fact(change.account), encode_pin(change.pin))
+
+    def _version_signed(self, change: VersionSigned) -> None:
+        self._set_fact("signed_version", change.version.to_bytes(8, "big"))
 
     def _devices_known(self, change: DevicesKnown) -> None:
         self._set_fact("devices", encode_devices(change))

@@ -1,4 +1,4 @@
-"""What each command does: `messages` (send, listen, history), `accounts` (register, devices, settings), `people`.
+"""What each command does: `messages` (send, listen, history), `accounts` (register, settings), `devices`, `people`.
 
 Each is a coroutine that takes the parsed arguments and prints; errors travel up as `RoostError` with a sentence.
 """

@@ -1,4 +1,4 @@
-"""Register an account, and look after it: its devices, settings and limits."""
+"""Register an account, and look after it: its settings and limits."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from protocol import Code
 from roost.commands.opened import opened
 from roost.errors import AccountMissingError, AddressError, RefusedError, RoostError
 from roost.home import home_folder, registered
-from roost.plain import date_and_time, one_line
+from roost.plain import one_line
 from roost.registration import register as register_account
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
 
-    from roost.client import Client
     from roost.registration import CodeRequest
 
-__all__ = ["accounts", "devices", "limits", "register", "settings"]
+__all__ = ["accounts", "key_of", "limits", "register", "settings", "typed"]
 
 _LINE_SIZE_BYTES_MAX: Final = 1024
 
@@ -39,15 +38,19 @@ async def register(arguments: argparse.Namespace) -> None:
                 code=code,
                 display_name=arguments.name,
                 device_name=arguments.device_name,
-                server_key=_key(arguments.server_key),
+                server_key=key_of(arguments.server_key),
+                recover=arguments.recover,
             )
             break
         except RefusedError as error:
+            if error.code == Code.LINK_NEEDED:
+                hint = f"Link: roost link. Lost: roost register {arguments.address} --recover"
+                raise RefusedError(f"{error.sentence} {hint}", error.code) from error
             # Somebody who types may mistype; the code that was sent holds on, until the server has had enough.
             if error.code != Code.CODE_WRONG or arguments.code or not sys.stdin.isatty():
                 raise
             print(f"roost: {error.sentence}", file=sys.stderr)
-            code = await _typed()
+            code = await _code()
     which = f" --account {account}" if len(registered()) > 1 else ""
     print(f"{account} is registered. Now: roost chat{which}")
 
@@ -56,20 +59,25 @@ async def _asked(request: CodeRequest) -> str:
     minutes = max(1, request.expires_s // 60)
     way = one_line(request.via)
     print(f"A code for {request.account} was sent: see {way}. It holds for {minutes} minutes.", file=sys.stderr)
-    return await _typed()
+    return await _code()
 
 
-async def _typed() -> str:
-    if sys.stdin.isatty():
-        print("Code: ", end="", file=sys.stderr, flush=True)
-    loop = asyncio.get_running_loop()
-    typed: asyncio.Future[str] = loop.create_future()
-    # Neither `asyncio.to_thread` nor `sys.stdin`: leaving on Ctrl-C would wait for both, and so for a line.
-    threading.Thread(target=_read_line, args=(sys.stdin.fileno(), loop, typed), daemon=True).start()
-    line = await typed
+async def _code() -> str:
+    line = await typed("Code: ")
     if not line.strip():
         raise RoostError("No code was given. Run the command again, with --code once you have it.")
     return line
+
+
+async def typed(prompt: str) -> str:
+    """A line from standard input; the prompt is for people only."""
+    if sys.stdin.isatty():
+        print(prompt, end="", file=sys.stderr, flush=True)
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[str] = loop.create_future()
+    # Neither `asyncio.to_thread` nor `sys.stdin`: leaving on Ctrl-C would wait for both, and so for a line.
+    threading.Thread(target=_read_line, args=(sys.stdin.fileno(), loop, line), daemon=True).start()
+    return await line
 
 
 def _read_line(descriptor: int, loop: asyncio.AbstractEventLoop, typed: asyncio.Future[str]) -> None:
@@ -86,7 +94,12 @@ def _give(typed: asyncio.Future[str], line: str) -> None:
         typed.set_result(line)
 
 
-def _key(text: str | None) -> bytes | None:
+def key_of(text: str | None) -> bytes | None:
+    """A server's key as it is typed.
+
+    Raises:
+        AddressError: It is none.
+    """
     if text is None:
         return None
     try:
@@ -103,26 +116,6 @@ async def accounts(arguments: argparse.Namespace) -> None:
         raise AccountMissingError(f"No account is registered in {home_folder()}. Register: roost register ADDRESS")
     for one in found:
         print(f"{one.account}  {one.server}")
-
-
-async def devices(arguments: argparse.Namespace) -> None:
-    """Print the account's devices, or remove one."""
-    async with opened(arguments) as client:
-        if arguments.remove:
-            await _remove(client, arguments.remove)
-        for device in await client.devices():
-            current = "  (this one)" if device.current else ""
-            seen = date_and_time(device.last_login_ms)
-            print(f"{device.device.hex()[:8]}  last login {seen}  {one_line(device.name)}{current}")
-
-
-async def _remove(client: Client, prefix: str) -> None:
-    matching = [one for one in await client.devices() if one.device.hex().startswith(prefix.lower())]
-    if len(matching) != 1:
-        count = "No device" if not matching else "More than one device"
-        raise RoostError(f"{count} begins with {prefix}. The list says which there are: roost devices")
-    await client.remove_device(matching[0].device)
-    print(f"Removed {one_line(matching[0].name)}.")
 
 
 async def settings(arguments: argparse.Namespace) -> None:

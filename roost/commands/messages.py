@@ -12,7 +12,7 @@ from roost.commands.opened import opened
 from roost.content import Text
 from roost.conversations import conversation_with, other_account
 from roost.errors import NotConnectedError
-from roost.events import DeviceAdded, DeviceRemoved, EventsLost, MessageReceived
+from roost.events import DeviceAdded, DeviceRemoved, DevicesForged, EventsLost, MessageReceived
 from roost.history import MessageState
 from roost.home import find_account
 from roost.plain import clock_time, day_name, device_sentence, one_line, shown
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
 
     from roost.client import Client
+    from roost.events import DeviceNews
     from roost.history import StoredMessage
     from roost.sending import Sending
 
@@ -89,7 +90,7 @@ async def listen(arguments: argparse.Namespace) -> None:
                 case MessageReceived(ephemeral=True):
                     _print_message(_ephemeral(event), arguments)
                     left = None if left is None else left - 1
-                case DeviceAdded() | DeviceRemoved():
+                case DeviceAdded() | DeviceRemoved() | DevicesForged():
                     _print_device_news(client, arguments)
                 case MessageReceived() | EventsLost():
                     left = await _print_stored(client, arguments, left)
@@ -101,11 +102,17 @@ def _print_device_news(client: Client, arguments: argparse.Namespace) -> None:
     """Print each change of our devices once; it does not count as a message."""
     for change in client.device_news:
         if arguments.json:
-            name = "device_added" if isinstance(change, DeviceAdded) else "device_removed"
-            _print_json({"event": name, "device": change.device.hex(), "name": change.name, "time_ms": change.time_ms})
+            _print_json(_news_fields(change))
         else:
             print(f"{clock_time(change.time_ms)} {device_sentence(change)}", flush=True)
         client.device_news_told(change)
+
+
+def _news_fields(change: DeviceNews) -> dict[str, Any]:
+    if isinstance(change, DevicesForged):
+        return {"event": "devices_forged", "sentence": change.sentence, "time_ms": change.time_ms}
+    name = "device_added" if isinstance(change, DeviceAdded) else "device_removed"
+    return {"event": name, "device": change.device.hex(), "name": change.name, "time_ms": change.time_ms}
 
 
 async def _print_stored(client: Client, arguments: argparse.Namespace, left: int | None) -> int | None:

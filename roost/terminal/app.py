@@ -17,6 +17,7 @@ from roost.events import (
     ConnectionState,
     DeviceAdded,
     DeviceRemoved,
+    DevicesForged,
     MessageDelayed,
     MessageReceived,
     PresenceChanged,
@@ -150,7 +151,7 @@ class RoostApp(App[None]):
                 self._typing_changed(event)
             case ServerComplained(sentence=sentence) | MessageDelayed(sentence=sentence):
                 self.notify(one_line(sentence), severity="warning", markup=False)
-            case DeviceAdded() | DeviceRemoved():
+            case DeviceAdded() | DeviceRemoved() | DevicesForged():
                 self._tell_device_news()
             case MessageReceived(ephemeral=True):
                 pass  # for this moment only, and nothing of the terminal client's makes use of it yet

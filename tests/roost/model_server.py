@@ -24,6 +24,7 @@ from protocol import (
     message_id,
 )
 from protocol import messages as m
+from protocol.device_list import checked_label, opened_devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,8 @@ class Account:
     blocked: set[AccountId] = field(default_factory=set)
     last_seen_ms: int = 0
     devices_version: int = 1
+    signed: m.SignedDevices | None = None
+    labels: list[bytes] = field(default_factory=list)
 
 
 class ModelServer:
@@ -149,6 +152,44 @@ class ModelServer:
         self.add(frame.address, link.device, frame.display_name)
         self.accounts[AccountId(frame.address)].devices[link.device] = frame.device_name
         link.out.append(m.Registered(frame.request, AccountId(frame.address), link.device))
+
+    def _on_registerprimary(self, link: Link, frame: m.RegisterPrimary) -> None:
+        if frame.code != self.code:
+            link.out.append(m.Error(frame.request, Code.CODE_WRONG, Code.CODE_WRONG.sentence, -1))
+            return
+        account = AccountId(frame.address)
+        if account in self.accounts and not frame.recover:
+            link.out.append(m.Error(frame.request, Code.LINK_NEEDED, Code.LINK_NEEDED.sentence, -1))
+            return
+        self.accounts.pop(account, None)
+        self.add(frame.address, link.device, frame.display_name)
+        self._sign(account, frame.signed, [frame.label])
+        link.out.append(m.Registered(frame.request, account, link.device))
+
+    def _sign(self, account: AccountId, signed: m.SignedDevices, labels: list[bytes]) -> None:
+        entry, roll = self.accounts[account], opened_devices(signed, account)
+        names = [checked_label(one, label).name for one, label in zip(roll.devices, labels, strict=True)]
+        entry.devices = {one.device: name for one, name in zip(roll.devices, names, strict=True)}
+        entry.signed, entry.labels = signed, labels
+        for device in entry.devices:
+            self.queues.setdefault(device, OrderedDict())
+        self._devices_changed(account)
+
+    def _on_signdevices(self, link: Link, frame: m.SignDevices) -> None:
+        if link.ready and link.account is not None:
+            self._sign(link.account, frame.signed, frame.labels)
+            link.out.append(m.Done(frame.request))
+
+    def _on_fetchdevices(self, link: Link, frame: m.FetchDevices) -> None:
+        entry = self.accounts[frame.account]
+        own = frame.account == link.account
+        known = [m.Device(d, name, 0, 0, d == link.device) for d, name in entry.devices.items()] if own else []
+        labels = entry.labels if own else []
+        link.out.append(
+            m.DeviceList(
+                frame.request, frame.account, entry.devices_version, list(entry.devices), entry.signed, labels, known
+            )
+        )
 
     def _on_login(self, link: Link, frame: m.Login) -> None:
         if link.device not in self.accounts.get(frame.account, Account("")).devices:

@@ -152,7 +152,7 @@ async def test_the_server_answers_what_is_asked(folder: Path) -> None:
         await alice.contact("bob")
         assert await alice.relations() == roost.RelatedAccounts(("bob",), ())  # type: ignore[arg-type]
         assert (await alice.lookup("Bob")).account == "bob"
-        assert [device.current for device in await alice.devices()] == [True]
+        assert [device.current for device in await alice.devices.list()] == [True]
         assert (await alice.limits())[0].operation == "send"
         with pytest.raises(roost.RefusedError, match="no such account"):
             await alice.lookup("nobody")
@@ -174,8 +174,8 @@ async def test_a_notice_says_which_device_was_not_reached(folder: Path) -> None:
     async with TcpServer() as server, people(server, folder, "alice", "bob") as (alice, bob):
         sending = await alice.send("bob", "hi")
         await sending.delivered()
-        device = (await alice.devices())[0].device
-        reader = (await bob.devices())[0].device
+        device = (await alice.devices.list())[0].device
+        reader = (await bob.devices.list())[0].device
         server.model.enqueue(device, m.Notice(0, sending.conversation, 1, bob.account, reader, m.NOTICE_EXPIRED))
         server.flush()
         notice = await next_event(alice.events(), roost.NotDelivered)

@@ -166,20 +166,20 @@ async def test_what_came_while_sending_is_printed_by_the_next_listener(folder: P
 
 
 @story
-async def test_a_new_device_is_told_once_by_the_listener_and_kept_from_who_does_not_look(folder: Path) -> None:
+async def test_a_ghost_device_is_told_once_by_the_listener_and_kept_from_who_does_not_look(folder: Path) -> None:
     async with TcpServer() as server:
         await register(folder, server, "alice", "bob")
         assert (await run(folder, "devices", "--account", "alice")).code == 0
-        server.model.add("alice", b"l" * 16)
-        assert (await run(folder, "devices", "--account", "alice")).err == ""  # a script's standard error is no person
-        for expected in (["device_added", "message"], ["message"]):
+        server.model.add("alice", b"l" * 16)  # which nobody has signed
+        assert (await run(folder, "limits", "--account", "alice")).err == ""  # a script's standard error is no person
+        for expected in (["devices_forged", "message"], ["message"]):
             await run(folder, "send", "alice", "hi", "--account", "bob")
             heard = await run(folder, "listen", "--json", "--count", "1", "--account", "alice")
             assert [line["event"] for line in heard.json] == expected
 
 
 @story
-async def test_a_person_at_any_command_is_told_once_of_a_new_device(folder: Path) -> None:
+async def test_a_person_at_any_command_is_told_once_of_a_ghost_device(folder: Path) -> None:
     async with TcpServer() as server:
         await register(folder, server, "alice")
         assert (await run(folder, "devices")).code == 0
@@ -188,7 +188,7 @@ async def test_a_person_at_any_command_is_told_once_of_a_new_device(folder: Path
         for _ in range(2):
             leader, follower = pty.openpty()
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "roost", "devices", stdin=asyncio.subprocess.DEVNULL,
+                sys.executable, "-m", "roost", "limits", stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL, stderr=follower,
                 env={**os.environ, "ROOST_HOME": str(folder)}, cwd=ROOT,
             )  # fmt: skip
@@ -197,8 +197,7 @@ async def test_a_person_at_any_command_is_told_once_of_a_new_device(folder: Path
             said.append(os.read(leader, 65_536).decode().removesuffix("end"))
             os.close(leader)
             os.close(follower)
-    assert "a device (6c6c6c6c), was registered" in said[0]
-    assert "roost devices --remove 6c6c6c6c" in said[0]
+    assert "a device to alice (6c6c6c6c) that its primary device has not signed" in said[0]
     assert said[1] == ""
 
 
@@ -238,7 +237,7 @@ async def test_settings_devices_limits_and_people_are_shown_and_changed(folder: 
         assert changed.out.splitlines() == [
             "name           Alice A.", "read receipts  off", "last seen      nobody", "online         everyone"
         ]  # fmt: skip
-        assert "(this one)" in (await run(folder, "devices")).out
+        assert "(primary, this one)" in (await run(folder, "devices")).out
         assert (await run(folder, "devices", "--remove", "zz")).err.startswith("roost: No device begins with zz")
         assert "send" in (await run(folder, "limits")).out
         assert (await run(folder, "block", "bob")).out == "bob is blocked.\n"

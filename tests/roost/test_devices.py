@@ -34,7 +34,7 @@ class Server(ModelServer):
 
     def receive(self, link: Link, frame: object) -> None:
         self.asked.append(type(frame))
-        if self.busy and isinstance(frame, m.ListDevices):
+        if self.busy and isinstance(frame, m.FetchDevices):
             link.out.append(m.Error(frame.request, Code.BUSY, "Later.", 1_000))
         else:
             super().receive(link, frame)
@@ -120,7 +120,7 @@ def test_an_unchanged_list_is_not_asked_for(phone: Phone, server: Server) -> Non
     server.asked.clear()
     come_back(phone)
     assert m.Login in server.asked
-    assert m.ListDevices not in server.asked
+    assert m.FetchDevices not in server.asked
 
 
 def test_a_list_that_was_refused_is_asked_for_again(phone: Phone, server: Server) -> None:
@@ -136,7 +136,7 @@ def test_a_list_that_was_refused_is_asked_for_again(phone: Phone, server: Server
 
 def test_a_list_that_the_application_asks_for_brings_its_news_too(phone: Phone) -> None:
     phone.server.accounts[phone.account].devices[TABLET] = "tablet"  # the frame that tells of it was lost
-    phone.session.request(m.ListDevices)
+    phone.session.request(lambda number: m.FetchDevices(number, phone.account))
     settle(phone)
     assert told(phone) == [DeviceAdded(TABLET, "tablet", 0)]
 
@@ -147,7 +147,9 @@ def test_no_more_news_is_kept_than_a_person_would_read(phone: Phone) -> None:
     settle(phone)
     assert len(told(phone)) == NEWS_MAX + 5
     assert len(phone.session.device_news) == NEWS_MAX
-    assert phone.session.device_news[-1].device == bytes([NEWS_MAX + 4]) * 16
+    last = phone.session.device_news[-1]
+    assert isinstance(last, DeviceAdded)
+    assert last.device == bytes([NEWS_MAX + 4]) * 16
 
 
 @pytest.mark.parametrize("value", [b"", b"junk", bytes([0x94, 9, 1, 0x90, 0x90])])

@@ -220,13 +220,13 @@ def test_every_size_of_window_works(size: tuple[int, int], tmp_path: Path) -> No
 
 
 @story
-async def test_a_new_device_is_shown_with_what_to_do_about_it(folder: Path) -> None:
+async def test_a_ghost_device_of_the_server_is_shown(folder: Path) -> None:
     async with TcpServer() as server, people(server, folder, "alice") as (alice,):
-        await alice.devices()
+        await alice.devices.list()
         async with terminal(alice) as pilot:
             server.model.add("alice", b"l" * 16)
             server.flush()
-            await until(pilot, lambda text: "A new device of yours" in text and "roost devices" in text)
+            await until(pilot, lambda text: "Do not trust this server" in text and "has not signed" in text)
         assert alice.device_news == ()
 
 

@@ -63,16 +63,16 @@ async def test_the_older_connection_of_a_device_is_closed_as_replaced(town: Town
 
 @story
 async def test_a_removed_device_is_thrown_out_and_its_messages_are_given_up_with_notice(town: Town) -> None:
-    await town.register("bob", "old")
     async with town.people("alice", "bob/phone") as [alice, bob]:
+        await town.register("bob", "old")
         events = alice.events()
         await (await alice.send(bob.account, "to both")).sent()
-        [old] = [device for device in await bob.devices() if not device.current]
+        [old] = [device for device in await bob.devices.list() if not device.current]
         assert old.name == "old"
-        await bob.remove_device(old.device)
+        await bob.devices.revoke(old.device)
         notice = await wait_for(events, roost.NotDelivered)
         assert (notice.device, notice.seq, notice.account) == (old.device, 1, bob.account)
-        assert [device.current for device in await bob.devices()] == [True]
+        assert [device.current for device in await bob.devices.list()] == [True]
         async with town.connect("bob", "old") as thrown_out:
             with pytest.raises(roost.StoppedError) as raised:
                 await thrown_out.wait_online()
@@ -82,17 +82,17 @@ async def test_a_removed_device_is_thrown_out_and_its_messages_are_given_up_with
 @story
 async def test_the_other_devices_are_told_of_a_new_one_at_once_or_when_they_come_back(town: Town) -> None:
     async with town.people("bob/phone", "bob/tablet") as [phone, tablet]:
-        await phone.devices()  # both know the list by now: who is told first what it is asks for nothing
-        await tablet.devices()
+        await phone.devices.list()  # both know the list by now: who is told first what it is asks for nothing
+        await tablet.devices.list()
         on_phone = phone.events()
         await tablet.close()
         await town.register("bob", "laptop")
         added = await wait_for(on_phone, roost.DeviceAdded, lambda event: event.name == "laptop")
-        assert [news.device for news in phone.device_news][-1] == added.device
+        assert isinstance(phone.device_news[-1], roost.DeviceAdded)
         async with town.connect("bob", "tablet") as tablet_again:
             events = tablet_again.events()
             assert (await wait_for(events, roost.DeviceAdded)).device == added.device
-            await phone.remove_device(added.device)
+            await phone.devices.revoke(added.device)
             assert (await wait_for(events, roost.DeviceRemoved)).name == "laptop"
         assert (await wait_for(on_phone, roost.DeviceRemoved)).device == added.device
 
@@ -101,7 +101,8 @@ async def test_the_other_devices_are_told_of_a_new_one_at_once_or_when_they_come
 async def test_a_device_is_told_of_another_in_ready_and_while_it_is_connected(town: Town) -> None:
     async with town.raw("bob") as bob:
         await bob.expect(Drained)
-        await town.register("bob", "laptop")  # the account's process may have ended meanwhile: the queue is asked
+        async with town.stranger() as laptop:  # the account's process may have ended meanwhile: the queue is asked
+            await laptop.register(bob.account, town.node.code_for)
         live = await bob.expect(DevicesChanged)
         ready = await bob.come_back()
         assert ready.devices_version == live.version

@@ -45,6 +45,8 @@ class Town:
         self.node = node
         self.folder = folder
         self._number = next(_numbers)
+        self._primaries: dict[str, str] = {}
+        self._online: dict[tuple[str, str], roost.Client] = {}
 
     def address(self, name: str) -> str:
         """The address of a person of this story."""
@@ -55,7 +57,18 @@ class Town:
         return self.folder / device
 
     async def register(self, name: str, device: str = "phone") -> None:
-        """Make a device a device of this person."""
+        """Make a device a device of this person: the first as the primary, and each other linked by it."""
+        primary = self._primaries.get(name)
+        if primary is not None:
+            online = self._online.get((name, primary))
+            if online is not None:
+                await self.link(online, device)
+                return
+            async with self.connect(name, primary, foreground=False) as sponsor:
+                await sponsor.wait_online()
+                await self.link(sponsor, device)
+            return
+        self._primaries[name] = device
         await roost.register(
             self.address(name),
             server=self.node.address,
@@ -65,6 +78,27 @@ class Town:
             device_name=device,
             folder=self.home(device),
         )
+
+    async def link(self, sponsor: roost.Client, device: str) -> None:
+        """Link a device with a code that the primary confirms."""
+        shown: asyncio.Future[roost.LinkCode] = asyncio.get_running_loop().create_future()
+        linking = asyncio.create_task(
+            roost.link(
+                lambda code, _: shown.set_result(code),
+                server=self.node.address,
+                device_name=device,
+                folder=self.home(device),
+            )
+        )
+        try:
+            request = await sponsor.devices.link((await shown).text)
+            assert request.name == device
+            await request.confirm()
+        except BaseException:
+            linking.cancel()
+            await asyncio.gather(linking, return_exceptions=True)
+            raise
+        assert await linking == sponsor.account
 
     def connect(self, name: str, device: str = "phone", *, foreground: bool = True) -> Opening:
         """Open a device that was registered before."""
@@ -78,9 +112,11 @@ class Town:
             for entry in names:
                 name, _, device = entry.partition("/")
                 await self.register(name, device or "phone")
-                clients.append(await stack.enter_async_context(self.connect(name, device or "phone")))
-            for client in clients:
+                client = await stack.enter_async_context(self.connect(name, device or "phone"))
+                self._online[name, device or "phone"] = client
+                stack.callback(self._online.pop, (name, device or "phone"), None)
                 await client.wait_online()
+                clients.append(client)
             yield clients
 
     @asynccontextmanager
