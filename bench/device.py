@@ -167,7 +167,7 @@ class Device:
                 case roost.MessageQueued(key=key, content=roost.Text(text)):
                     stream, number = _name(text)
                     self._keys[key] = (stream, number)
-                case roost.MessageSent(key=key, seq=seq):
+                case roost.MessageSent(key=key, seq=seq) if key in self._keys:  # else what its devices share
                     self._ledger.accept(*self._keys.pop(key), seq)
                     self._room.set()
                 case roost.MessageReceived(conversation=conversation, seq=seq, content=roost.Text(text)):
