@@ -2,7 +2,8 @@
 
 Reading order: `app` (the screen and what the keys do), `conversation_list`, `chat_pane` (header, scrollback, composer),
 `scrollback`, `message_view` (one message), `message_actions` (what is done with a picked one), `composer`, `new_chat`,
-`choice`, `status_bar` and `key_help`; the look is in ``roost.tcss`` and `palette`, `shortened` cuts words.
+`device_screen`, `choice`, `status_bar` and `key_help`; the look is in ``roost.tcss`` and `palette`, `shortened` cuts
+words.
 
 Invariants: what is shown comes from the local history, never from memory of what was typed, so a tick on the screen
 is a tick on disk. Nothing of a message is interpreted: no markup, no escape sequence, no direction override. A chat

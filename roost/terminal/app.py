@@ -28,6 +28,7 @@ from roost.plain import device_sentence, one_line
 from roost.terminal.chat_pane import ChatPane, Purpose
 from roost.terminal.composer import Composer
 from roost.terminal.conversation_list import ConversationList
+from roost.terminal.device_screen import DeviceScreen
 from roost.terminal.key_help import KeyHelp
 from roost.terminal.message_actions import MessageActions
 from roost.terminal.new_chat import NewChat
@@ -83,6 +84,7 @@ class RoostApp(App[None]):
         Binding("ctrl+t", "timer", "Timer", show=False, priority=True),
         Binding("ctrl+o", "view_once", "View once", show=False, priority=True),
         Binding("escape", "retreat", "Back", show=False),
+        Binding("ctrl+l", "devices", "Devices", show=False, priority=True),
         Binding("ctrl+r", "retry", "Reconnect", show=False, priority=True),
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
@@ -330,6 +332,11 @@ class RoostApp(App[None]):
         """Ask with whom to begin a chat."""
         if not self._asking:
             self.push_screen(NewChat(self.client), self._chosen)
+
+    def action_devices(self) -> None:
+        """Show our devices, and link a new one."""
+        if not self._asking:
+            self.push_screen(DeviceScreen(self.client))
 
     async def _chosen(self, conversation: ConversationId | None) -> None:
         if conversation is not None:

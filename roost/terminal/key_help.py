@@ -19,6 +19,7 @@ _KEYS: Final[_Keys] = (
     ("^P", "pick", "app.pick"),
     ("^T", "timer", "app.timer"),
     ("^O", "view once", "app.view_once"),
+    ("^L", "devices", "app.devices"),
     ("^↑↓", "next chat", "app.neighbour(1)"),
     ("PgUp/Dn", "scroll", "app.page(-1)"),
     ("^J", "new line", "app.new_line"),

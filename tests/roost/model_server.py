@@ -91,6 +91,7 @@ class ModelServer:
         self.links: list[Link] = []
         self.position = 0
         self.counter = 0
+        self.meetings: dict[bytes, list[Link]] = {}
         self.code = "123456"
         self.refuse: Callable[[m.Send], tuple[Code, str, int] | None] = lambda _: None
         self.payload_size_bytes_max = 65_536
@@ -174,6 +175,22 @@ class ModelServer:
         for device in entry.devices:
             self.queues.setdefault(device, OrderedDict())
         self._devices_changed(account)
+
+    def _on_openlink(self, link: Link, frame: m.OpenLink) -> None:
+        self.meetings[frame.rendezvous] = [link]
+        link.out.append(m.LinkOpened(frame.request, 60))
+
+    def _on_joinlink(self, link: Link, frame: m.JoinLink) -> None:
+        if len(self.meetings.get(frame.rendezvous, [])) != 1:
+            link.out.append(m.Error(frame.request, Code.LINK_UNKNOWN, Code.LINK_UNKNOWN.sentence, -1))
+        else:
+            self.meetings[frame.rendezvous].append(link)
+            link.out.append(m.Done(frame.request))
+
+    def _on_passlink(self, link: Link, frame: m.PassLink) -> None:
+        for pair in self.meetings.values():
+            if link in pair and len(pair) == 2:
+                pair[1 - pair.index(link)].out.append(m.LinkPassed(frame.payload))
 
     def _on_signdevices(self, link: Link, frame: m.SignDevices) -> None:
         if link.ready and link.account is not None:
