@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.placement.actor import PlacementActor
@@ -14,13 +13,11 @@ from actors.shard.logic import Inbound
 from actors.shard.spreading import Spread
 from actors.tree import Parts
 from simulation import Scenario
-from simulation.trap import TrappedStore
 from tests.simulation.planted.bug import EMPTY, LOST, ONCE, ONE_NODE, ORDER, RESTS, SUPERVISION, Bug, rough
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from storage.group import Done
 
 __all__ = ["BUGS"]
 
@@ -134,15 +131,6 @@ class FirstAddressKept(PlacementActor):
         self._router.places.update(known)
 
 
-class CopiesKept(TrappedStore):
-    """A copy that is void stays where it is."""
-
-    __slots__ = ()
-
-    def discard_arrival(self, shard: int, completed: Done) -> None:
-        completed(None)
-
-
 def _planted(faults: dict[str, float] | None = None, **parts: Any) -> Scenario:
     return Scenario(cluster=True, parts=Parts(**parts), faults=rough(**(faults or {})))
 
@@ -153,7 +141,14 @@ BUGS: Final = {
     "resync not asked after a link came back": Bug(_planted(shard=NeverAsksAgain), LOST, ORDER, EMPTY, RESTS),
     "fan-out doubled after a move": Bug(_planted(MOVING, shard=TakenAnew), ONCE),
     "entry taken before the cursor commits": Bug(
-        _planted({"commit_fails": 10.0, "node_dies": 10.0}, shard=TakenBeforeTheCursor), LOST, ORDER, EMPTY, RESTS
+        Scenario(
+            parts=Parts(shard=TakenBeforeTheCursor),
+            faults=rough(commit_fails=25.0, disk_is_slow=25.0, node_dies=6.0),
+        ),
+        LOST,
+        ORDER,
+        EMPTY,
+        RESTS,
     ),
     "released before the copy is complete": Bug(
         _planted(MOVING | {"node_dies": 10.0}, placement=ReleasedBeforeComplete), RESTS, LOST
@@ -161,5 +156,4 @@ BUGS: Final = {
     "shard not stopped when it moves": Bug(_planted(MOVING, placement=NotStopped), ONE_NODE),
     "activation where the shard is no longer": Bug(_planted(MOVING, placement=DoorLeftOpen), SUPERVISION, RESTS),
     "stale address never corrected": Bug(_planted(MOVING, placement=FirstAddressKept), RESTS, LOST),
-    "void copies kept": Bug(replace(_planted(MOVING | {"node_dies": 10.0}), store=CopiesKept, has_night=True), EMPTY),
 }
