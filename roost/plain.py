@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from roost.content import Content
 
 __all__ = [
-    "clock_time", "date_and_time", "day_name", "device_sentence", "duration", "one_line", "plain", "shown",
-    "timer_sentence",
+    "clock_time", "date_and_time", "day_name", "device_sentence", "duration", "identity_sentence", "one_line", "plain",
+    "shown", "timer_sentence",
 ]  # fmt: skip
 
 _TAB_WIDTH: Final = 4
@@ -109,6 +109,14 @@ def device_sentence(change: DeviceNews) -> str:
             )
         case DeviceRemoved():
             return f"Your device {name} ({short}) was removed; seen on {when}."
+
+
+def identity_sentence(account: str) -> str:
+    """Return what to tell a person whose partner's devices are signed by another identity than before."""
+    return (
+        f"The identity of {one_line(account)} has changed: the account was recovered on another device, or somebody "
+        "takes its place. Ask them another way."
+    )
 
 
 def clock_time(time_ms: int) -> str:

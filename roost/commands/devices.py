@@ -9,7 +9,7 @@ from roost.commands.accounts import key_of, typed
 from roost.commands.opened import opened
 from roost.errors import LinkError, RoostError
 from roost.link import link as link_here
-from roost.plain import date_and_time, one_line
+from roost.plain import date_and_time, identity_sentence, one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -108,11 +108,7 @@ async def _rename(client: Client, prefix: str, name: str) -> None:
 async def _of(client: Client, address: str) -> None:
     peer = await client.devices.of(address)
     if peer.changed:
-        print(
-            f"The identity of {peer.account} has changed: the account was recovered on another device, or somebody "
-            "takes its place. Ask them another way.",
-            file=sys.stderr,
-        )
+        print(identity_sentence(peer.account), file=sys.stderr)
     signed = "nobody signs them" if peer.identity is None else f"signed by {peer.identity.hex()[:16]}"
     print(f"{peer.account} has {len(peer.devices)} devices; {signed}.")
 

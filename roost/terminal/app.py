@@ -11,7 +11,8 @@ from textual.containers import Horizontal
 from textual.widget import MountError
 from textual.widgets import OptionList, Static, TextArea
 
-from roost.errors import RoostError
+from roost.conversations import other_account
+from roost.errors import DevicesForgedError, RoostError
 from roost.events import (
     ConnectionChanged,
     ConnectionState,
@@ -24,7 +25,7 @@ from roost.events import (
     ServerComplained,
     TypingChanged,
 )
-from roost.plain import device_sentence, one_line
+from roost.plain import device_sentence, identity_sentence, one_line
 from roost.terminal.chat_pane import ChatPane, Purpose
 from roost.terminal.composer import Composer
 from roost.terminal.conversation_list import ConversationList
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from textual.events import AppBlur, AppFocus, Resize
     from textual.screen import Screen
 
-    from protocol import ConversationId
+    from protocol import AccountId, ConversationId
     from roost.client import Client
     from roost.events import Event
     from roost.terminal.message_view import MessageView
@@ -95,6 +96,7 @@ class RoostApp(App[None]):
         self._first = conversation
         self._looked_at = True
         self._refreshing = False
+        self._checked: set[AccountId] = set()
         self.status = StatusBar(client.account, str(client.server))
         self.conversations = ConversationList(client.account)
         self.chat = ChatPane(client)
@@ -232,11 +234,28 @@ class RoostApp(App[None]):
             self.conversations.typing.discard(before)
         if before != conversation:
             self.client.open_chat(conversation)
+            self.run_worker(self._check_identity(other_account(conversation, self.client.account)))
             self.stop_picking()
             await self.chat.open(conversation)
         self._base.set_class(True, "-chatting")
         self.chat.composer.focus()
         await self._refresh_all()
+
+    async def _check_identity(self, account: AccountId) -> None:
+        """Say it if the devices of whom we write to are not signed by whom we knew; once in this run for each."""
+        if account == self.client.account or account in self._checked:
+            return
+        try:
+            peer = await self.client.devices.of(account)
+        except DevicesForgedError as error:
+            self.notify(one_line(error.sentence), severity="error", timeout=_DEVICE_NEWS_SHOWN_S, markup=False)
+            return
+        except RoostError:
+            return  # offline, or too many questions: the next time the chat is opened
+        self._checked.add(account)
+        if peer.changed:
+            text = identity_sentence(account)
+            self.notify(text, severity="warning", timeout=_DEVICE_NEWS_SHOWN_S, markup=False)
 
     async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Open the chosen chat."""

@@ -407,3 +407,14 @@ async def test_a_device_that_is_declined_in_the_window_is_told_so_and_a_wrong_co
         with pytest.raises(roost.LinkError, match="declined"):
             await linking
         assert len(await alice.devices.list()) == 1
+
+
+@story
+async def test_another_identity_of_whom_one_writes_to_is_told_when_the_chat_is_opened(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice", "bob") as (alice, bob):
+        await alice.devices.of("bob")
+        await bob.close()
+        await roost.register("bob", server=server.address, code="123456", folder=folder / "other", recover=True)
+        async with terminal(alice, alice.conversation_with("bob")) as pilot:
+            await until(pilot, lambda text: "The identity of bob has changed" in text)
+        assert not (await alice.devices.of("bob")).changed
