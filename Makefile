@@ -34,7 +34,7 @@ run: $(RUN_READY) ## start a node and say what to do next
 	@exec $(RUN) node.py
 
 test: $(TEST_READY) ## run all tests
-	@$(RUN) -m pytest $(PYTEST_ARGS)
+	@$(RUN) -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 storm: $(TEST_READY) ## run the simulator seed after seed, until Ctrl-C
 	@$(RUN) -m simulation --until-stopped

@@ -261,7 +261,7 @@ def test_a_deliver_too_large_for_a_frame_changes_nothing() -> None:
         m.RequestCode(1, "\ud800"),
         m.Ack(object()),  # type: ignore[arg-type]
     ],
-    ids=repr,
+    ids=lambda frame: type(frame).__name__,
 )
 def test_a_client_does_not_send_what_the_server_would_refuse(frame: m.ClientFrame) -> None:
     server, client = links.ready()
