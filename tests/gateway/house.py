@@ -40,9 +40,7 @@ LIMITS: Final = ConnectionLimits(10.0, 300.0, 1_000, 32, 1 << 20, 30.0, 15, 900,
 PATIENCE_S: Final = 0.2
 TEST_S_MAX: Final = 20.0
 _LOOPS: Final = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-LOOPS: Final = ("asyncio",)
-"""uvloop's own `close` has hung in these tests, once in some eight runs of the suite, cause unknown; tests/host takes
-connections through the passage on uvloop, in real processes."""
+LOOPS: Final = tuple(_LOOPS)
 
 
 def on_loop(function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[str], None]:
@@ -153,10 +151,9 @@ class Worker:
         self.runtime.start(Supervisor(SupervisorFlags("rest_for_one"), children))
 
     async def emptied(self) -> None:
-        """Its clients are gone, and its book is empty."""
-        await until(lambda: not self.door.connections)
+        """Its clients are gone, and its book is empty; whoever was refused is not in it, and may linger longer."""
+        await until(lambda: not self.door.connections and not self.listener.lingering)
         assert self.door.strangers == 0
-        assert self.listener.lingering == 0
 
     def hang(self) -> None:
         """Nobody takes out what is put into its hatch."""
@@ -225,13 +222,16 @@ class House:
     ) -> None:
         for device in self.devices:
             device.drop()
-        for worker in (self.a, self.b):
+        try:
             if error is None:
-                await worker.emptied()
-            await worker.close()
-        for hatch in self.hatches.values():
-            for end in hatch:
-                end.close()
+                for worker in (self.a, self.b):
+                    await worker.emptied()
+        finally:  # a loop of uvloop on which somebody still listens never closes
+            for worker in (self.a, self.b):
+                await worker.close()
+            for hatch in self.hatches.values():
+                for end in hatch:
+                    end.close()
 
     def account_of(self, worker: Worker) -> str:
         """A new address whose account lives with a worker."""
