@@ -6,6 +6,7 @@ that owns the state. In reading order, along a message's way:
 - `connection`: a client's TCP connection, its session, its frames.
 - `router`: where an account, a conversation or a queue lives.
 - `conversation`: the single writer of a chat; accepts, numbers and dedupes.
+- `groups`: who belongs to a group, and may do what in it.
 - `shard`: the journal, group commit answered with ✓, and the durable fan-out to other shards.
 - `queue`: what waits for one device until that device has it.
 - `placement`: which node has which shard, and how one moves.

@@ -14,16 +14,22 @@ from storage import StoreCorruptError
 if TYPE_CHECKING:
     from protocol import AccountId, DeviceId
 
-__all__ = ["account_key", "device_key", "directory_shard", "holder_of", "last_seen_key", "places_key"]
+__all__ = ["account_key", "device_key", "directory_shard", "groups_key", "holder_of", "last_seen_key", "places_key"]
 
 _ACCOUNT: Final = b"account/"
 _DEVICE: Final = b"device/"
+_GROUPS: Final = b"groups/"
 _LAST_SEEN: Final = b"last_seen/"
 
 
 def account_key(account: AccountId) -> bytes:
     """Where an account is: its devices, settings and lists."""
     return _ACCOUNT + account.encode()
+
+
+def groups_key(account: AccountId) -> bytes:
+    """Where it says which groups an account belongs to."""
+    return _GROUPS + account.encode()
 
 
 def last_seen_key(account: AccountId) -> bytes:
@@ -58,7 +64,7 @@ def directory_shard(key: bytes, value: bytes) -> int | None:
     try:
         if key.startswith(_DEVICE):
             return shard_number(holder_of(value))
-        for prefix in (_ACCOUNT, _LAST_SEEN):
+        for prefix in (_ACCOUNT, _GROUPS, _LAST_SEEN):
             if key.startswith(prefix):
                 return shard_number(key[len(prefix) :].decode())
     except (StoreCorruptError, UnicodeDecodeError):

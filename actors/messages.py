@@ -11,9 +11,10 @@ from typing import Final
 from actors.accounts.api import AccountView, Ask, Blocked, LoggedIn, LoginRefused, Show, SignIn
 from actors.accounts.api import Subscribe as SubscribeAccount
 from actors.conversation.api import Submit
+from actors.groups.api import Belongs, GroupAsk, Knows, Unwatch, Watch, WatchType
 from actors.linking.api import Carry, Join, Wait
 from actors.placement.api import Holdings, ListShards, Moved, MoveRefused, MoveShard, ShardList
-from actors.placement.moves import AllRows, Complete, Declined, Offer, Rows, RowsDurable, Welcome
+from actors.placement.moves import AllRows, Complete, Declined, Offer, Piece, Rows, RowsDurable, Welcome
 from actors.presence.api import Subscribe, Type, Unsubscribe
 from actors.queue.api import Acknowledge, Attach, Attached, Batch, Detach, Fault, Flow, Full, Pass, Probe, Turn
 from actors.receipts.api import Advance, Inquire, Tell
@@ -42,6 +43,12 @@ _NUMBERS: Final[dict[int, type]] = {
     31: Advance,
     32: Inquire,
     33: Tell,
+    34: GroupAsk,
+    35: Belongs,
+    36: Knows,
+    37: Watch,
+    38: Unwatch,
+    39: WatchType,
     40: Attach,
     41: Attached,
     42: Batch,
@@ -72,6 +79,7 @@ _NUMBERS: Final[dict[int, type]] = {
     90: RowsDurable,
     91: AllRows,
     92: Complete,
+    93: Piece,
 }
 
 

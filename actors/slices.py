@@ -37,7 +37,9 @@ def messenger_limits(config: ClusterConfig, load: Load) -> MessengerLimits:
     """The slices of conversations, queues, accounts and presences."""
     limits, queue, registration = config.limits, config.queue, config.registration
     return MessengerLimits(
-        ConversationLimits(limits.payload_size_bytes_max, queue.ttl_s_default, queue.ttl_s_max),
+        ConversationLimits(
+            limits.payload_size_bytes_max, queue.ttl_s_default, queue.ttl_s_max, limits.group_members_max
+        ),
         QueueLimits(
             queue.entries_max,
             queue.size_bytes_max,
@@ -55,6 +57,7 @@ def messenger_limits(config: ClusterConfig, load: Load) -> MessengerLimits:
             limits.mass_block_accounts_min,
             limits.mass_block_window_s,
             limits.device_idle_days * 86_400,
+            limits.groups_per_account_max,
         ),
         PresenceLimits(float(config.presence.offline_delay_s), float(config.presence.typing_interval_s_min), load),
         float(queue.sweep_interval_s),
@@ -92,6 +95,8 @@ def rates(config: RatesConfig) -> dict[str, Rate]:
             "lookups",
             "queries",
             "changes",
+            "groups",
+            "joins",
             "logins",
             "connects",
             "links",

@@ -4,7 +4,7 @@ Reading order:
 
 - `units`: the unit in a key's name, and what someone who wrote "30s" meant.
 - `setting`: what one setting may be, and the sentence that refuses anything else.
-- `schema`: every setting with its default, limits and meaning; one dataclass a section.
+- `schema`: every setting with its default, limits and meaning; one dataclass a section. `rates` is the longest one.
 - `agreement`: settings that must agree with one another.
 - `nodes`: the nodes that the settings describe, and what all of them must agree on.
 - `reader`: `load`, `load_node` and `parse`; all that is wrong in one `ConfigError`.
@@ -18,6 +18,7 @@ ours and reads one file; each actor is given its own section, so only node.py se
 
 from config.errors import ConfigError
 from config.nodes import ClusterNode, cluster_nodes, shared_settings, worker_folder, worker_name
+from config.rates import RatesConfig
 from config.reader import load, load_node, parse
 from config.schema import (
     WORKERS_MAX,
@@ -30,7 +31,6 @@ from config.schema import (
     NodeConfig,
     PresenceConfig,
     QueueConfig,
-    RatesConfig,
     RegistrationConfig,
 )
 

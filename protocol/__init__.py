@@ -11,7 +11,7 @@ changes nothing. A length is judged before anything is buffered: a stranger make
 and at most 4,096 bytes of a record and of a frame until the login. No key or payload appears in a repr or an error.
 """
 
-from protocol.codec import decode_message, encode_message
+from protocol.codec import decode_change, decode_message, encode_change, encode_message
 from protocol.errors import Code, IdentifierError, LocalProtocolError, ProtocolError, RemoteProtocolError, code_of
 from protocol.ids import (
     AccountId,
@@ -19,12 +19,17 @@ from protocol.ids import (
     ConversationId,
     DeviceId,
     Epoch,
+    InviteId,
+    InviteToken,
     MessageId,
     SessionToken,
     Ulid,
     checked_conversation,
     device_id_of,
     direct_conversation,
+    group_conversation,
+    invite_id_of,
+    is_group,
     members_of,
     message_id,
     message_id_text,
@@ -49,6 +54,8 @@ __all__ = [
     "DeviceId",
     "Epoch",
     "IdentifierError",
+    "InviteId",
+    "InviteToken",
     "LocalProtocolError",
     "MessageId",
     "ProtocolError",
@@ -64,10 +71,15 @@ __all__ = [
     "checked_conversation",
     "choose_version",
     "code_of",
+    "decode_change",
     "decode_message",
     "device_id_of",
     "direct_conversation",
+    "encode_change",
     "encode_message",
+    "group_conversation",
+    "invite_id_of",
+    "is_group",
     "members_of",
     "message_id",
     "message_id_text",

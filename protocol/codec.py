@@ -15,6 +15,7 @@ from protocol.messages import (
     CLIENT_FRAMES,
     SERVER_FRAMES,
     Alert,
+    Change,
     ClientFrame,
     Frame,
     Message,
@@ -24,10 +25,12 @@ from protocol.messages import (
 
 __all__ = [
     "decode_alert",
+    "decode_change",
     "decode_client_frame",
     "decode_message",
     "decode_server_frame",
     "encode_alert",
+    "encode_change",
     "encode_deliver_head",
     "encode_frame",
     "encode_message",
@@ -38,6 +41,7 @@ _encode: Final[Callable[[object], bytes]] = msgspec.msgpack.Encoder().encode
 _decode_client: Final[Callable[[bytes], ClientFrame]] = msgspec.msgpack.Decoder(ClientFrame).decode
 _decode_server: Final[Callable[[bytes], ServerFrame]] = msgspec.msgpack.Decoder(ServerFrame).decode
 _decode_message: Final = msgspec.msgpack.Decoder(Message).decode
+_decode_change: Final = msgspec.msgpack.Decoder(Change).decode
 _decode_alert: Final = msgspec.msgpack.Decoder(Alert).decode
 _decode_items: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_any: Final = msgspec.msgpack.Decoder().decode
@@ -77,6 +81,25 @@ def decode_message(data: bytes) -> Message:
         return _decode_message(data)
     except _UNREADABLE as error:
         raise LocalProtocolError(Code.INTERNAL, f"stored bytes are not a message: {error}") from error
+
+
+def encode_change(change: Change) -> bytes:
+    """The payload of a message that is a change of a group."""
+    return _encode(change)
+
+
+def decode_change(payload: bytes) -> Change:
+    """The change that a message with the flag CHANGE carries.
+
+    Raises:
+        RemoteProtocolError: BAD_FIELD: it is none.
+    """
+    try:
+        return _decode_change(payload)
+    except _UNREADABLE as error:
+        raise RemoteProtocolError(
+            Code.BAD_FIELD, "A change of a group cannot be read; ask for a newer client."
+        ) from error
 
 
 def encode_deliver_head(position: int) -> bytes:

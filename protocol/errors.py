@@ -146,7 +146,7 @@ class Code(IntEnum):
         303,
         "client",
         False,
-        "That is not a conversation id: write the two addresses, sorted, with a colon between them.",
+        "That is not a conversation id: write the two addresses, sorted, with a colon between them, or the group's id.",
     )
     PAYLOAD_TOO_LARGE = (304, "client", False, "The message is larger than this server takes; shorten or split it.")
     NUMBER_GAP = (
@@ -170,6 +170,27 @@ class Code(IntEnum):
     WINDOW_FULL = (308, "client", True, "Too many sends wait for their answer; wait for one before the next.")
     EPOCH_UNKNOWN = (309, "client", False, "The server does not know this epoch; log in again with a new one.")
     TTL_INVALID = (310, "client", False, "The time to live is longer than this server keeps messages; shorten it.")
+
+    GROUP_RIGHTS = (
+        311,
+        "client",
+        False,
+        "Your role in this group does not allow that; ask one of its admins or its owner.",
+    )
+    ANNOUNCEMENT_ONLY = (312, "client", False, "Only the admins of this group write in it; ask one of them.")
+    INVITE_INVALID = (
+        313,
+        "client",
+        False,
+        "That invite is wrong, expired, used up or revoked; ask an admin of the group for a new one.",
+    )
+    GROUP_FULL = (314, "peer", False, "The group has as many members as it may; ask an admin to remove somebody.")
+    CHANGE_INVALID = (
+        315,
+        "client",
+        False,
+        "That is no change that can be asked of a group; choose one of the kinds in the protocol document.",
+    )
 
     RATE_LIMITED = (400, "client", True, "Too many requests of this kind; wait as long as the answer says.")
     TOO_MANY_CONNECTIONS = (401, "server", True, "The server has as many connections as it takes; try again later.")

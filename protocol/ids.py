@@ -19,12 +19,17 @@ __all__ = [
     "ConversationId",
     "DeviceId",
     "Epoch",
+    "InviteId",
+    "InviteToken",
     "MessageId",
     "SessionToken",
     "Ulid",
     "checked_conversation",
     "device_id_of",
     "direct_conversation",
+    "group_conversation",
+    "invite_id_of",
+    "is_group",
     "members_of",
     "message_id",
     "message_id_text",
@@ -36,7 +41,7 @@ __all__ = [
 AccountId = NewType("AccountId", str)
 """A normalised address, see `normalized_address`."""
 ConversationId = NewType("ConversationId", str)
-"""``a:b`` for a direct chat of two accounts, sorted; ``a:a`` is the note to self."""
+"""``a:b`` for a direct chat of two accounts, sorted; ``a:a`` is the note to self; ``#`` and a ULID for a group."""
 DeviceId = NewType("DeviceId", bytes)
 """First 16 bytes of SHA-256 of the device's static public key."""
 MessageId = NewType("MessageId", bytes)
@@ -45,6 +50,10 @@ ClientId = NewType("ClientId", bytes)
 """16 random bytes that the sending client made for one message and keeps through every retry."""
 Epoch = NewType("Epoch", bytes)
 """8 random bytes made together with a client's local database; a new database is a new producer."""
+InviteToken = NewType("InviteToken", bytes)
+"""16 random bytes that the client of an admin made: who knows them may join the group."""
+InviteId = NewType("InviteId", bytes)
+"""First 16 bytes of SHA-256 of an invite's token: names the invite, and lets nobody in."""
 SessionToken = NewType("SessionToken", bytes)
 """16 bytes with which a short drop is resumed, or empty."""
 
@@ -52,6 +61,7 @@ SHARDS: Final = 64
 """Number of shards, fixed for good: it decides where data lives."""
 
 _ADDRESS: Final = re.compile(r"[a-z0-9][a-z0-9._+@-]*", re.ASCII)
+_GROUP: Final = re.compile(r"#[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 # Embeddings, overrides and isolates: they reorder the text that follows them on someone else's screen.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CATEGORIES_REFUSED: Final = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -94,41 +104,42 @@ def _invalid_address(reason: str) -> IdentifierError:
     )
 
 
-def normalized_name(text: str) -> str:
-    """A display or device name as it may be shown to others: NFC, trimmed, 1 to 64 code points.
+def normalized_name(text: str, length_max: int = NAME_LENGTH_MAX) -> str:
+    """A display, device or group name as it may be shown to others: NFC, trimmed, 1 to `length_max` code points.
 
     Refused are control characters, line separators, direction embeddings, overrides and isolates, private use,
     surrogates and code points that Unicode has not assigned; joiners stay, emoji and Persian need them.
 
     Args:
         text: What the person wrote.
+        length_max: Code points that it may have.
 
     Raises:
         IdentifierError: NAME_INVALID, with the reason.
     """
     # Judge the length first: normalising costs time, and NFC at most triples the code points.
-    if len(text) > 4 * NAME_LENGTH_MAX:
-        raise _invalid_name(f"it is longer than {NAME_LENGTH_MAX} characters")
+    if len(text) > 4 * length_max:
+        raise _invalid_name(f"it is longer than {length_max} characters", length_max)
     name = unicodedata.normalize("NFC", text).strip()
     if not name:
-        raise _invalid_name("it is empty")
-    if len(name) > NAME_LENGTH_MAX:
-        raise _invalid_name(f"it is longer than {NAME_LENGTH_MAX} characters")
+        raise _invalid_name("it is empty", length_max)
+    if len(name) > length_max:
+        raise _invalid_name(f"it is longer than {length_max} characters", length_max)
     visible = False
     for character in name:
         category = unicodedata.category(character)
         if category in _CATEGORIES_REFUSED or character in _BIDI_CONTROLS:
-            raise _invalid_name(f"it contains U+{ord(character):04X}, which is invisible or reorders text")
+            raise _invalid_name(f"it contains U+{ord(character):04X}, which is invisible or reorders text", length_max)
         visible = visible or category[0] in "LNPS"
     if not visible:
-        raise _invalid_name("nothing of it is visible")
+        raise _invalid_name("nothing of it is visible", length_max)
     return name
 
 
-def _invalid_name(reason: str) -> IdentifierError:
+def _invalid_name(reason: str, length_max: int) -> IdentifierError:
     return IdentifierError(
         Code.NAME_INVALID,
-        f"That name cannot be shown: {reason}; use 1 to {NAME_LENGTH_MAX} visible characters.",
+        f"That name cannot be shown: {reason}; use 1 to {length_max} visible characters.",
     )
 
 
@@ -167,6 +178,27 @@ def checked_conversation(text: str) -> ConversationId:
     """
     members_of(text)
     return ConversationId(text)
+
+
+def group_conversation(creator: AccountId, client_id: ClientId) -> ConversationId:
+    """The group that an account makes under an id of its client: the same at every retry, and nobody else's.
+
+    Args:
+        creator: Who makes it.
+        client_id: 16 random bytes of its client.
+    """
+    digest = hashlib.sha256(b"roost/1 group\0" + creator.encode() + b"\0" + client_id).digest()
+    return ConversationId("#" + message_id_text(digest[:16]))
+
+
+def is_group(conversation: str) -> bool:
+    """Whether an id, possibly from outside, is that of a group."""
+    return _GROUP.fullmatch(conversation) is not None
+
+
+def invite_id_of(token: InviteToken) -> InviteId:
+    """The invite that a token opens."""
+    return InviteId(hashlib.sha256(token).digest()[:16])
 
 
 def shard_of(identifier: str) -> int:

@@ -13,6 +13,10 @@ __all__ = [
     "FETCH_MARKS_MAX",
     "FRAME_SIZE_BYTES_MAX",
     "FRAME_SIZE_BYTES_MAX_BEFORE_READY",
+    "GROUP_MEMBERS_MAX",
+    "GROUP_NAME_LENGTH_MAX",
+    "INVITES_MAX",
+    "INVITE_LIFETIME_S_MAX",
     "LABEL_SIZE_BYTES_MAX",
     "LINK_PAYLOAD_SIZE_BYTES_MAX",
     "LISTED_DEVICES_MAX",
@@ -21,10 +25,12 @@ __all__ = [
     "NAME_LENGTH_MAX",
     "NUMBER_MAX",
     "PAYLOAD_SIZE_BYTES_MAX",
+    "RECEIPT_STEPS_MAX",
     "RECORD_PLAINTEXT_SIZE_BYTES_MAX",
     "RECORD_SIZE_BYTES_MAX",
     "SEND_WINDOW",
     "SENTENCE_LENGTH_MAX",
+    "SIGNATURE_SIZE_BYTES_MAX",
     "TAG_SIZE_BYTES",
     "TEXT_LENGTH_MAX",
     "U32_MAX",
@@ -93,6 +99,23 @@ LABEL_SIZE_BYTES_MAX: Final = 512
 
 LINK_PAYLOAD_SIZE_BYTES_MAX: Final = 16_384
 """What one device passes to another at once while they are linked: a signed list, sealed."""
+GROUP_MEMBERS_MAX: Final = 1_024
+"""Members of a group; a server may allow fewer and then answers GROUP_FULL."""
+
+GROUP_NAME_LENGTH_MAX: Final = 100
+"""Code points of a group's normalised name."""
+
+INVITES_MAX: Final = 20
+"""Invites of a group that somebody may still use."""
+
+INVITE_LIFETIME_S_MAX: Final = 30 * 86_400
+"""How long an invite may be good."""
+
+RECEIPT_STEPS_MAX: Final = 16
+"""Steps of a ``GroupReceipt``."""
+
+SIGNATURE_SIZE_BYTES_MAX: Final = 256
+"""Signature of a change of a group."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,13 @@ from protocol import AccountId, ConversationId
 from protocol.messages import URGENT, RemoveDevice, SetRelation, SetSettings
 from roost.content import encode_text
 from simulation.agenda import chance_of
+from simulation.clubs import ACT_EVERY_S, Clubber
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
 
+    from simulation.clubs import Club
     from simulation.device import SimulatedDevice
     from simulation.world import World
 
@@ -80,7 +83,8 @@ class Person:
         account: Their account.
         habit: How they live.
         devices: What they have.
-        chats: The conversations that they take part in.
+        chats: The conversations of two that they take part in.
+        clubs: The groups of those who live around them.
 
     Attributes:
         watched: The chats that they have open in the calm.
@@ -94,6 +98,7 @@ class Person:
         habit: Habit,
         devices: list[SimulatedDevice],
         chats: tuple[ConversationId, ...],
+        clubs: list[Club],
     ) -> None:
         self.world = world
         self.account = account
@@ -103,11 +108,13 @@ class Person:
         self.watched = chats[:OPEN_CHATS_MAX]
         self.secretive = False
         self.chance = chance_of(world.seed, f"person {account}")
+        self.clubber = Clubber(self, clubs)
         self._written = 0
         self._rounds: list[tuple[float, Callable[[], None]]] = [
             (habit.write_every_s, self._write),
             (habit.read_every_s, self._read),
             (habit.act_every_s, self._act),
+            (ACT_EVERY_S, self.clubber.act),
         ]
 
     def live(self) -> None:
@@ -138,8 +145,12 @@ class Person:
         self.world.agenda.after(self.chance.expovariate(1 / mean_s), now)
 
     def _device(self) -> SimulatedDevice | None:
+        return self.any_device(self.chance)
+
+    def any_device(self, chance: random.Random) -> SimulatedDevice | None:
+        """One of the devices that can do something now."""
         able = [device for device in self.devices if device.session is not None and not device.doomed]
-        return self.chance.choice(able) if able else None
+        return chance.choice(able) if able else None
 
     def _write(self) -> None:
         device = self._device()
@@ -186,6 +197,7 @@ class Person:
                 device.act(lambda session, chat=chat: session.close_chat(chat))  # type: ignore[misc]
             for chat in self.watched:
                 device.act(lambda session, chat=chat: session.open_chat(chat))  # type: ignore[misc]
+            self.clubber.watch(device)
             looks = self.chance.random() < 0.7
             device.act(lambda session, looks=looks: session.set_foreground(looks))  # type: ignore[misc]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from actors.router.api import shard_number
 from protocol import AccountId, direct_conversation
 from simulation.agenda import chance_of
+from simulation.clubs import clubs_of
 from simulation.cluster_node import ClusterNode
 from simulation.device import SimulatedDevice
 from simulation.node import SimulatedNode, Sizes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protocol import ConversationId
+    from simulation.clubs import Club
     from simulation.people import Habit
     from simulation.world import World
 
@@ -46,11 +48,11 @@ def _settle_node(world: World, index: int, sizes: Sizes, folder: Path) -> None:
     """A node that is alone, and the people who live at it."""
     habits = _habits(world, chance_of(world.seed, f"node {index}"), (3, 4))
     accounts = [AccountId(_name(index, number)) for number in range(len(habits))]
-    chats = _chats(accounts)
-    node = SimulatedNode(world, f"node{index}", _shards(accounts, chats), sizes, world.scenario.parts)
+    chats, clubs = _chats(accounts), clubs_of(world, accounts)
+    node = SimulatedNode(world, f"node{index}", _shards(accounts, chats, clubs), sizes, world.scenario.parts)
     world.nodes.append(node)
     world.busy_shards += node.shards
-    _people(world, accounts, habits, chats, (node,), folder)
+    _people(world, accounts, habits, chats, clubs, (node,), folder)
 
 
 def _settle_cluster(world: World, count: int, sizes: Sizes, folder: Path) -> None:
@@ -58,13 +60,13 @@ def _settle_cluster(world: World, count: int, sizes: Sizes, folder: Path) -> Non
     chance = chance_of(world.seed, "cluster")
     habits = _habits(world, chance, (4, 5))
     accounts = [AccountId(_name(0, number)) for number in range(len(habits))]
-    chats = _chats(accounts)
-    world.busy_shards = _shards(accounts, chats)
+    chats, clubs = _chats(accounts), clubs_of(world, accounts)
+    world.busy_shards = _shards(accounts, chats, clubs)
     nodes = [ClusterNode(world, f"node{index}", sizes, world.scenario.parts) for index in range(count)]
     for node in nodes[1:]:
         node.codes = nodes[0].codes
     world.nodes += nodes
-    _people(world, accounts, habits, chats, tuple(nodes), folder)
+    _people(world, accounts, habits, chats, clubs, tuple(nodes), folder)
 
 
 def _habits(world: World, chance: random.Random, count: tuple[int, int]) -> tuple[Habit, ...]:
@@ -77,9 +79,9 @@ def _chats(accounts: list[AccountId]) -> list[ConversationId]:
     return [direct_conversation(one, other) for one, other in pairs]
 
 
-def _shards(accounts: list[AccountId], chats: list[ConversationId]) -> tuple[int, ...]:
+def _shards(accounts: list[AccountId], chats: list[ConversationId], clubs: list[Club]) -> tuple[int, ...]:
     """The shards in which anything happens."""
-    return tuple(sorted({shard_number(name) for name in [*accounts, *chats, STRANGER]}))
+    return tuple(sorted({shard_number(name) for name in [*accounts, *chats, *(club.id for club in clubs), STRANGER]}))
 
 
 def _people(
@@ -87,6 +89,7 @@ def _people(
     accounts: list[AccountId],
     habits: tuple[Habit, ...],
     chats: list[ConversationId],
+    clubs: list[Club],
     nodes: tuple[SimulatedNode, ...],
     folder: Path,
 ) -> None:
@@ -98,7 +101,7 @@ def _people(
         world.devices += devices
         world.doors[account] = nodes
         mine = tuple(chat for chat in chats if account in chat.split(":"))
-        world.people.append(Person(world, account, habit, devices, mine))
+        world.people.append(Person(world, account, habit, devices, mine, clubs))
 
 
 def _name(node: int, number: int) -> str:

@@ -13,10 +13,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from actors.groups.api import NOBODY, GroupState
 from actors.queue.api import NoticeBody
 from actors.router.api import shard_number
-from protocol import Code
-from protocol.messages import NOTICE_EXPIRED, NOTICE_OVER_QUOTA, NOTICE_POISON, NOTICE_REVOKED, Closing, Notice, Ready
+from protocol import AccountId, Code, decode_change, decode_message, is_group
+from protocol.messages import (
+    CHANGE,
+    NOTICE_EXPIRED,
+    NOTICE_OVER_QUOTA,
+    NOTICE_POISON,
+    NOTICE_REVOKED,
+    Closing,
+    Notice,
+    Ready,
+)
+from simulation.clubs import KINDS
 from storage import MESSAGE, Table
 from storage.records import Accepted, Acked, Entries, Marked, Record, Removed
 
@@ -76,6 +87,9 @@ class Checker:
 
     def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
         """A message is durable."""
+
+    def grouped(self, record: Accepted, before: GroupState, after: GroupState) -> None:
+        """A message of a group was accepted, which may have changed it."""
 
     def entered(self, device: bytes, position: int, key: EntryKey) -> None:
         """An entry waits for a device, durably."""
@@ -139,6 +153,7 @@ class Checker:
 HEARD = (
     "written",
     "accepted",
+    "grouped",
     "entered",
     "acked",
     "removed",
@@ -168,6 +183,9 @@ class Witness:
         waiting: By device: what waits for it, by position.
         let_go: By device, conversation and seq of a message: why it was removed.
         marks: By conversation and account: delivered, read, read as others may see it.
+        former_marks: The highest marks of those who have left a group, where they may be on their way to a screen yet.
+        groups: By conversation: what its durable changes make of it.
+        group_versions: The same by version, for all that there were.
     """
 
     world: World
@@ -178,6 +196,10 @@ class Witness:
     waiting: dict[bytes, dict[int, EntryKey]] = field(default_factory=dict)
     let_go: dict[tuple[bytes, str, int], Removed] = field(default_factory=dict)
     marks: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
+
+    former_marks: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
+    groups: dict[str, GroupState] = field(default_factory=dict)
+    group_versions: dict[tuple[str, int], GroupState] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._accepted_in: dict[tuple[int, int], tuple[SimulatedNode, int, float]] = {}
@@ -258,21 +280,49 @@ class Witness:
         elif isinstance(record, Removed):
             self._removed(node, position, shard, record)
         elif isinstance(record, Marked):
-            key = (record.conversation, record.account)
-            before = self.marks.get(key, (0, 0, 0))
-            self.marks[key] = (record.delivered, record.read, record.read_shown)
-            for hear in self._hear["marked"]:
-                hear(record, before)
+            first = (record.account, record.delivered, record.read, record.read_shown)
+            for account, delivered, read, read_shown in (first, *record.others):
+                self._marked(Marked(record.conversation, account, delivered, read, read_shown))
+
+    def _marked(self, record: Marked) -> None:
+        key = (record.conversation, record.account)
+        before = self.marks.get(key, (0, 0, 0))
+        self.marks[key] = (record.delivered, record.read, record.read_shown)
+        for hear in self._hear["marked"]:
+            hear(record, before)
 
     def _accepted(self, node: SimulatedNode, position: int, shard: int, record: Accepted) -> None:
         for hear in self._hear["accepted"]:
             hear(node, position, record)
         self.accepted[record.conversation, record.seq] = record
+        if is_group(record.conversation):
+            self._grouped(record)
         self.by_number[record.producer, record.epoch, record.conversation, record.number] = record
         self._accepted_in[shard, position] = (node, node.life, self.world.agenda.now_s)
         for account, devices in record.targets:
             if shard_number(account) == shard:
                 self._enter(position, devices, (MESSAGE, record.conversation, record.seq, "", b""))
+
+    def highest_marks(self, conversation: str, account: str) -> tuple[int, int, int]:
+        """The marks of an account, as they are or were before it left the last time."""
+        present = self.marks.get((conversation, account), (0, 0, 0))
+        former = self.former_marks.get((conversation, account), (0, 0, 0))
+        delivered, read, shown = map(max, present, former)
+        return delivered, read, shown
+
+    def _grouped(self, record: Accepted) -> None:
+        before = after = self.groups.get(record.conversation, NOBODY)
+        if record.flags & CHANGE:
+            change = decode_change(decode_message(record.body).payload)
+            after = before.apply(AccountId(record.sender), change, record.seq, record.time_ms)
+            self.groups[record.conversation] = self.group_versions[record.conversation, after.version] = after
+            self.world.coverage.reached(f"a group changes: {KINDS[change.kind]}")
+        for account in before.members.keys() - after.members.keys():
+            key = (record.conversation, account)
+            self.former_marks[key] = self.highest_marks(*key)
+            self.marks.pop(key, None)
+        for hear in self._hear["grouped"]:
+            hear(record, before, after)
 
     def _entries(self, node: SimulatedNode, position: int, shard: int, record: Entries) -> None:
         nowhere = (node, node.life, 0.0)

@@ -68,6 +68,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     next_seq: Number
     producers: list[tuple[bytes, bytes, Number, list[Sent]]]
     marks: dict[str, tuple[Number, Number, Number]]
+    state: bytes = b""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -81,14 +82,16 @@ class ConversationView:
         next_seq: The seq that the next message gets; the first is 1.
         producers: By (device, epoch); at most 4 epochs a device and 4,096 in all, the longest silent go first.
         marks: By account.
+        state: What the conversation has said of itself last, such as who its members are; opaque here.
     """
 
-    __slots__ = ("marks", "next_seq", "producers")
+    __slots__ = ("marks", "next_seq", "producers", "state")
 
     def __init__(self) -> None:
         self.next_seq = 1
         self.producers: dict[tuple[bytes, bytes], Producer] = {}
         self.marks: dict[str, Mark] = {}
+        self.state = b""
 
     def apply(self, record: Accepted | Marked) -> None:
         """Fold one durable record in; one that is folded in already changes nothing."""
@@ -96,15 +99,26 @@ class ConversationView:
             if record.seq >= self.next_seq:
                 self._accept(record)
         elif type(record) is Marked:
-            mark = self.marks.get(record.account)
-            if mark is None:
-                mark = self.marks[record.account] = Mark()
-            mark.delivered = max(mark.delivered, record.delivered)
-            mark.read = max(mark.read, record.read)
-            mark.read_shown = max(mark.read_shown, record.read_shown)
+            self._mark(record.account, record.delivered, record.read, record.read_shown)
+            for account, delivered, read, read_shown in record.others:
+                self._mark(account, delivered, read, read_shown)
+
+    def _mark(self, account: str, delivered: int, read: int, read_shown: int) -> None:
+        mark = self.marks.get(account)
+        if mark is None:
+            mark = self.marks[account] = Mark()
+        mark.delivered = max(mark.delivered, delivered)
+        mark.read = max(mark.read, read)
+        mark.read_shown = max(mark.read_shown, read_shown)
 
     def _accept(self, record: Accepted) -> None:
         self.next_seq = record.seq + 1
+        if record.state:
+            self.state = record.state
+        for account in record.parted:
+            self.marks.pop(account, None)
+        if not record.producer:
+            return
         key = (record.producer, record.epoch)
         producer = self.producers.get(key)
         if producer is None:
@@ -133,7 +147,7 @@ class ConversationView:
         """Return the snapshot: one byte of version, then MessagePack."""
         producers = [(device, epoch, it.last, it.ring) for (device, epoch), it in self.producers.items()]
         marks = {account: (it.delivered, it.read, it.read_shown) for account, it in self.marks.items()}
-        return bytes((VIEW_VERSION,)) + _encode(_Snapshot(self.next_seq, producers, marks))
+        return bytes((VIEW_VERSION,)) + _encode(_Snapshot(self.next_seq, producers, marks, self.state))
 
     @classmethod
     def decode(cls, value: bytes | None) -> ConversationView:
@@ -152,6 +166,7 @@ class ConversationView:
         except UNREADABLE as error:
             raise StoreCorruptError("a conversation snapshot", str(error)) from error
         view.next_seq = snapshot.next_seq
+        view.state = snapshot.state
         for device, epoch, last, ring in snapshot.producers:
             if [sent.number for sent in ring] != list(range(last + 1 - len(ring), last + 1)):
                 raise StoreCorruptError("a conversation snapshot", "the numbers of a producer have a gap")

@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from storage.records import (
     Accepted,
     Acked,
@@ -88,14 +90,29 @@ class Tail:
         shard: The shard of the conversation.
         first_position: No record here lies below it.
         records: In order.
+        state_index: Of the record with the conversation's present state; -1: none has one.
     """
 
-    __slots__ = ("first_position", "records", "shard")
+    __slots__ = ("first_position", "records", "shard", "state_index")
 
     def __init__(self, shard: int, first_position: int) -> None:
         self.shard = shard
         self.first_position = first_position
         self.records: list[Accepted | Marked] = []
+        self.state_index = -1
+
+    def replace_state(self) -> None:
+        """The record that comes next has a state: the one before it is needed no more (80 KB in a large group)."""
+        if self.state_index >= 0:
+            record = self.records[self.state_index]
+            assert isinstance(record, Accepted), "others have no state"
+            self.records[self.state_index] = msgspec.structs.replace(record, state=b"")
+        self.state_index = len(self.records)
+
+    def forget(self, count: int) -> None:
+        """The first so many records are in the snapshot."""
+        del self.records[:count]
+        self.state_index = max(-1, self.state_index - count)
 
 
 class OutboxJob:
@@ -225,6 +242,8 @@ class Memtable:
         tail = self.tails.get(record.conversation)
         if tail is None:
             tail = self.tails[record.conversation] = Tail(shard, position)
+        if record.state:
+            tail.replace_state()
         # Without targets and body: the view needs neither, and they are most of the record's memory.
         tail.records.append(
             Accepted(
@@ -241,6 +260,8 @@ class Memtable:
                 0,
                 record.time_ms,
                 b"",
+                record.state,
+                record.parted,
             )
         )
         remaining = 0

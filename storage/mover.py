@@ -286,7 +286,7 @@ class Mover:
             yield partial(self._folded, conversation, tail, len(tail.records), self._journal.durable_position)
 
     def _folded(self, conversation: str, tail: Tail, count: int, position: int) -> None:
-        del tail.records[:count]
+        tail.forget(count)
         tail.first_position = position + 1
         if not tail.records:
             del self._memtable.tails[conversation]

@@ -49,6 +49,10 @@ class Accepted(msgspec.Struct, array_like=True, tag=1, gc=False, frozen=True):
         flags: The sender's flags.
         time_ms: When it was accepted, wall clock.
         body: The message as it will go on the wire, opaque here.
+        state: What the conversation is from here on (its members, for a group), opaque here; empty: as before.
+        parted: Accounts whose watermarks go, for they belong to it no more.
+
+    The producer is empty for what the conversation says itself: that is not numbered by anyone.
     """
 
     conversation: str
@@ -64,6 +68,8 @@ class Accepted(msgspec.Struct, array_like=True, tag=1, gc=False, frozen=True):
     flags: Number
     time_ms: Number
     body: bytes
+    state: bytes = b""
+    parted: list[str] = []
 
 
 class Entries(msgspec.Struct, array_like=True, tag=2, gc=False, frozen=True):
@@ -117,6 +123,7 @@ class Marked(msgspec.Struct, array_like=True, tag=4, gc=False, frozen=True):
         delivered: Highest seq delivered to any device of the member.
         read: Highest seq read.
         read_shown: Highest seq read that others may see.
+        others: The same of further members, with their account in front.
     """
 
     conversation: str
@@ -124,6 +131,7 @@ class Marked(msgspec.Struct, array_like=True, tag=4, gc=False, frozen=True):
     delivered: Number
     read: Number
     read_shown: Number
+    others: list[tuple[str, Number, Number, Number]] = []
 
 
 class Removed(msgspec.Struct, array_like=True, tag=5, gc=False, frozen=True):

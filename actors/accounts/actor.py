@@ -18,16 +18,21 @@ from actors.accounts.api import (
 )
 from actors.accounts.devices import DeviceKeeper, TellLeaving
 from actors.accounts.logic import decode_account
+from actors.accounts.memberships import GroupsLoaded, GroupsSaved, Memberships
 from actors.accounts.owner import Claimed, Owner, Saved, nothing
 from actors.accounts.registration import Registrar
 from actors.accounts.wishes import WISHES, blocked
 from actors.directory_keys import account_key
+from actors.groups.api import Belongs
 from actors.presence.api import Appear, Vanish
 from actors.shard.api import Disk, answers
 from protocol import AccountId, Code
 from protocol.messages import (
+    CreateGroup,
     FetchDevices,
+    JoinGroup,
     ListDevices,
+    ListGroups,
     Register,
     RegisterPrimary,
     RemoveDevice,
@@ -56,6 +61,7 @@ _OF_DEVICES: Final[dict[type, Callable[[DeviceKeeper, Ask, Any], None]]] = {
     SignDevices: DeviceKeeper.sign_devices,
     RemoveDevice: DeviceKeeper.remove_device,
 }
+_OF_GROUPS: Final = (CreateGroup, JoinGroup, ListGroups)
 
 
 class Loaded(NamedTuple):
@@ -79,7 +85,7 @@ class AccountActor(Owner):
         sender: How a verification code travels.
     """
 
-    __slots__ = ("_active", "_keeper", "_registrar")
+    __slots__ = ("_active", "_keeper", "_memberships", "_registrar")
 
     def __init__(
         self, account: AccountId, disk: Disk, router: Router, limits: AccountLimits, sender: CodeSender
@@ -91,6 +97,7 @@ class AccountActor(Owner):
 
     def init(self) -> None:
         """Ask the directory for the account."""
+        self._memberships = Memberships(self.process, self.id, self.disk, self.router, self.limits.groups_max)
         self.disk.store.directory.get(account_key(self.id), *answers(self.process, Loaded))
         self.process.send_after(IDLE_S, Retire())
 
@@ -108,6 +115,8 @@ class AccountActor(Owner):
             self.saved(message)
         elif kind is Claimed:
             self.claimed(message)
+        elif kind is GroupsLoaded or kind is GroupsSaved:
+            self._memberships.receive_info(message)
         elif kind is Down:
             self.subscribers.pop(message.ref, None)
         elif kind is TaskDone or kind is TaskFailed:
@@ -120,6 +129,7 @@ class AccountActor(Owner):
     def _retire(self) -> None:
         self._keeper.look()
         busy = self._active or self.subscribers or self.writing or self._keeper.busy or self.process.waiting
+        busy = busy or self._memberships.busy
         if busy or self._registrar.busy(self.process.runtime.clock.now_s()) or not self.is_loaded:
             self._active = False
             self.process.send_after(IDLE_S, Retire())
@@ -145,6 +155,8 @@ class AccountActor(Owner):
             self._keeper.left(message.device)
         elif kind is Appear or kind is Vanish:
             self._keeper.reported(message)
+        elif kind is Belongs:
+            self._memberships.belongs(message)
 
     def _ask(self, ask: Ask) -> None:
         frame = ask.frame
@@ -153,6 +165,9 @@ class AccountActor(Owner):
             WISHES[kind](self, ask, frame)
         elif kind in _OF_DEVICES:
             _OF_DEVICES[kind](self._keeper, ask, frame)
+        elif kind in _OF_GROUPS:
+            if self.owned(ask) is not None:
+                self._memberships.ask(ask)
         else:
             _OF_REGISTRATION[kind](self._registrar, ask, frame)
 

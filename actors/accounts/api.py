@@ -10,9 +10,12 @@ from actors.accounts.codes import CodeSender, code_sender
 from actors.accounts.rates import Allowance, Rate, RateLimiter
 from protocol import AccountId, DeviceId
 from protocol.messages import (
+    CreateGroup,
     FetchDevices,
     GetSettings,
+    JoinGroup,
     ListDevices,
+    ListGroups,
     ListRelations,
     Lookup,
     Register,
@@ -116,6 +119,9 @@ AccountFrame: TypeAlias = (
     | RegisterPrimary
     | SignDevices
     | FetchDevices
+    | CreateGroup
+    | JoinGroup
+    | ListGroups
 )
 
 
@@ -162,6 +168,7 @@ class AccountLimits(NamedTuple):
         mass_block_accounts_min: So many different accounts that block one are worth a look of the operator...
         mass_block_window_s: ... if they do it within this time.
         device_idle_s: A linked device that has not been used for so long is removed; 0: never.
+        groups_max: Groups that it may be in.
     """
 
     devices_max: int
@@ -172,3 +179,4 @@ class AccountLimits(NamedTuple):
     mass_block_accounts_min: int = 10
     mass_block_window_s: int = 86_400
     device_idle_s: int = 0
+    groups_max: int = 1_000

@@ -37,6 +37,8 @@ from protocol.messages import (
     Bye,
     DevicesChanged,
     Error,
+    GroupHere,
+    GroupReceipt,
     Heartbeat,
     Hello,
     JoinLink,
@@ -211,7 +213,7 @@ class ConnectionActor(Actor):
                     raise
             self.process.defer()
 
-    def _sheddable(self, frame: Receipt | Presence | TypingBy) -> None:
+    def _sheddable(self, frame: Receipt | Presence | TypingBy | GroupReceipt | GroupHere) -> None:
         """A full socket gets messages first."""
         if self._pressed is None:
             self._send(frame)
@@ -223,7 +225,7 @@ class ConnectionActor(Actor):
         session = self._session
         if session is not None:
             session.answered(frame.conversation)
-            if type(frame) is Refused and frame.code == Code.RECIPIENT_UNKNOWN:
+            if type(frame) is Refused and frame.code in (Code.RECIPIENT_UNKNOWN, Code.NOT_MEMBER):
                 wait_ms = session.wait_ms("lookups")
                 if wait_ms:
                     self._close(Code.RATE_LIMITED, retry_after_ms=wait_ms)
@@ -474,6 +476,8 @@ class ConnectionActor(Actor):
         Receipt: _sheddable,
         Presence: _sheddable,
         TypingBy: _sheddable,
+        GroupReceipt: _sheddable,
+        GroupHere: _sheddable,
         LoggedIn: _logged_in,
         LoginRefused: _login_refused,
         Attached: _attached,

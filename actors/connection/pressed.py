@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from protocol.messages import Presence, Receipt, TypingBy
+from protocol.messages import GroupHere, GroupReceipt, Presence, Receipt, TypingBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Pressed"]
 
 KEPT_MAX: Final = 256
+Kept: TypeAlias = Receipt | Presence | GroupReceipt | GroupHere
 
 
 class Pressed:
@@ -30,17 +31,20 @@ class Pressed:
 
     def __init__(self, timer: Ref) -> None:
         self.timer = timer
-        self._kept: dict[tuple[str, str], Receipt | Presence] = {}
+        self._kept: dict[tuple[str, str], Kept] = {}
 
-    def keep(self, frame: Receipt | Presence | TypingBy) -> None:
+    def keep(self, frame: Kept | TypingBy) -> None:
         """Keep a frame for later, if it will still mean something."""
         if isinstance(frame, TypingBy):
             return
-        key = (frame.account, frame.conversation if isinstance(frame, Receipt) else "")
+        if isinstance(frame, GroupReceipt | GroupHere):
+            key: tuple[str, str] = (type(frame).__name__, frame.conversation)
+        else:
+            key = (frame.account, frame.conversation if isinstance(frame, Receipt) else "")
         if key in self._kept or len(self._kept) < KEPT_MAX:
             self._kept[key] = frame
 
     @property
-    def kept(self) -> Iterable[Receipt | Presence]:
+    def kept(self) -> Iterable[Kept]:
         """What waits, in the order in which it first came."""
         return self._kept.values()

@@ -6,22 +6,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.accounts.api import Ask, RateLimiter
 from actors.conversation.api import Sender, Submit
+from actors.groups.api import GroupAsk, Unwatch, Watch, WatchType
 from actors.presence.api import Subscribe, Type, Unsubscribe
 from actors.queue.api import Acknowledge, Fault
 from actors.receipts.api import Advance, Inquire
 from actors.router.api import Router, UnreachableError
-from protocol import AccountId, Code, ConversationId, IdentifierError, members_of, normalized_address
+from protocol import AccountId, Code, ConversationId, IdentifierError, is_group, members_of, normalized_address
 from protocol.messages import (
     Ack,
+    ChangeGroup,
     Close,
+    CreateGroup,
+    CreateInvite,
+    DescribeGroup,
     Error,
     FetchDevices,
+    FetchGroupMarks,
     FetchMarks,
     GetLimits,
     GetSettings,
+    JoinGroup,
     Limit,
     Limits,
     ListDevices,
+    ListGroups,
     ListRelations,
     Lookup,
     Mark,
@@ -46,7 +54,7 @@ __all__ = ["ROUTES", "Session"]
 
 BUSY_RETRY_MS: Final = 250
 SHED: Final = "The server is busy: who is there and who types is shown again later. Messages are not affected."
-OPERATIONS_OF_ACCOUNT: Final = ("sends", "marks", "typing", "opens", "lookups", "queries", "changes")
+OPERATIONS_OF_ACCOUNT: Final = ("sends", "marks", "typing", "opens", "lookups", "queries", "changes", "groups", "joins")
 OPERATIONS_OF_DEVICE: Final = ("logins",)
 
 
@@ -127,6 +135,8 @@ class Session:
 
     def watch(self, conversation: str) -> bool:
         """Ask to be told who is there in an open chat; asking twice changes nothing. False if that cannot be now."""
+        if is_group(conversation):
+            return self.cast_conversation(conversation, Watch(self.process.pid, self.sender.account))
         subscribe = Subscribe(self.process.pid, self.sender.account, ConversationId(conversation))
         for account in self.open[conversation]:
             try:
@@ -146,7 +156,12 @@ class Session:
         self.answer(Error(request, code, sentence or code.sentence, retry_after_ms))
 
     def checked(self, conversation: str, request: int = 0) -> tuple[AccountId, ...] | None:
-        """The members of a conversation that this account belongs to; None, and an error, for any other."""
+        """The two members of a chat that this account belongs to, none of a group, which knows its own.
+
+        None, and an error, for what is no conversation or another's.
+        """
+        if is_group(conversation):
+            return ()
         try:
             members = members_of(conversation)
         except IdentifierError as error:
@@ -206,7 +221,7 @@ def _judge_send(session: Session, frame: Send) -> tuple[Code | None, int]:
     in_flight = session.in_flight.get(conversation)
     if in_flight is None:  # the first of a burst: the others name the same conversation
         try:
-            if session.sender.account not in members_of(conversation):
+            if not is_group(conversation) and session.sender.account not in members_of(conversation):
                 return Code.NOT_MEMBER, -1
         except IdentifierError as error:
             return error.code, -1
@@ -268,8 +283,16 @@ def _open(session: Session, frame: Open) -> None:
 
 
 def _close(session: Session, frame: Close) -> None:
+    others = session.open.pop(frame.conversation, None)
+    if others is None:
+        return
+    if is_group(frame.conversation):
+        group = session.router.live_conversation(ConversationId(frame.conversation))
+        if group is not None:
+            session.process.cast(group, Unwatch(session.process.pid))
+        return
     unsubscribe = Unsubscribe(session.process.pid, frame.conversation)
-    for account in session.open.pop(frame.conversation, ()):
+    for account in others:
         presence = session.router.live_presence(account)
         if presence is not None:
             session.process.cast(presence, unsubscribe)
@@ -278,14 +301,55 @@ def _close(session: Session, frame: Close) -> None:
 def _typing(session: Session, frame: Typing) -> None:
     """Only from whom the server knows to look at the chat, and to whoever else looks at it."""
     shed = session.limits.load.shedding
-    if frame.conversation in session.open and not session.wait_ms("typing") and not shed:
+    if frame.conversation not in session.open or session.wait_ms("typing") or shed:
+        return
+    if is_group(frame.conversation):
+        group = session.router.live_conversation(ConversationId(frame.conversation))
+        if group is not None:
+            session.process.cast_sheddable(group, WatchType(session.process.pid, frame.active))
+    else:
         presence = session.router.live_presence(session.sender.account)
         if presence is not None:
             session.process.cast_sheddable(presence, Type(frame.conversation, frame.active))
 
 
-def _question(session: Session, frame: GetSettings | ListDevices | ListRelations) -> None:
+def _question(session: Session, frame: GetSettings | ListDevices | ListRelations | ListGroups) -> None:
     _ask(session, session.sender.account, "queries", frame)
+
+
+def _create_group(session: Session, frame: CreateGroup) -> None:
+    _ask(session, session.sender.account, "groups", frame)
+
+
+def _join_group(session: Session, frame: JoinGroup) -> None:
+    if _is_group(session, frame):
+        _ask(session, session.sender.account, "joins", frame)
+
+
+def _change_group(session: Session, frame: ChangeGroup | CreateInvite) -> None:
+    _ask_group(session, "changes", frame)
+
+
+def _ask_about_group(session: Session, frame: DescribeGroup | FetchGroupMarks) -> None:
+    _ask_group(session, "queries", frame)
+
+
+def _is_group(session: Session, frame: Any) -> bool:
+    if is_group(frame.conversation):
+        return True
+    session.fail(frame.request, Code.CONVERSATION_INVALID)
+    return False
+
+
+def _ask_group(session: Session, operation: str, frame: Any) -> None:
+    if not _is_group(session, frame):
+        return
+    wait_ms = session.wait_ms(operation)
+    ask = GroupAsk(session.process.pid, session.sender.account, session.sender.device, frame)
+    if wait_ms:
+        session.fail(frame.request, Code.RATE_LIMITED, wait_ms)
+    elif not session.cast_conversation(frame.conversation, ask):
+        session.fail(frame.request, Code.BUSY, BUSY_RETRY_MS)
 
 
 def _change(session: Session, frame: SetSettings | SetRelation | RemoveDevice | SignDevices) -> None:
@@ -341,4 +405,11 @@ ROUTES: Final[dict[type, Callable[[Session, Any], None]]] = {
     Lookup: _lookup,
     FetchDevices: _lookup,
     GetLimits: _get_limits,
+    CreateGroup: _create_group,
+    ChangeGroup: _change_group,
+    CreateInvite: _change_group,
+    JoinGroup: _join_group,
+    DescribeGroup: _ask_about_group,
+    ListGroups: _question,
+    FetchGroupMarks: _ask_about_group,
 }

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from actors.accounts.api import AccountView, Subscribe
+from actors.accounts.api import AccountView
 from actors.conversation.api import ConversationLimits, Sender, Submit
-from actors.conversation.logic import FullQueues, Refusal, authorise, recall, refused, targets_of, within_limits
+from actors.conversation.group import GROUP_TIMERS, GroupSide
+from actors.conversation.logic import FullQueues, Refusal, recall, refused, within_limits
+from actors.conversation.membership import Direct, Members, Membership, Resubscribe
+from actors.groups.api import GroupAsk, Knows, Unwatch, Watch, WatchType
 from actors.queue.api import Full, Pass, Probe
 from actors.receipts.api import Advance, Inquire, Ledger, Tell
 from actors.router.api import Router, UnreachableError
-from actors.shard.api import Disk, LoadingActor, MarksDurable, Ticket, answers
-from protocol import AccountId, Code, ConversationId, DeviceId, Ulid, encode_message, members_of
-from protocol.messages import EPHEMERAL, Message, Receipt, Send, Sent
-from runtime import Down, Named, Ref
+from actors.shard.api import ChangeDurable, Disk, LoadingActor, MarksDurable, Ticket, answers
+from protocol import AccountId, Code, ConversationId, DeviceId, Ulid, encode_message, is_group, members_of
+from protocol.messages import CHANGE, EPHEMERAL, Message, Receipt, Send, Sent
+from runtime import Down
 from storage.conversation_view import ConversationView
-from storage.records import Accepted, Target
+from storage.records import Accepted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,17 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["ConversationActor"]
 
 IDLE_S: Final = 120.0
+UNKNOWN_IDLE_S: Final = 5.0
+"""A group that does not exist, but whose id somebody has said."""
 RETRY_MS: Final = 1_000
+REFUSED_MAX: Final = 256
+"""Sends that a group has refused for good, and refuses again: a late copy may come when their sender is back in it."""
 
 
 class Retire:
     """The timer that ends a conversation in which nothing happens."""
-
-
-class Resubscribe(NamedTuple):
-    """The timer that asks for the view of an account that is still missing."""
-
-    account: AccountId
 
 
 class ConversationActor(LoadingActor):
@@ -49,17 +50,16 @@ class ConversationActor(LoadingActor):
     """
 
     __slots__ = (
-        "_accounts",
         "_active",
         "_conversation",
         "_disk",
         "_full",
+        "_group",
         "_ledger",
         "_limits",
         "_members",
-        "_monitors",
+        "_refused",
         "_router",
-        "_targets",
         "_tickets",
         "_ulid",
         "_view",
@@ -74,73 +74,75 @@ class ConversationActor(LoadingActor):
         self._router = router
         self._ulid = ulid
         self._limits = limits
-        self._accounts = tuple(dict.fromkeys(members_of(conversation)))
-        self._members: dict[AccountId, AccountView] = {}
-        self._monitors: dict[Ref, AccountId] = {}
-        self._targets: dict[DeviceId, list[Target]] = {}
+        self._group: GroupSide | None = None
         self._tickets: deque[Ticket] = deque()
         self._full = FullQueues()
+        self._refused: dict[tuple[DeviceId, bytes], Refusal] = {}
         self._view: ConversationView | None = None
         self._active = True
 
     def init(self) -> None:
-        """Ask for the past of the conversation and for its members."""
-        disk = self._disk
-        disk.store.load_conversation(disk.shard, self._conversation, *answers(self.process, _same))
-        for account in self._accounts:
-            self._subscribe(account)
-        self.process.send_after(IDLE_S, Retire())
-
-    def _subscribe(self, account: AccountId) -> None:
-        process = self.process
-        try:
-            pid = self._router.account(account)
-        except UnreachableError:
-            process.send_after(1.0, Resubscribe(account))
-            return
-        monitor = process.monitor(pid)
-        tell = process.insist if type(pid) is Named else process.cast  # of one elsewhere nobody says that it was full
-        if tell(pid, Subscribe(process.pid)):
-            self._monitors[monitor] = account
+        """Ask for the past of the conversation, and for whoever its id names."""
+        disk, process, conversation = self._disk, self.process, self._conversation
+        disk.store.load_conversation(disk.shard, conversation, *answers(process, _same))
+        if is_group(conversation):
+            self._members: Membership = Members(process, self._router)
         else:
-            process.demonitor(monitor)
-            process.send_after(1.0, Resubscribe(account))
+            self._members = Direct(process, self._router, members_of(conversation))
+        process.send_after(self._idle_s, Retire())
 
     def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers and from monitors."""
         kind = type(message)
         if kind is ConversationView:
-            self._view = message
-            self._ledger = Ledger(self._conversation, message)
-            self._start_when_complete()
+            self._take_past(message)
         elif kind is Down:
-            account = self._monitors.pop(message.ref, None)
-            if account is not None:
-                self.process.send_after(0.05, Resubscribe(account))
+            if self._group is None or not self._group.onlookers.lost(message):
+                self._members.lost(message)
         elif kind is Resubscribe:
-            self._subscribe(message.account)
+            self._members.subscribe(message.account)
         elif kind is Retire:
             self._retire()
+        elif kind in GROUP_TIMERS and self._group is not None:
+            self._group.timer(message)
+
+    def _take_past(self, view: ConversationView) -> None:
+        self._view = view
+        members = self._members
+        if isinstance(members, Members):
+            self._group = GroupSide(
+                self.process, self._conversation, self._disk, self._router, self._ulid, self._limits, members, view
+            )
+            self._ledger: Ledger = self._group.ledger
+        else:
+            self._ledger = Ledger(self._conversation, view)
+        self._start_when_complete()
+
+    @property
+    def _idle_s(self) -> float:
+        is_known = type(self._members) is Direct or (self._group is not None and self._group.exists)
+        return IDLE_S if is_known else UNKNOWN_IDLE_S
 
     def _retire(self) -> None:
         busy = self._active or self.process.waiting or any(not ticket.done for ticket in self._tickets)
-        if busy or not self.is_loaded or not self._ledger.idle:
+        if busy or not self.is_loaded or not self._ledger.idle or (self._group is not None and not self._group.idle):
             self._active = False
-            self.process.send_after(IDLE_S, Retire())
+            self.process.send_after(self._idle_s, Retire())
         else:
             self.process.stop()
 
     def _start_when_complete(self) -> None:
-        if not self.is_loaded and self._view is not None and len(self._members) == len(self._accounts):
+        if not self.is_loaded and self._view is not None and self._members.is_complete():
             self.loaded()
 
     def handle_cast(self, message: Any) -> None:
         """Account views are taken at once, everything else once the conversation is complete."""
         if type(message) is AccountView:
-            self._members[message.account] = message
-            self._targets.clear()
+            self._members.take(message)
             self._full.forget_all()
             self._start_when_complete()
+            if self._group is not None and self.is_loaded:
+                self._group.governance.known(message.account)
         else:
             super().handle_cast(message)
 
@@ -151,9 +153,12 @@ class ConversationActor(LoadingActor):
 
     def _submit(self, submit: Submit) -> None:
         sender, frame = submit.sender, submit.frame
+        if self._refused and (sender.device, frame.client_id) in self._refused:
+            self._answer(sender, frame, self._refused[sender.device, frame.client_id])
+            return
         refusal = self._judge(sender, frame)
         if refusal is not None:
-            self.process.insist(sender.connection, refused(frame, refusal))
+            self._turn_away(sender, frame, refusal)
         elif frame.flags & EPHEMERAL:
             self._pass_on(sender, frame)
         else:
@@ -166,18 +171,34 @@ class ConversationActor(LoadingActor):
             else:
                 self._answer(sender, frame, outcome)
 
+    def _turn_away(self, sender: Sender, frame: Send, refusal: Refusal) -> None:
+        """It may not be said now; but what was accepted, before its sender was removed perhaps, stays accepted."""
+        assert self._view is not None, "it is loaded"
+        known = recall(self._view, sender, frame) if frame.number else None
+        if isinstance(known, Sent):
+            self._answer(sender, frame, known)
+            return
+        if self._group is not None and refusal.code in (Code.NOT_MEMBER, Code.ANNOUNCEMENT_ONLY):
+            self._refused[sender.device, frame.client_id] = refusal
+            if len(self._refused) > REFUSED_MAX:
+                del self._refused[next(iter(self._refused))]
+        self._answer(sender, frame, refusal)
+
     def _judge(self, sender: Sender, frame: Send) -> Refusal | None:
         """Whether this sender may say this here; who may is known until a member changes (saves 1.6 µs a message)."""
-        if sender.device not in self._targets:
-            refusal = authorise(sender, self._members)
-            if refusal is not None:
-                return refusal
-            self._targets[sender.device] = targets_of(self._members.values(), sender)
+        members = self._members
+        if sender.device not in members.targets:
+            admitted = members.admit(sender)
+            if isinstance(admitted, Refusal):
+                return admitted
+            members.keep(sender.device, admitted)
         return within_limits(frame, self._limits)
 
     def _refused_by_full(self, sender: Sender) -> Refusal | None:
         process = self.process
-        refusal, doubted = self._full.judge(sender.account, self._targets[sender.device], process.runtime.clock.now_s())
+        refusal, doubted = self._full.judge(
+            sender.account, self._members.targets[sender.device], process.runtime.clock.now_s()
+        )
         for account, devices in doubted:
             for device in map(DeviceId, devices):
                 try:
@@ -187,7 +208,9 @@ class ConversationActor(LoadingActor):
         return refusal
 
     def _hear_of_full(self, full: Full) -> None:
-        self._full.heard(full.device, full.full, self.process.runtime.clock.now_s())
+        """One reader of two holds the other up; one of a group holds up nobody."""
+        if self._group is None:
+            self._full.heard(full.device, full.full, self.process.runtime.clock.now_s())
 
     def _accept(self, view: ConversationView, sender: Sender, frame: Send) -> None:
         """The one place where a message becomes part of the conversation."""
@@ -199,9 +222,9 @@ class ConversationActor(LoadingActor):
             return
         now_ms = process.runtime.clock.wall_ms()
         message_id = self._ulid.next(now_ms)
-        seq = view.next_seq
+        seq, flags = view.next_seq, frame.flags & ~CHANGE
         body = encode_message(
-            Message(conversation, seq, sender.account, sender.device, message_id, now_ms, frame.flags, frame.payload)
+            Message(conversation, seq, sender.account, sender.device, message_id, now_ms, flags, frame.payload)
         )
         record = Accepted(
             conversation,
@@ -212,13 +235,15 @@ class ConversationActor(LoadingActor):
             seq,
             message_id,
             sender.account,
-            self._targets[sender.device],
+            self._members.targets[sender.device],
             now_ms + (frame.ttl_s or self._limits.ttl_s_default) * 1000,
-            frame.flags,
+            flags,
             now_ms,
             body,
         )
         view.apply(record)
+        if self._group is not None:
+            self._group.counted.wrote(sender.account, seq)
         ticket = Ticket(
             process.pid, Sent(conversation, frame.number, seq, message_id, now_ms), frame.client_id, sender.connection
         )
@@ -245,9 +270,11 @@ class ConversationActor(LoadingActor):
         now_ms = process.runtime.clock.wall_ms()
         message_id = self._ulid.next(now_ms)
         body = encode_message(
-            Message(conversation, 0, sender.account, sender.device, message_id, now_ms, frame.flags, frame.payload)
+            Message(
+                conversation, 0, sender.account, sender.device, message_id, now_ms, frame.flags & ~CHANGE, frame.payload
+            )
         )
-        for account, devices in self._targets[sender.device]:
+        for account, devices in self._members.targets[sender.device]:
             for device in devices:
                 queue = self._router.live_queue(DeviceId(device), AccountId(account))
                 if queue is not None:
@@ -255,22 +282,29 @@ class ConversationActor(LoadingActor):
         self.process.insist(sender.connection, Sent(conversation, 0, 0, message_id, now_ms))
 
     def _advance(self, advance: Advance) -> None:
-        view = self._members.get(advance.account)
-        if view is not None and view.exists:
-            ledger = self._ledger
-            if ledger.advance(advance.account, advance.delivered, advance.read, view.read_receipts):
-                self.process.defer()
-            else:
-                self._tell_own(advance.account)
+        account = advance.account
+        view = self._members.views.get(account)
+        if view is None or not view.exists or not self._members.belongs(account):
+            return
+        moved = self._ledger.advance(account, advance.delivered, advance.read, view.read_receipts)
+        if self._group is not None:
+            self._group.advanced(account, moved, advance.read)
+        elif moved:
+            self.process.defer()
+        else:
+            self._tell_own(account)
 
     def handle_deferred(self) -> None:
-        """Write the marks that moved during this round, one record a member."""
+        """Write the marks that moved during this round."""
         for record in self._ledger.records():
             self._disk.append(record, self.process.pid)
 
     def _marks_durable(self, durable: MarksDurable) -> None:
+        if self._group is not None:
+            self._group.marks_durable()
+            return
         if self._ledger.durable(durable.account):
-            for viewer in self._members.values():
+            for viewer in self._members.views.values():
                 self._tell(viewer, (durable.account,))
         if self._ledger.has_news:
             self.process.defer()
@@ -278,7 +312,7 @@ class ConversationActor(LoadingActor):
     def _tell_own(self, account: AccountId) -> None:
         """A mark that brought nothing new: its sender still wants to know that the server has it."""
         if self._ledger.idle:
-            self._tell(self._members[account], (account,))
+            self._tell(self._members.views[account], (account,))
 
     def _tell(self, viewer: AccountView, accounts: tuple[AccountId, ...]) -> None:
         """Receipts to the connected devices of one member; the others ask when they come back."""
@@ -295,17 +329,25 @@ class ConversationActor(LoadingActor):
         Reads are mutual: who hides them sees none. Of those who have blocked the viewer it sees no mark at all, for
         even a delivery tells when they were here.
         """
-        members = self._members
+        members = self._members.views
         shown = tuple(account for account in accounts if viewer.account not in members[account].blocked)
         return self._ledger.receipts(
             viewer.account, shown, lambda account: viewer.read_receipts and members[account].read_receipts
         )
 
     def _inquire(self, inquire: Inquire) -> None:
-        viewer = self._members.get(inquire.account)
-        if viewer is not None:
-            for receipt in self._receipts(viewer, self._accounts):
-                self.process.cast_sheddable(inquire.connection, receipt)
+        viewer = self._members.views.get(inquire.account)
+        if viewer is None or not self._members.belongs(inquire.account):
+            return
+        if self._group is not None:
+            self._group.counted.answer(inquire.account, inquire.connection)
+            return
+        for receipt in self._receipts(viewer, tuple(self._members.views)):
+            self.process.cast_sheddable(inquire.connection, receipt)
+
+    def _of_group(self, message: Any) -> None:
+        if self._group is not None:
+            self._group.receive(message)
 
     _routes: Final[dict[type, Any]] = {
         Submit: _submit,
@@ -313,6 +355,12 @@ class ConversationActor(LoadingActor):
         Inquire: _inquire,
         MarksDurable: _marks_durable,
         Full: _hear_of_full,
+        GroupAsk: _of_group,
+        Knows: _of_group,
+        Watch: _of_group,
+        Unwatch: _of_group,
+        WatchType: _of_group,
+        ChangeDurable: _of_group,
     }
 
 

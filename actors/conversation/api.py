@@ -39,8 +39,10 @@ class ConversationLimits(NamedTuple):
         payload_size_bytes_max: Size of its content.
         ttl_s_default: How long it waits for its readers if the sender does not say.
         ttl_s_max: The longest that a sender may say.
+        group_members_max: Members of a group.
     """
 
     payload_size_bytes_max: int
     ttl_s_default: int
     ttl_s_max: int
+    group_members_max: int = 1_024

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from actors.placement.moves import AllRows, Complete, Declined, Offer, Rows, RowsDurable, Welcome
+from actors.placement.moves import AllRows, Complete, Declined, Offer, Piece, Rows, RowsDurable, Welcome
 from runtime import Actor, Down
 
 if TYPE_CHECKING:
     from storage import Store
 
 __all__ = ["ArrivalActor"]
+
+ROW_BYTES_MAX: Final = 15 << 20
+"""The store takes no larger one at once; a conversation of 4,096 producers has half of it."""
 
 
 class Written(NamedTuple):
@@ -30,10 +33,11 @@ class ArrivalActor(Actor):
         offer: What comes, and from whom.
     """
 
-    __slots__ = ("_offer", "_store")
+    __slots__ = ("_offer", "_store", "_value")
 
     def __init__(self, store: Store, offer: Offer) -> None:
         self._store = store
+        self._value = bytearray()
         self._offer = offer
 
     def init(self) -> None:
@@ -47,6 +51,8 @@ class ArrivalActor(Actor):
         match message:
             case Rows(rows):
                 store.import_rows(offer.shard, offer.source, offer.transfer, rows, self._writing(is_last=False))
+            case Piece():
+                self._take_piece(message)
             case AllRows():
                 store.import_complete(offer.shard, offer.transfer, self._writing(is_last=True))
             case _:
@@ -68,6 +74,19 @@ class ArrivalActor(Actor):
                 self.process.stop()
             case _:
                 super().handle_info(message)
+
+    def _take_piece(self, piece: Piece) -> None:
+        offer, value = self._offer, self._value
+        value += piece.value
+        if piece.is_last:
+            rows = [(piece.table, piece.key, bytes(value))]
+            value.clear()
+            self._store.import_rows(offer.shard, offer.source, offer.transfer, rows, self._writing(is_last=False))
+        elif len(value) <= ROW_BYTES_MAX:
+            self.process.insist(offer.departure, RowsDurable())
+        else:
+            self.process.insist(offer.departure, Declined(f"{self.process.runtime.node} takes no row so large."))
+            self.process.stop()
 
     def _writing(self, *, is_last: bool) -> Any:
         process = self.process

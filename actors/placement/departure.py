@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors.placement.api import PLACEMENT
@@ -12,6 +13,7 @@ from actors.placement.moves import (
     Departed,
     NotMoved,
     Offer,
+    Piece,
     Rows,
     RowsDurable,
     Vacate,
@@ -23,12 +25,15 @@ from runtime import Actor, Down, Named, Pid
 from storage import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from storage import Export, Store
     from storage.export import Row
 
 __all__ = ["DepartureActor"]
 
 PAGE_SIZE_BYTES: Final = 512 << 10
+"""Of a page of rows, and of a piece of a row that is larger alone: both fit a frame of a link."""
 IN_FLIGHT_MAX: Final = 8
 
 
@@ -67,6 +72,7 @@ class DepartureActor(Actor):
         "_export",
         "_in_flight",
         "_is_final",
+        "_pieces",
         "_placement",
         "_reading",
         "_rows",
@@ -86,6 +92,7 @@ class DepartureActor(Actor):
         self._arrival: Pid | None = None
         self._export: Export | None = None
         self._in_flight = 0
+        self._pieces: deque[Piece] = deque()
         self._reading = False
         self._is_final = False
         self._rows = 0
@@ -148,6 +155,9 @@ class DepartureActor(Actor):
     def _read_on(self) -> None:
         """Keep some pages on their way; when all are there, say so."""
         assert self._export is not None, "the shard is still running"
+        while self._pieces and self._in_flight < IN_FLIGHT_MAX:
+            self._in_flight += 1
+            self._tell(self._pieces.popleft())
         if self._reading or self._in_flight >= IN_FLIGHT_MAX:
             return
         if not self._export.ended:
@@ -159,10 +169,14 @@ class DepartureActor(Actor):
     def _send(self, rows: list[Row]) -> None:
         self._reading = False
         if rows:
-            self._in_flight += 1
             self._rows += len(rows)
-            self._size_bytes += sum(len(key) + len(value) for _, key, value in rows)
-            self._tell(Rows(rows))
+            size_bytes = sum(len(key) + len(value) for _, key, value in rows)
+            self._size_bytes += size_bytes
+            if size_bytes > PAGE_SIZE_BYTES:
+                self._pieces.extend(_pieces(rows[0]))  # a row that is larger than a page comes alone
+            else:
+                self._in_flight += 1
+                self._tell(Rows(rows))
         self._read_on()
 
     def _tell(self, message: object) -> None:
@@ -177,3 +191,10 @@ class DepartureActor(Actor):
         if not self._is_final:
             self.process.cast(self._placement, NotMoved(self._shard, sentence))
             self.process.stop()
+
+
+def _pieces(row: Row) -> Iterator[Piece]:
+    table, key, value = row
+    for first in range(0, len(value), PAGE_SIZE_BYTES):
+        end = first + PAGE_SIZE_BYTES
+        yield Piece(table, key, value[first:end], end >= len(value))

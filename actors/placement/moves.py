@@ -13,6 +13,7 @@ __all__ = [
     "Departed",
     "NotMoved",
     "Offer",
+    "Piece",
     "Rows",
     "RowsDurable",
     "Vacate",
@@ -55,8 +56,24 @@ class Rows(msgspec.Struct, array_like=True, frozen=True):
     rows: list[tuple[int, bytes, bytes]]
 
 
+class Piece(msgspec.Struct, array_like=True, frozen=True):
+    """To an arrival: a part of one row that is too large for a message, as the past of a large group is.
+
+    Attributes:
+        table: Of the row.
+        key: Of the row.
+        value: The next part of its value.
+        is_last: Whether the row is whole with it.
+    """
+
+    table: int
+    key: bytes
+    value: bytes
+    is_last: bool
+
+
 class RowsDurable(msgspec.Struct, array_like=True, frozen=True):
-    """To a departure: one more message of rows is on the disk."""
+    """To a departure: one more message of rows is on the disk, or one more piece of a row here."""
 
 
 class AllRows(msgspec.Struct, array_like=True, frozen=True):

@@ -26,7 +26,7 @@ from actors.queue.api import (
 from actors.queue.hold import Hold, Release
 from actors.queue.logic import Forgotten, QueueState, delay_s
 from actors.queue.removals import Removals, RetryRemovals, Sweep
-from actors.receipts.api import Advance, Tell
+from actors.receipts.api import Advance, Tell, Told
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, Enqueue, Expire, LoadingActor, RemovalDurable, answers
 from protocol import AccountId, Code, ConversationId, DeviceId
@@ -37,7 +37,6 @@ from protocol.messages import (
     NOTICE_REVOKED,
     DevicesChanged,
     Drained,
-    Receipt,
 )
 from runtime import MAILBOX_FULL, NORMAL, Down, Pid, Reason, Ref
 from storage import Entry, QueueView
@@ -121,7 +120,7 @@ class QueueActor(LoadingActor):
         self._reading = False
         self._behind = 0
         self._retiring = False
-        self._receipts: dict[tuple[str, str], Receipt] = {}
+        self._receipts: dict[tuple[str, str], Told] = {}
         self._removals: Removals | None = None  # with the first removal
         self._leaving: Mapping[int, None] = NONE_LEAVES  # entries whose removal is not durable yet
         self._ack_written = 0
@@ -427,7 +426,7 @@ class QueueActor(LoadingActor):
         if self._connection is not None and (hold is None or not (hold.waits or self._state.live)):
             self.process.cast_sheddable(self._connection, receipt)
         elif len(self._receipts) < RECEIPTS_KEPT_MAX:
-            self._receipts[(receipt.conversation, receipt.account)] = receipt
+            self._receipts[tell.key] = receipt
             if hold is not None:
                 hold.begin()
         if hold is not None and len(self._receipts) == RECEIPTS_KEPT_MAX:

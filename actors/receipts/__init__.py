@@ -1,6 +1,7 @@
 """Ticks: how far a member's devices have received and read a conversation.
 
-Reading order: `api` (what a receipt is to other rooms), `logic` (watermarks: merge, coalesce, show).
+Reading order: `api` (what a receipt is to other rooms), `logic` (watermarks: merge, coalesce, show),
+`steps` (what a group is told: counts instead of members).
 
 The watermarks of a conversation live with its single writer, the conversation actor, which calls
 `logic` through `api`; there is no second copy to go stale.

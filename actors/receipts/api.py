@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
-from actors.receipts.logic import Ledger
+from actors.receipts.logic import GroupLedger, Ledger
+from actors.receipts.steps import RECENT_SEQS, Counts, Standing
 from protocol import AccountId
-from protocol.messages import Receipt
+from protocol.messages import GroupReceipt, Receipt
 from runtime import Pid
 
-__all__ = ["Advance", "Inquire", "Ledger", "Tell"]
+__all__ = ["RECENT_SEQS", "Advance", "Counts", "GroupLedger", "Inquire", "Ledger", "Standing", "Tell", "Told"]
 
 
 class Advance(msgspec.Struct, array_like=True, frozen=True):
@@ -27,7 +30,16 @@ class Inquire(msgspec.Struct, array_like=True, frozen=True):
     connection: Pid
 
 
+Told: TypeAlias = Receipt | GroupReceipt
+
+
 class Tell(msgspec.Struct, array_like=True, frozen=True):
     """To a queue: show this receipt to your device, or keep the newest until a short drop is over."""
 
-    receipt: Receipt
+    receipt: Told
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it speaks of: a later one of the same says all that this one does."""
+        receipt = self.receipt
+        return receipt.conversation, receipt.account if isinstance(receipt, Receipt) else ""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from protocol import AccountId, ConversationId
     from storage.conversation_view import ConversationView
 
-__all__ = ["Ledger", "Marks"]
+__all__ = ["GroupLedger", "Ledger", "Marks"]
 
 
 class Marks(NamedTuple):
@@ -105,6 +105,10 @@ class Ledger:
             self._view.apply(written)
         return written is not None
 
+    def mark(self, account: AccountId) -> Marks:
+        """The marks of a member that are on disk."""
+        return self._present(account)
+
     def receipts(
         self, viewer: AccountId, members: tuple[AccountId, ...], sees_reads: Callable[[AccountId], bool]
     ) -> Iterator[Receipt]:
@@ -119,3 +123,33 @@ class Ledger:
             mark = self._present(account)
             read = mark.read if account == viewer else mark.read_shown if sees_reads(account) else 0
             yield Receipt(self._conversation, account, mark.delivered, read)
+
+
+class GroupLedger(Ledger):
+    """The same for a group: all members that have moved are one record, for each of them acknowledges every message."""
+
+    __slots__ = ()
+
+    def records(self) -> list[Marked]:
+        """What to write now, one record; nothing while the last write is in flight."""
+        records = super().records()
+        if not records:
+            return records
+        first, *others = records
+        told = [(other.account, other.delivered, other.read, other.read_shown) for other in others]
+        return [Marked(first.conversation, first.account, first.delivered, first.read, first.read_shown, told)]
+
+    def all_durable(self) -> list[AccountId]:
+        """The last write is on disk; returns whose read marks have moved."""
+        written, self._in_flight = self._in_flight, {}
+        moved = [account for account, mark in written.items() if mark.read > self._present(account).read]
+        for mark in written.values():
+            if mark.delivered:
+                self._view.apply(mark)
+        return moved
+
+    def forget(self, account: AccountId) -> None:
+        """A member has gone, and its marks with it: those on their way to the disk are followed there by that word."""
+        self._changed.pop(account, None)
+        if account in self._in_flight:
+            self._in_flight[account] = Marked(self._conversation, account, 0, 0, 0)

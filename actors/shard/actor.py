@@ -10,6 +10,8 @@ from actors.directory_keys import device_key, holder_of
 from actors.placement.api import PLACEMENT, Unowned
 from actors.router.api import Router, UnreachableError, shard_number
 from actors.shard.api import (
+    ChangeDurable,
+    ChangeTicket,
     Disk,
     Enqueue,
     Expire,
@@ -20,7 +22,7 @@ from actors.shard.api import (
     Ticket,
     answers,
 )
-from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spread, Spreading, Taken
+from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spread, Spreading, Taken, parts_of
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused
 from runtime import Pid, Reason
@@ -162,7 +164,7 @@ class ShardActor(LoadingActor):
             if commit.error is not None:
                 self._failed(record, commit.token)
             elif isinstance(record, Accepted):
-                assert isinstance(commit.token, Ticket), "a conversation gives its ticket along"
+                assert isinstance(commit.token, Ticket | ChangeTicket), "a conversation gives its ticket along"
                 self._tick(commit.token)
                 self._route(commit.position, record, spreads, arrivals)
             elif isinstance(record, Entries):
@@ -183,9 +185,14 @@ class ShardActor(LoadingActor):
         for target, jobs in spreads.items():
             self._spreading.send(target, jobs)
 
-    def _tick(self, ticket: Ticket) -> None:
+    def _tick(self, ticket: Ticket | ChangeTicket) -> None:
         """The message is durable: ✓ for everyone who waits for it."""
         ticket.done = True
+        if isinstance(ticket, ChangeTicket):
+            for connection, done, _ in ticket.waiters:
+                self.process.insist(connection, done)
+            self.process.insist(ticket.conversation, ChangeDurable(ticket.seq))
+            return
         self._disk.tally.accepted += 1
         for waiter in ticket.waiters:
             self.process.insist(waiter, ticket.sent)
@@ -198,18 +205,15 @@ class ShardActor(LoadingActor):
         arrivals: dict[tuple[DeviceId, AccountId], list[Entry]],
     ) -> None:
         """To the queues of this shard at once: the record is its own entry there; to other shards as a job."""
-        last: int | None = None
-        for account, devices in record.targets:
-            target = shard_number(account)
+        for target, part in parts_of(record).items():
             if target == self._shard:
                 entry = Entry.of(position, record)
-                for device in devices:
-                    arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
-            elif target != last:
-                jobs = spreads.setdefault(target, [])
-                if not jobs or jobs[-1][0] != position:
-                    jobs.append((position, record))
-                last = target
+                for account, devices in part.targets:
+                    if shard_number(account) == target:
+                        for device in devices:
+                            arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
+            else:
+                spreads.setdefault(target, []).append((position, part))
 
     def _failed(self, record: object, token: object) -> None:
         """A record did not reach the disk: its writer starts anew from what did."""
@@ -226,6 +230,11 @@ class ShardActor(LoadingActor):
             )
             for waiter in token.waiters:
                 self.process.insist(waiter, refusal)
+            self.process.exit(token.conversation, WRITE_FAILED)
+        elif isinstance(token, ChangeTicket):
+            token.done = True
+            for waiter, _, error in token.waiters:
+                self.process.insist(waiter, error)
             self.process.exit(token.conversation, WRITE_FAILED)
         elif isinstance(token, Pid):
             self.process.exit(token, WRITE_FAILED)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.tally import Tally
-    from protocol.messages import Sent
+    from protocol.messages import Error, GroupDone, Sent
     from storage.records import Record
 
 __all__ = [
+    "ChangeDurable",
+    "ChangeTicket",
     "Disk",
     "Enqueue",
     "Expire",
@@ -52,6 +54,27 @@ class Ticket:
         self.client_id = client_id
         self.waiters = [waiter]
         self.done = False
+
+
+class ChangeTicket:
+    """A change of a group on its way to the disk: who waits for it, with the answer for when it is there, or is not.
+
+    Mutable for the same reason as `Ticket`.
+    """
+
+    __slots__ = ("conversation", "done", "seq", "waiters")
+
+    def __init__(self, conversation: Pid, seq: int) -> None:
+        self.conversation = conversation
+        self.seq = seq
+        self.waiters: list[tuple[Pid, GroupDone, Error]] = []
+        self.done = False
+
+
+class ChangeDurable(msgspec.Struct, frozen=True):
+    """To a group: the change at this place of its sequence is on disk."""
+
+    seq: int
 
 
 class MarksDurable(msgspec.Struct, frozen=True):

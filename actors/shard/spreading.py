@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from runtime import Process
 
-__all__ = ["AskAgain", "OutboxPage", "Resync", "SendAgain", "Spread", "Spreading", "Taken"]
+__all__ = ["AskAgain", "OutboxPage", "Resync", "SendAgain", "Spread", "Spreading", "Taken", "parts_of"]
 
 RESYNC_DELAY_S: Final = 0.2
-OUTBOX_PAGE_RECORDS: Final = 1_000
+WHOLE_TARGETS_MAX: Final = 2
+OUTBOX_PAGE_RECORDS: Final = 200
 CROSSING_BYTES_MAX: Final = 256 << 10
 """Bodies in one message to another node: with the largest last one it fits into a frame of a link."""
 
@@ -124,9 +125,10 @@ class Spreading:
 
     def _by_target(self, jobs: list[Job]) -> dict[int, list[Job]]:
         found: dict[int, list[Job]] = {}
-        for job in jobs:
-            for target in {shard_number(account) for account, _ in job[1].targets} - {self._shard}:
-                found.setdefault(target, []).append(job)
+        for position, record in jobs:
+            for target, part in parts_of(record).items():
+                if target != self._shard:
+                    found.setdefault(target, []).append((position, part))
         return found
 
     def send(self, target: int, waiting: Sequence[Job]) -> None:
@@ -234,6 +236,46 @@ class Spreading:
             self._process.insist(self._router.shard(shard), message)
         except UnreachableError:
             return
+
+
+def parts_of(record: Accepted | Removed) -> dict[int, Accepted | Removed]:
+    """The record for each shard that has targets of it, in the order of its targets.
+
+    One of two accounts goes to both as it is. That of a group is cut: each shard gets its own targets, and nobody the
+    group's state; else every shard would look through all 1,024 members, and every node would be sent them.
+    """
+    targets = record.targets
+    if len(targets) <= WHOLE_TARGETS_MAX:
+        return {shard_number(account): record for account, _ in targets}
+    by_shard: dict[int, list[Target]] = {}
+    for target in targets:
+        shard = shard_number(target[0])
+        own = by_shard.get(shard)
+        if own is None:
+            by_shard[shard] = [target]
+        else:
+            own.append(target)
+    if isinstance(record, Removed):
+        return {shard: msgspec.structs.replace(record, targets=own) for shard, own in by_shard.items()}
+    return {shard: _part(record, own) for shard, own in by_shard.items()}
+
+
+def _part(record: Accepted, targets: list[Target]) -> Accepted:
+    return Accepted(
+        record.conversation,
+        record.producer,
+        record.epoch,
+        record.number,
+        record.client_id,
+        record.seq,
+        record.message_id,
+        record.sender,
+        targets,
+        record.expires_ms,
+        record.flags,
+        record.time_ms,
+        record.body,
+    )
 
 
 def _pieces(jobs: Sequence[Job]) -> list[Sequence[Job]]:

@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from protocol.ids import SessionToken
 from protocol.limits import FETCH_MARKS_MAX, LISTED_DEVICES_MAX, VERSIONS_MAX
+from protocol.messages.groups import GroupClientFrame
 from protocol.messages.shared import (
     POWER_BATTERY,
     U16,
@@ -337,6 +338,7 @@ ClientFrame: TypeAlias = (
     | PassLink
     | SignDevices
     | FetchDevices
+    | GroupClientFrame
 )
 
 CLIENT_FRAMES: tuple[type[ClientFrame], ...] = get_args(ClientFrame)

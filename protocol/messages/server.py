@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias, get_args
 from msgspec import Meta, Struct
 
 from protocol.limits import LIST_LENGTH_MAX, LISTED_DEVICES_MAX
+from protocol.messages.groups import GroupServerFrame
 from protocol.messages.shared import (
     U16,
     U32,
@@ -404,6 +405,7 @@ ServerFrame: TypeAlias = (
     | LinkPassed
     | LinkEnded
     | DeviceList
+    | GroupServerFrame
 )
 
 SERVER_FRAMES: tuple[type[ServerFrame], ...] = get_args(ServerFrame)

@@ -21,6 +21,7 @@ from protocol.limits import (
 )
 
 __all__ = [
+    "CHANGE",
     "EPHEMERAL",
     "POWER_BATTERY",
     "POWER_MAINS",
@@ -70,7 +71,8 @@ URGENT: Final = 1
 """Flag of a message: wake the recipient's device."""
 EPHEMERAL: Final = 2
 """Flag of a message: deliver to those who are connected now, store nothing."""
-
+CHANGE: Final = 4
+"""Flag of a message that the server made itself: a change of a group; not for clients to set."""
 
 POWER_BATTERY: Final = 0
 """How a device is fed: what is not urgent may wait a little while nobody looks. So is any unknown value."""
@@ -90,7 +92,7 @@ class Message(Struct, array_like=True, frozen=True, gc=False):
         device: Device of that account that sent it.
         message_id: The server's id; a reader shows each once.
         time_ms: When the server accepted it, milliseconds since 1970; for show, never for order.
-        flags: Sum of `URGENT` and `EPHEMERAL`.
+        flags: Sum of `URGENT`, `EPHEMERAL` and `CHANGE`.
         payload: The content, opaque to the server.
     """
 

@@ -9,6 +9,7 @@ from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, Nothin
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
 from simulation.checkers.finality import Finality
 from simulation.checkers.journeys import Journeys
+from simulation.checkers.membership import Membership
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
 from simulation.checkers.ownership import FormerOwnersAreFenced, RunAtOneNode
@@ -29,6 +30,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     Order,
     DeletedOnAck,
     ReceiptsAreTrue,
+    Membership,
     NumbersHold,
     FormerOwnersAreFenced,
     RunAtOneNode,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from protocol import encode_message
+from protocol import encode_message, is_group
 from protocol.messages import NOTICE_OVER_QUOTA, NOTICE_POISON, Deliver, Notice, Sent
 from roost.changes import Accepted as Ticked
 from roost.changes import Failed, Queued, Received
@@ -73,7 +73,7 @@ class AcceptedIsDurable(Checker):
                 self.breaks(f"{device} has a tick for {change.conversation} {change.seq}, which is another message")
         elif isinstance(change, Received):
             record = self.witness.accepted.get((change.conversation, change.seq))
-            if record is not None and self._written.get(record.client_id) != change.payload:
+            if record is not None and record.producer and self._written.get(record.client_id) != change.payload:
                 self.breaks(f"{device} got another text of {change.conversation} {change.seq} than was written")
 
 
@@ -90,6 +90,8 @@ class NothingIsLost(Checker):
 
     def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
         """It is meant for every device that its account has confirmed, and for nobody else's."""
+        if is_group(record.conversation):
+            return  # see `membership`
         meant = {device for _, devices in record.targets for device in devices}
         for device in self.witness.devices.values():
             member = device.account in record.conversation.split(":") and device.id != record.producer
@@ -151,7 +153,9 @@ class ShownOnce(Checker):
         self._shown: set[tuple[bytes, bytes]] = set()
 
     def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
-        """A send has one seq."""
+        """A send has one seq; what a conversation says itself is no send."""
+        if not record.producer:
+            return
         if record.client_id in self._accepted:
             self.breaks(
                 f"a send of {record.sender} was accepted twice in {record.conversation}, the second as {record.seq}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protocol import Code, is_group
 from roost.changes import Failed
 from roost.events import ConnectionChanged, ConnectionState
 from simulation.witness import Checker
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from storage.records import Accepted
 
 __all__ = ["Finality"]
+
+
+_OF_GROUPS = (Code.NOT_MEMBER, Code.ANNOUNCEMENT_ONLY)
+"""Why a group turns away who has left it, or is to listen; `membership` holds that nobody else speaks there."""
 
 
 class Finality(Checker):
@@ -41,7 +46,7 @@ class Finality(Checker):
             self._failed.add(change.client_id)
             if change.client_id in self._accepted:
                 self.breaks(f"{device} was told that a message in {change.conversation} is refused, and it is accepted")
-            elif not device.doomed:
+            elif not device.doomed and not (is_group(change.conversation) and change.code in _OF_GROUPS):
                 self.breaks(f"a message of {device} in {change.conversation} was refused for good: {change.sentence}")
 
     def published(self, device: SimulatedDevice, event: Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protocol import is_group
 from protocol.messages import TypingBy
 from roost.events import PresenceChanged, TypingChanged
 from simulation.witness import Checker
@@ -34,7 +35,7 @@ class PresenceConverges(Checker):
 
     def told(self, device: SimulatedDevice, frame: Any) -> None:
         """Typing is told to the others in a chat, and to nobody else."""
-        if isinstance(frame, TypingBy):
+        if isinstance(frame, TypingBy) and not is_group(frame.conversation):
             members = frame.conversation.split(":")
             if device.account not in members or frame.account not in members or device.account == frame.account:
                 self.breaks(f"{device} heard that {frame.account} types in {frame.conversation}")

@@ -46,7 +46,7 @@ class ReceiptsAreTrue(Checker):
         """A receipt tells what is durable, and what is so."""
         if not isinstance(frame, Receipt):
             return
-        delivered, read, shown = self.witness.marks.get((frame.conversation, frame.account), (0, 0, 0))
+        delivered, read, shown = self.witness.highest_marks(frame.conversation, frame.account)
         if frame.delivered > delivered or frame.read > read:
             self.breaks(f"{device} heard of marks of {frame.account} in {frame.conversation} that are not durable")
         if frame.account != device.account and frame.read > shown:

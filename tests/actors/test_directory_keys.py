@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors import directory_keys
-from actors.directory_keys import account_key, device_key, directory_shard, last_seen_key, places_key
+from actors.directory_keys import account_key, device_key, directory_shard, groups_key, last_seen_key, places_key
 from protocol import AccountId, DeviceId, shard_of
 from runtime import KILLED
 from storage import Table
@@ -23,6 +23,7 @@ USES = {"get", "put", "delete", "take"}
 def test_every_kind_of_key_goes_with_the_shard_of_its_account() -> None:
     pairs = {
         "account_key": (account_key(ANN), b"whatever"),
+        "groups_key": (groups_key(ANN), b"whatever"),
         "last_seen_key": (last_seen_key(ANN), bytes(8)),
         "device_key": (device_key(DeviceId(bytes(16))), ANN.encode()),
     }

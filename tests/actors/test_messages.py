@@ -13,6 +13,7 @@ import pytest
 
 from actors.accounts import api as accounts
 from actors.conversation import api as conversation
+from actors.groups import api as groups
 from actors.linking import api as linking
 from actors.messages import message_table
 from actors.placement import api as placement
@@ -22,7 +23,7 @@ from actors.queue import api as queue
 from actors.receipts import api as receipts
 from actors.shard import spreading
 from cluster.table import TAG_MIN, MessageCodec, Passport
-from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch
+from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, InviteToken
 from protocol import messages as m
 from runtime import Pid, Runtime, SeededRandomness, SeededScheduler, VirtualClock
 from storage.records import Accepted, Removed
@@ -31,6 +32,7 @@ FROZEN = Path(__file__).parents[1] / "vectors" / "messages_v1.json"
 PID = Pid("b", 7, 2**50)
 ANN, BOB = AccountId("ann"), AccountId("bob@example.org")
 CHAT = ConversationId("ann:bob@example.org")
+GROUP = ConversationId("#018BCFE5680001020304050607")
 PHONE, LAPTOP = DeviceId(bytes(range(16))), DeviceId(bytes(range(16, 32)))
 KEY = bytes(range(32))
 SENDER = conversation.Sender(PID, ANN, PHONE, Epoch(bytes(8)))
@@ -61,6 +63,13 @@ EXAMPLES: tuple[object, ...] = (
     receipts.Advance(ANN, 4, 2),
     receipts.Inquire(ANN, PID),
     receipts.Tell(m.Receipt(CHAT, BOB, 4, 2)),
+    receipts.Tell(m.GroupReceipt(GROUP, 2, [m.Step(9, 3, 2, 1)])),
+    groups.GroupAsk(PID, ANN, PHONE, m.JoinGroup(1, GROUP, InviteToken(bytes(16)))),
+    groups.Belongs(GROUP, True, PID),
+    groups.Knows(ANN, True),
+    groups.Watch(PID, ANN),
+    groups.Unwatch(PID),
+    groups.WatchType(PID, False),
     queue.Attach(PID, b"token", 17, True, 1, 2.5),
     queue.Attached(PID, bytes(16), False, 3),
     queue.Batch([(17, 0, b"body"), (18, 1, b"notice")]),
@@ -93,6 +102,7 @@ EXAMPLES: tuple[object, ...] = (
     moves.RowsDurable(),
     moves.AllRows(),
     moves.Complete(),
+    moves.Piece(2, b"key", b"value", True),
 )
 
 

@@ -14,7 +14,17 @@ import msgspec
 
 from protocol import messages as m
 from protocol.codec import encode_frame, tag_of
-from protocol.ids import AccountId, ClientId, ConversationId, DeviceId, Epoch, MessageId, SessionToken
+from protocol.ids import (
+    AccountId,
+    ClientId,
+    ConversationId,
+    DeviceId,
+    Epoch,
+    InviteId,
+    InviteToken,
+    MessageId,
+    SessionToken,
+)
 from protocol.limits import NUMBER_MAX, U32_MAX
 
 FROZEN: Final = Path(__file__).parents[1] / "vectors" / "frames_v1.json"
@@ -27,6 +37,10 @@ MESSAGE = MessageId(bytes(range(0xF0, 0x100)))
 CLIENT = ClientId(bytes(range(0x10, 0x20)))
 EPOCH = Epoch(bytes(range(0xE0, 0xE8)))
 SESSION = SessionToken(bytes(range(0x20, 0x30)))
+GROUP = ConversationId("#018BCFE5680001020304050607")
+TOKEN = InviteToken(bytes(range(0x40, 0x50)))
+INVITE = InviteId(bytes(range(0x50, 0x60)))
+GROUP_SIGNATURE = bytes(range(64))
 TIME_MS = 1_700_000_000_000
 TEXT = "Grüße 🐦"
 KEY = bytes(range(0x30, 0x50))
@@ -76,6 +90,20 @@ EXAMPLES: Final[tuple[m.Frame, ...]] = (
     m.ListRelations(13),
     m.ListRelations(65_536),
     m.Bye(),
+    m.CreateGroup(20, CLIENT, "Family"),
+    m.CreateGroup(21, CLIENT, TEXT, True),
+    m.ChangeGroup(22, GROUP, 1, m.LEFT),
+    m.ChangeGroup(23, GROUP, 300, m.ROLE, BOB, m.ADMIN, TEXT, True, INVITE, GROUP_SIGNATURE),
+    m.CreateInvite(24, GROUP, TOKEN, 86_400, 1),
+    m.CreateInvite(25, GROUP, TOKEN, 1, 1_024, GROUP_SIGNATURE),
+    m.JoinGroup(26, GROUP, TOKEN),
+    m.JoinGroup(27, GROUP, TOKEN, GROUP_SIGNATURE),
+    m.DescribeGroup(28, GROUP),
+    m.DescribeGroup(29, GROUP, BOB),
+    m.ListGroups(30),
+    m.ListGroups(300),
+    m.FetchGroupMarks(31, GROUP),
+    m.FetchGroupMarks(32, GROUP, BOB),
     m.Welcome(1, "", 0, 65_536, 32, 131_072),
     m.Welcome(1, "roost/0.1", TIME_MS, 1_024, 1, 4_096),
     m.CodeSent(0, "log", 600),
@@ -142,6 +170,20 @@ EXAMPLES: Final[tuple[m.Frame, ...]] = (
     m.LinkEnded(213, ""),
     m.DeviceList(7, ANN, 3, [DEVICE], SIGNED, [b"label"], [m.Device(DEVICE, "phone", TIME_MS, TIME_MS, True)]),
     m.DeviceList(8, BOB, 0, [], None, [], []),
+    m.GroupDone(20, GROUP, 1, 1),
+    m.GroupDone(23, GROUP, 300, 0),
+    m.GroupStale(22, GROUP, 2),
+    m.GroupStale(23, GROUP, 301),
+    m.Group(28, GROUP, 1, 1, "Family", False, 1, [m.Member(ANN, m.OWNER, 1)], [], True),
+    m.Group(29, GROUP, 9, 99, TEXT, True, 2, [m.Member(BOB, m.MEMBER, 7)], [m.Invite(INVITE, ANN, TIME_MS, 3)], False),
+    m.Groups(30, []),
+    m.Groups(31, [GROUP]),
+    m.GroupReceipt(GROUP, 0, []),
+    m.GroupReceipt(GROUP, 2, [m.Step(7, 1_023, 900, 300), m.Step(8, 1_022, 1, 0)]),
+    m.GroupMarks(31, GROUP, [], True),
+    m.GroupMarks(32, GROUP, [m.GroupMark(BOB, 7, 0)], False),
+    m.GroupHere(GROUP, 0),
+    m.GroupHere(GROUP, 40),
 )
 
 

@@ -20,6 +20,7 @@ from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, Nothin
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
 from simulation.checkers.finality import Finality
 from simulation.checkers.journeys import Journeys
+from simulation.checkers.membership import Membership
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
 from simulation.checkers.ownership import FormerOwnersAreFenced, RunAtOneNode
@@ -318,7 +319,16 @@ def test_a_story_that_breaks_an_invariant_is_objected_to_under_its_name(
 
 def test_every_checker_has_a_story_that_breaks_it() -> None:
     told = {checker for checker, _ in BROKEN}
-    elsewhere = {NothingIsLeft, RestartFinds, Bounds, Reentry, Supervision, FormerOwnersAreFenced, RunAtOneNode}
+    elsewhere = {
+        NothingIsLeft,
+        RestartFinds,
+        Bounds,
+        Reentry,
+        Supervision,
+        FormerOwnersAreFenced,
+        RunAtOneNode,
+        Membership,
+    }
     assert set(CHECKERS) == told | elsewhere
 
 

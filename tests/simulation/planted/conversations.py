@@ -130,7 +130,7 @@ class MarksToldEarly(ConversationActor):
         super().handle_deferred()
         for account in tuple(self._ledger._in_flight):
             if self._ledger.durable(account):
-                for viewer in self._members.values():
+                for viewer in self._members.views.values():
                     self._tell(viewer, (account,))
 
 
@@ -166,7 +166,7 @@ class ReceiptsMoveBack(ConversationActor):
 
     def receive_info(self, message: Any) -> None:
         super().receive_info(message)
-        if type(message) is ConversationView:
+        if type(message) is ConversationView and type(self._ledger) is Ledger:
             self._ledger.__class__ = LastWins
 
 

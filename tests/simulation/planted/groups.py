@@ -1,0 +1,73 @@
+"""Bugs of groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from actors.conversation.actor import ConversationActor
+from actors.conversation.governance import Governance
+from actors.conversation.membership import Members
+from actors.tree import Parts
+from simulation.checkers.membership import Membership
+from simulation.world import Scenario
+from storage import ConversationView
+from tests.simulation.planted.bug import Bug
+
+if TYPE_CHECKING:
+    from actors.groups.api import GroupAsk, GroupState
+    from protocol.messages import Change
+
+__all__ = ["BUGS"]
+
+
+class Unaware(Members):
+    """Whom a sender's messages go to is kept over a change of the members."""
+
+    __slots__ = ()
+
+    def become(self, state: GroupState) -> None:
+        kept = dict(self.targets)
+        super().become(state)
+        self.targets.update(kept)
+
+
+class TargetsOutliveALeave(ConversationActor):
+    """Members who have left still get what is said."""
+
+    __slots__ = ()
+
+    def receive_info(self, message: Any) -> None:
+        if type(message) is ConversationView and type(self._members) is Members:
+            self._members.__class__ = Unaware
+        super().receive_info(message)
+
+
+class Hasty(Governance):
+    """What is on its way to the disk is taken for what is there."""
+
+    __slots__ = ()
+
+    def _write(self, ask: GroupAsk, change: Change, now_ms: int) -> None:
+        super()._write(ask, change, now_ms)
+        self.durable = self._members.state
+
+
+class ChangeToldEarly(ConversationActor):
+    """A group is described as it will be if its changes reach the disk."""
+
+    __slots__ = ()
+
+    def receive_info(self, message: Any) -> None:
+        super().receive_info(message)
+        if type(message) is ConversationView and self._group is not None:
+            self._group.governance.__class__ = Hasty
+
+
+BUGS: Final = {
+    "targets of a group kept over a leave": Bug(
+        Scenario(parts=Parts(conversation=TargetsOutliveALeave)), Membership.name
+    ),
+    "change of a group told before it is durable": Bug(
+        Scenario(parts=Parts(conversation=ChangeToldEarly)), Membership.name
+    ),
+}
