@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.accounts.api import AccountView, Subscribe
@@ -31,7 +32,7 @@ class Resubscribe(NamedTuple):
     account: AccountId
 
 
-class Membership:
+class Membership(ABC):
     """The accounts of a conversation as their own processes show them, and whom a message goes to.
 
     Args:
@@ -52,17 +53,17 @@ class Membership:
         self.views: dict[AccountId, AccountView] = {}
         self.targets: dict[DeviceId, list[Target]] = {}
 
+    @abstractmethod
     def belongs(self, account: AccountId) -> bool:
         """Whether an account is one of the conversation's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_complete(self) -> bool:
         """Whether the views of all that belong to it are there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def admit(self, sender: Sender) -> Refusal | list[Target]:
         """Whom the messages of a sender go to, or why it may send none."""
-        raise NotImplementedError
 
     def subscribe(self, account: AccountId) -> None:
         """Ask an account for its view, and for every later one; or ask again soon."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,7 +50,7 @@ class ChildEnded(ChildActorExited):
         self.status = status
 
 
-class _Parent(MultiProcReplicator):
+class _Parent(MultiProcReplicator, ABC):
     """A process of the tree that has children."""
 
     _child_procs: list[ChildInfo]
@@ -104,9 +105,9 @@ class _Parent(MultiProcReplicator):
             self.child_ended(ChildEnded(address, child.childAddr, child.childProc.exitcode))
         return True
 
+    @abstractmethod
     def child_ended(self, end: ChildEnded) -> None:
         """Act on the end of a child."""
-        raise NotImplementedError
 
 
 class _Admin(_Parent, ThespianAdmin):
