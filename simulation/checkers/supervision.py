@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from actors.placement.api import PLACEMENT
 from runtime import NORMAL, SHUTDOWN
 from simulation.witness import Checker
 from supervisors import DynamicSupervisor, KeyedSupervisor, Supervisor
@@ -98,8 +99,19 @@ def _room(node: SimulatedNode, supervisor: KeyedSupervisor[Any]) -> Role | None:
 
 
 def _has_moved(node: SimulatedNode, role: Role) -> bool:
-    """Whether a place belongs to a shard that does not live on this node any more."""
-    return len(role) > 1 and role[0] == "shards" and int(role[1]) not in node.router._households
+    """Whether a place belongs to a shard that does not live on this node any more, or is on its way out.
+
+    One whose move was given up meanwhile is back in the books before the last of its processes has been stopped.
+    """
+    if len(role) < 2 or role[0] != "shards":
+        return False
+    shard = int(role[1])
+    if shard not in node.router._households:
+        return True
+    placement = node.runtime.whereis(PLACEMENT)
+    actor = None if placement is None or placement._process is None else placement._process._actor
+    residents = getattr(actor, "_residents", None)
+    return residents is not None and shard in residents._stopping
 
 
 def _rest_for_one(role: Role) -> tuple[tuple[Role, ...], tuple[Role, ...]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.roost.tcp_server import TcpServer
 
 Kind = TypeVar("Kind", bound=roost.Event)
-WAIT_S = 10
+WAIT_S = 30
 
 
 def story(function: Callable[[Path], Awaitable[None]]) -> Callable[[Path], None]:
