@@ -29,6 +29,7 @@ from roost.events import (
     MessageFailed,
     MessageQueued,
     MessageSent,
+    QueueDrained,
     ReceiptChanged,
     StateAsked,
 )
@@ -85,6 +86,7 @@ class Client(Writing, Queries):
         self._first_stream: EventStream | None = EventStream()
         self._streams.add(self._first_stream)
         self._online = asyncio.Event()
+        self._drained = asyncio.Event()
         self.connection = ConnectionChanged(ConnectionState.CONNECTING)
         snapshot = store.snapshot()
         self._timers = Timers(snapshot)
@@ -143,6 +145,19 @@ class Client(Writing, Queries):
             StoppedError: it ended for good and never will be.
         """
         await self._online.wait()
+        self.check_running()
+
+    async def caught_up(self) -> None:
+        """Wait until everything is in the history that waited on the server when this connection was made.
+
+        After a connection has broken, it waits for the next one to have brought what waited then.
+
+        Raises:
+            StoppedError: the session ended for good.
+            ConnectionClosedError: the client was closed first.
+        """
+        self.check_running()
+        await self._drained.wait()
         self.check_running()
 
     def retry_now(self) -> None:
@@ -362,6 +377,8 @@ class Client(Writing, Queries):
                 self._receipt(event)
             case ConnectionChanged():
                 self._connection_changed(event)
+            case QueueDrained():
+                self._drained.set()
             case _:
                 pass
         for stream in self._streams:
@@ -399,10 +416,12 @@ class Client(Writing, Queries):
             self._online.set()
         else:
             self._online.clear()
+            self._drained.clear()
             self.devices.arrived(None)
 
     def _end(self, error: StoppedError | ConnectionClosedError) -> None:
         self._online.set()
+        self._drained.set()
         for sending in list(self._sendings.values()):
             sending.failed(error, final=False)
         for future in self._queued.values():

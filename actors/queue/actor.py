@@ -85,7 +85,7 @@ class QueueActor(LoadingActor):
         "_connection",
         "_device",
         "_disk",
-        "_drained_told",
+        "_drain_to",
         "_flow_open",
         "_foreground",
         "_hold",
@@ -113,7 +113,7 @@ class QueueActor(LoadingActor):
         self._monitor: Ref | None = None
         self._session = b""
         self._since_s = 0.0  # when its connection was opened; without one, when it lost the last
-        self._drained_told = False
+        self._drain_to: int | None = None  # what waited at the login ends here; None once its device was told
         self._flow_open = True
         self._foreground = False
         self._hold: Hold | None = None  # while nobody looks at the device
@@ -203,7 +203,7 @@ class QueueActor(LoadingActor):
         self._foreground = attach.foreground
         self._hold = self._hold_for(attach)
         self._appear()
-        self._drained_told = False
+        self._drain_to = state.tail
         self._flow_open = True
         self._reading = False
         waiting = max(0, state.count)  # an entry may be removed before word of it came
@@ -342,11 +342,10 @@ class QueueActor(LoadingActor):
             return
         if self._hold is not None and self._hold.waits:
             return
-        if state.live:
-            if not self._drained_told:
-                self._drained_told = True
-                self.process.insist(connection, Drained(state.sent_up_to))
-        elif state.window_open:
+        if self._drain_to is not None and state.read_up_to >= self._drain_to:
+            self._drain_to = None
+            self.process.insist(connection, Drained(state.sent_up_to))
+        if not state.live and state.window_open:
             self._reading = True
             session = self._session
             self._disk.store.read_queue(
@@ -397,7 +396,7 @@ class QueueActor(LoadingActor):
             self.process.insist(ack.connection, Fault(Code.ACK_BEYOND_SENT))
             return
         self._forget(forgotten)
-        if not self._state.live or not self._drained_told:
+        if not self._state.live or self._drain_to is not None:
             self._pump()
 
     def _forget(self, forgotten: Forgotten) -> None:

@@ -37,6 +37,22 @@ async def test_bob_offline_receives_on_login(town: Town) -> None:
 
 
 @story
+async def test_a_device_that_was_away_knows_when_it_has_caught_up(town: Town) -> None:
+    await town.register("bob")
+    async with town.people("alice") as [alice]:
+        for number in range(60):
+            await alice.send(town.address("bob"), f"{number}")
+        while alice.unsent:
+            await wait_for(alice.events(), roost.MessageSent)
+        async with town.connect("bob") as bob:
+            await bob.caught_up()
+            history = await bob.history(alice.account, limit=100)
+            assert [text_of(one) for one in history] == [f"{number}" for number in range(60)]
+        with pytest.raises(roost.ConnectionClosedError):
+            await bob.caught_up()
+
+
+@story
 async def test_a_message_gets_its_three_ticks(town: Town) -> None:
     async with town.people("alice", "bob") as [alice, bob]:
         hers, his = alice.events(), bob.events()
