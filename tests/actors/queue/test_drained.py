@@ -1,4 +1,4 @@
-"""The word that everything has come which waited at the login: once, behind the last of it, whoever writes meanwhile."""
+"""The word that all has come which waited at the login: once, behind the last of it, whoever writes meanwhile."""
 
 from __future__ import annotations
 
