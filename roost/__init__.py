@@ -7,16 +7,16 @@
             print(event)
 
 Reading order: `client` (the face: `writing`, `queries`) and what it gives: `sending`, `streams`, `events`, `content`,
-`operations` (what was done to a message), `timers`, `shared` (what our devices share: `own_state`), `history`,
-`errors`. Below it the `runner` (event loop, socket, database) drives the `session`, which decides everything and
-touches nothing: `outbox` and `outboxes` (what is to be sent), `arrivals` (what comes), `marks` (receipts), `chats`
-(presence and typing), `devices` (our own), `heartbeat`, `power`, `reconnection` with its `backoff`, `requests`; its
-decisions are `steps` of `changes`, frames and events. `connection` is the socket with its encrypted link (`address`),
-`store` the database (`database_file`, `schema`, `rows`, `landing`, `registers`, `records`, `device_record`, `home`),
-`ports` the clock and the randomness. `opening` and `registration` are the ways in; `command`, `commands` and
-`terminal` what people run, `plain` what makes a stranger's text safe to show. How a device is
-linked: `link` (the new one), `own_devices` (the primary), `linking` (what they say), `link_code`, and `device_trust`
-(which list is believed).
+`operations` (what was done to a message), `timers`, `shared` (what our devices share: `own_state`), `own_groups` and
+`own_devices`, `history`, `errors`. Below it the `runner` (event loop, socket, database) drives the `session`, which
+decides everything and touches nothing: `outbox` and `outboxes` (what is to be sent), `arrivals` (what comes), `marks`
+(receipts), `chats` (presence and typing), `devices` (our own), `known_groups` (`group`), `heartbeat`, `power`,
+`reconnection` with its `backoff`, `requests`; its decisions are `steps` of `changes`, frames and events. `connection`
+is the socket with its encrypted link (`address`), `store` the database (`database_file`, `schema`, `rows`, `landing`,
+`registers`, `records`, `group_rows`, `device_record`, `home`), `ports` the clock and the randomness. `opening` and
+`registration` are the ways in; `command`, `commands` and `terminal` what people run, `plain` what makes a stranger's
+text safe to show. How a device is linked: `link` (the new one), `own_devices` (the primary), `linking` (what they
+say), `link_code`, and `device_trust` (which list is believed). A group is let into by an `invite_link`.
 
 Invariants: a step's changes are on disk before its frames leave and its events are told. So a number is never used
 twice, an ack never precedes the storing, and a message shown is a message kept. The session reads neither clock nor
@@ -44,6 +44,9 @@ from roost.errors import (
     AddressError,
     ConnectionClosedError,
     DevicesForgedError,
+    GroupError,
+    GroupStaleError,
+    InviteLinkError,
     LinkError,
     MessageError,
     NotConnectedError,
@@ -66,6 +69,7 @@ from roost.events import (
     DevicesForged,
     Event,
     EventsLost,
+    GroupChanged,
     MessageDelayed,
     MessageDeleted,
     MessageEdited,
@@ -76,7 +80,9 @@ from roost.events import (
     MessageReceived,
     MessageSent,
     NotDelivered,
+    OnlookersChanged,
     PresenceChanged,
+    ProgressChanged,
     QueueDrained,
     ReactionChanged,
     ReceiptChanged,
@@ -85,12 +91,27 @@ from roost.events import (
     StateChanged,
     TypingChanged,
 )
+from roost.group import (
+    ChangeKind,
+    Group,
+    GroupChange,
+    GroupDetails,
+    GroupInvite,
+    GroupMember,
+    MemberMark,
+    MessageInfo,
+    Progress,
+    Role,
+    Standing,
+)
 from roost.history import Chat, MessageState, Quote, StoredMessage
+from roost.invite_link import InviteLink
 from roost.link import link
 from roost.link_code import LinkCode
 from roost.opening import Opening, connect
 from roost.operations import Reacted
 from roost.own_devices import KnownDevice, LinkRequest, OwnDevices, PeerDevices
+from roost.own_groups import OwnGroups
 from roost.own_state import RecordKind
 from roost.power import Power
 from roost.queries import AccountSettings, Person, RateLimit, RelatedAccounts
@@ -99,16 +120,18 @@ from roost.sending import Sending
 from roost.streams import EventStream
 
 __all__ = [
-    "AccountInUseError", "AccountMissingError", "AccountSettings", "AddressError", "Chat", "Client", "CodeRequest",
-    "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "Deleted", "Deletion",
-    "DeviceAdded", "DeviceRemoved", "DevicesForged", "DevicesForgedError", "Edit", "Event", "EventStream",
-    "EventsLost", "KnownDevice", "LinkCode", "LinkError", "LinkRequest", "MessageDelayed", "MessageDeleted",
-    "MessageEdited", "MessageError", "MessageFailed", "MessageForgotten", "MessageOpened", "MessageQueued",
-    "MessageReceived", "MessageSent", "MessageState", "NotConnectedError", "NotDelivered", "Opening", "Operation",
-    "OutboxFullError", "OwnDevices", "PeerDevices", "Person", "Power", "PresenceChanged", "QueueDrained", "Quote",
-    "RateLimit", "Reacted", "Reaction", "ReactionChanged", "ReceiptChanged", "RecordKind", "RefusedError",
-    "RelatedAccounts", "RoostError", "SendFailedError", "Sending", "ServerComplained", "ServerKeyChangedError",
-    "ServerUnreachableError", "StateAsked", "StateChanged", "StoppedError", "StoreError", "StoreNewerError",
-    "StoredMessage", "Text", "TextError", "TimerSet", "TypingChanged", "UnknownContent", "ViewOnce", "connect",
-    "link", "register",
+    "AccountInUseError", "AccountMissingError", "AccountSettings", "AddressError", "ChangeKind", "Chat", "Client",
+    "CodeRequest", "ConnectionChanged", "ConnectionClosedError", "ConnectionState", "Content", "Deleted",
+    "Deletion", "DeviceAdded", "DeviceRemoved", "DevicesForged", "DevicesForgedError", "Edit", "Event",
+    "EventStream", "EventsLost", "Group", "GroupChange", "GroupChanged", "GroupDetails", "GroupError",
+    "GroupInvite", "GroupMember", "GroupStaleError", "InviteLink", "InviteLinkError", "KnownDevice", "LinkCode",
+    "LinkError", "LinkRequest", "MemberMark", "MessageDelayed", "MessageDeleted", "MessageEdited", "MessageError",
+    "MessageFailed", "MessageForgotten", "MessageInfo", "MessageOpened", "MessageQueued", "MessageReceived",
+    "MessageSent", "MessageState", "NotConnectedError", "NotDelivered", "OnlookersChanged", "Opening", "Operation",
+    "OutboxFullError", "OwnDevices", "OwnGroups", "PeerDevices", "Person", "Power", "PresenceChanged", "Progress",
+    "ProgressChanged", "QueueDrained", "Quote", "RateLimit", "Reacted", "Reaction", "ReactionChanged",
+    "ReceiptChanged", "RecordKind", "RefusedError", "RelatedAccounts", "Role", "RoostError", "SendFailedError",
+    "Sending", "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError", "Standing", "StateAsked",
+    "StateChanged", "StoppedError", "StoreError", "StoreNewerError", "StoredMessage", "Text", "TextError",
+    "TimerSet", "TypingChanged", "UnknownContent", "ViewOnce", "connect", "link", "register",
 ]  # fmt: skip

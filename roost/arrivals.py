@@ -81,7 +81,7 @@ class Arrivals:
                     message.payload,
                 )
             )
-        content = decode_content(message.payload)
+        content = decode_content(message.payload, message.flags)
         if not is_shown(content):
             return message  # what it comes to is told when it is stored; of the moment it comes to nothing
         step.events.append(

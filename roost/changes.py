@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, MessageId
     from protocol.device_list import IdentityKey
+    from protocol.messages import Change as WireChange
+    from protocol.messages import Step
     from roost.device_trust import Pin
     from roost.events import DeviceNews
+    from roost.group import Group, GroupInvite, GroupMember
 
 __all__ = [
     "Accepted",
@@ -21,10 +24,13 @@ __all__ = [
     "DevicesKnown",
     "EpochRenewed",
     "Failed",
+    "GroupFolded",
+    "GroupKnown",
     "MarksChanged",
     "NoticeStored",
     "PendingMessage",
     "Pinned",
+    "ProgressStored",
     "Queued",
     "ReceiptStored",
     "Received",
@@ -132,6 +138,45 @@ class MarksChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressStored:
+    """How far messages of ours have come in a group: those behind `behind`, step by step."""
+
+    conversation: ConversationId
+    behind: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFolded:
+    """A change of a group came, the next one behind what is known.
+
+    Args:
+        group: the group after it.
+        author: whose change.
+        change: what was done, also to its members and invites.
+    """
+
+    group: Group
+    author: AccountId
+    change: WireChange
+
+
+@dataclass(frozen=True, slots=True)
+class GroupKnown:
+    """The server has told what a group is.
+
+    Args:
+        group: what it is.
+        members: all of them; None to keep those that are known.
+        invites: those that we may see.
+    """
+
+    group: Group
+    members: tuple[GroupMember, ...] | None
+    invites: tuple[GroupInvite, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DevicesKnown:
     """The devices of our account, as this one has seen them.
 
@@ -174,6 +219,9 @@ Change = (
     | DevicesKnown
     | Pinned
     | VersionSigned
+    | ProgressStored
+    | GroupFolded
+    | GroupKnown
 )
 
 
@@ -226,6 +274,7 @@ class Snapshot:
         pin: the signed list of them that was believed last; None if nobody signs.
         signer: the account's identity key, on its primary device only.
         signed_version: the highest version of a list that this device has signed.
+        groups: the groups that it knows.
     """
 
     account: AccountId
@@ -239,3 +288,4 @@ class Snapshot:
     pin: Pin | None = None
     signer: IdentityKey | None = None
     signed_version: int = 0
+    groups: tuple[Group, ...] = ()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from protocol.messages import Close, Open, Typing
-from roost.events import PresenceChanged, TypingChanged
+from roost.events import OnlookersChanged, PresenceChanged, TypingChanged
 
 if TYPE_CHECKING:
     from protocol import AccountId, ConversationId
-    from protocol.messages import Presence, TypingBy
+    from protocol.messages import GroupHere, Presence, TypingBy
     from roost.steps import Step
 
 __all__ = ["OPEN_MAX", "TYPING_REPEAT_S", "TYPING_SHOWN_S", "Chats"]
@@ -95,6 +95,11 @@ class Chats:
     def presence(frame: Presence, step: Step) -> None:
         """Pass on whether somebody is there."""
         step.events.append(PresenceChanged(frame.account, frame.online, frame.last_seen_ms, frame.devices))
+
+    def here(self, frame: GroupHere, step: Step) -> None:
+        """Pass on how many others have an open group open, too."""
+        if frame.conversation in self._open:
+            step.events.append(OnlookersChanged(frame.conversation, frame.members_count))
 
     def advance(self, now_s: float, step: Step) -> None:
         """End typing signs that nobody renewed."""

@@ -29,12 +29,14 @@ from roost.events import (
     MessageFailed,
     MessageQueued,
     MessageSent,
+    ProgressChanged,
     QueueDrained,
     ReceiptChanged,
     StateAsked,
 )
 from roost.history import MessageState
 from roost.own_devices import OwnDevices, Pins
+from roost.own_groups import OwnGroups
 from roost.power import Power
 from roost.queries import Queries
 from roost.runner import Runner
@@ -82,6 +84,7 @@ class Client(Writing, Queries):
         self._sendings: WeakValueDictionary[str, Sending] = WeakValueDictionary()
         self._queued: dict[str, asyncio.Future[None]] = {}
         self._receipts: dict[ConversationId, tuple[int, int]] = {}
+        self._progress: dict[ConversationId, ProgressChanged] = {}
         self._streams: WeakSet[EventStream] = WeakSet()
         self._first_stream: EventStream | None = EventStream()
         self._streams.add(self._first_stream)
@@ -106,6 +109,7 @@ class Client(Writing, Queries):
                 lambda: self._in_store(lambda: store.server_key),
             ),
         )
+        self.groups = OwnGroups(self, store)
         self._runner.start()
 
     async def __aenter__(self) -> Self:
@@ -167,16 +171,19 @@ class Client(Writing, Queries):
     # Messages.
 
     def conversation_with(self, name: str) -> ConversationId:
-        """Return the conversation that is meant by an account's address, or by its own id ("alice:bob").
+        """Return the conversation that is meant by an account's address, by "#" and a group's name, or by its own id.
 
         Raises:
-            AddressError: it is neither, or a conversation of others.
+            AddressError: it is none of these, or a conversation of others.
         """
+        if name.startswith("#"):
+            return self._runner.session.groups.named(name)
         return conversation_with(self.account, name)
 
     async def _queue(self, conversation: ConversationId, payload: bytes, ttl_s: int, urgent: bool) -> Sending:
         self.check_running()
         self._check_fits(payload)
+        self._runner.session.groups.check_may_write(conversation)
         key = self._runner.session.send(conversation, payload, ttl_s=ttl_s, flags=URGENT if urgent else 0).hex()
         sending = Sending(conversation, key)
         self._sendings[key] = sending
@@ -213,7 +220,9 @@ class Client(Writing, Queries):
         self.check_running()
         payload = encode_text(whole_text(text))
         self._check_fits(payload)
-        if not self._runner.session.send_ephemeral(self.conversation_with(to), payload):
+        conversation = self.conversation_with(to)
+        self._runner.session.groups.check_may_write(conversation)
+        if not self._runner.session.send_ephemeral(conversation, payload):
             raise NotConnectedError("There is no connection to the server, so nothing could be sent for this moment.")
         self._runner.wake()
 
@@ -274,7 +283,7 @@ class Client(Writing, Queries):
 
         They are kept in the database, so none is lost to a program that nobody looked at.
         """
-        return self._runner.session.device_news
+        return self._runner.session.devices.news
 
     def device_news_told(self, *news: DeviceNews) -> None:
         """Remember that a person was told of these changes."""
@@ -375,6 +384,9 @@ class Client(Writing, Queries):
                     sending.failed(SendFailedError(sentence, code), final=True)
             case ReceiptChanged(account=account) if account != self.account:
                 self._receipt(event)
+            case ProgressChanged():
+                self._progress[event.conversation] = event
+                self._advance_all(event.conversation)
             case ConnectionChanged():
                 self._connection_changed(event)
             case QueueDrained():
@@ -397,15 +409,20 @@ class Client(Writing, Queries):
     def _receipt(self, receipt: ReceiptChanged) -> None:
         delivered, read = self._receipts.get(receipt.conversation, (0, 0))
         self._receipts[receipt.conversation] = (max(delivered, receipt.delivered), max(read, receipt.read))
+        self._advance_all(receipt.conversation)
+
+    def _advance_all(self, conversation: ConversationId) -> None:
         for sending in list(self._sendings.values()):
-            if sending.conversation == receipt.conversation:
+            if sending.conversation == conversation:
                 self._advance(sending)
 
     def _advance(self, sending: Sending) -> None:
         delivered, read = self._receipts.get(sending.conversation, (0, 0))
-        if sending.seq and sending.seq <= read:
+        counted = self._progress.get(sending.conversation)
+        progress = counted.of(sending.seq) if counted else None
+        if sending.seq and (sending.seq <= read or (progress and progress.read_by_all)):
             sending.reached(MessageState.READ)
-        elif sending.seq and sending.seq <= delivered:
+        elif sending.seq and (sending.seq <= delivered or (progress and progress.delivered_to_all)):
             sending.reached(MessageState.DELIVERED)
 
     def _connection_changed(self, event: ConnectionChanged) -> None:

@@ -16,6 +16,8 @@ import msgspec
 from msgspec import Meta
 
 from protocol import MessageId
+from protocol.messages import CHANGE
+from roost.group import GroupChange, group_change_of
 from roost.own_state import OWN_STATE_READERS, Gone, OwnState, Records, StateWanted
 
 if TYPE_CHECKING:
@@ -138,7 +140,7 @@ class UnknownContent:
 
 
 Operation = Reaction | Edit | Deletion
-Content = Text | ViewOnce | TimerSet | Deleted | Operation | OwnState | UnknownContent
+Content = Text | ViewOnce | TimerSet | Deleted | Operation | OwnState | GroupChange | UnknownContent
 
 _Reference = Annotated[bytes, Meta(min_length=_TARGET_SIZE_BYTES, max_length=_TARGET_SIZE_BYTES)]
 _Seconds = Annotated[int, Meta(ge=0, le=TIMER_S_MAX)]
@@ -237,8 +239,15 @@ def encode_operation(operation: Operation) -> bytes:
             return _encode(_Deletion(CONTENT_VERSION, "delete", target))
 
 
-def decode_content(payload: bytes) -> Content:
-    """Return what a payload says; never raises, because the payload came from a stranger."""
+def decode_content(payload: bytes, flags: int = 0) -> Content:
+    """Return what a payload says; never raises, because the payload came from a stranger.
+
+    Args:
+        payload: what was sent.
+        flags: of the message; the server sets one on its own messages about changes of a group.
+    """
+    if flags & CHANGE:
+        return group_change_of(payload) or UnknownContent("change of a group")
     try:
         header = _header(payload)
     except _UNREADABLE:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol import IdentifierError, checked_conversation, direct_conversation, members_of, normalized_address
+from protocol import (
+    ConversationId,
+    IdentifierError,
+    checked_conversation,
+    direct_conversation,
+    is_group,
+    members_of,
+    normalized_address,
+)
 from roost.errors import AddressError
 
 if TYPE_CHECKING:
-    from protocol import AccountId, ConversationId
+    from protocol import AccountId
 
 __all__ = ["account_address", "conversation_with", "other_account"]
 
@@ -26,7 +34,7 @@ def account_address(text: str) -> AccountId:
 
 
 def conversation_with(account: AccountId, name: str) -> ConversationId:
-    """Return the conversation that is meant by an address, or by its own id ("alice:bob").
+    """Return the conversation that is meant by an address, or by its own id ("alice:bob", "#01ARZ..." of a group).
 
     Args:
         account: who we are.
@@ -35,6 +43,10 @@ def conversation_with(account: AccountId, name: str) -> ConversationId:
     Raises:
         AddressError: it is neither, or a conversation of others.
     """
+    if name.startswith("#"):
+        if not is_group(name.upper()):
+            raise AddressError(f"{name!r} is no group. The list says which there are: roost group")
+        return ConversationId(name.upper())
     if ":" not in name:
         return direct_conversation(account, account_address(name))
     try:
@@ -46,10 +58,10 @@ def conversation_with(account: AccountId, name: str) -> ConversationId:
     return conversation
 
 
-def other_account(conversation: str, account: AccountId) -> AccountId:
-    """Return with whom a direct conversation is, seen from `account`."""
+def other_account(conversation: str, account: AccountId) -> AccountId | None:
+    """Return with whom a direct conversation is, seen from `account`; None of a group."""
     try:
         first, second = members_of(conversation)
     except IdentifierError:
-        return account
+        return None
     return second if first == account else first

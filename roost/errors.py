@@ -12,6 +12,9 @@ __all__ = [
     "AddressError",
     "ConnectionClosedError",
     "DevicesForgedError",
+    "GroupError",
+    "GroupStaleError",
+    "InviteLinkError",
     "LinkError",
     "MessageError",
     "NotConnectedError",
@@ -52,6 +55,21 @@ class TextError(RoostError):
 
 class MessageError(RoostError):
     """A message is not here any more, or that cannot be done with it; nothing was sent."""
+
+
+class GroupError(RoostError):
+    """That cannot be done in a group, as far as this device knows; nothing was sent."""
+
+
+class GroupStaleError(GroupError):
+    """Somebody else changed the group at the same time, so that what was asked for may not be meant any more.
+
+    Nothing was changed; look at the group and ask again.
+    """
+
+
+class InviteLinkError(GroupError):
+    """A text is no invite to a group, or not the whole of one; nothing was sent."""
 
 
 class ServerUnreachableError(RoostError):

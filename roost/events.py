@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from roost.group import Progress
+
 if TYPE_CHECKING:
     from protocol import AccountId, ConversationId, DeviceId, MessageId
+    from protocol.messages import Step
     from roost.content import Content
+    from roost.group import Group
 
 __all__ = [
     "ConnectionChanged",
@@ -23,6 +27,7 @@ __all__ = [
     "DevicesForged",
     "Event",
     "EventsLost",
+    "GroupChanged",
     "MessageDelayed",
     "MessageDeleted",
     "MessageEdited",
@@ -33,7 +38,9 @@ __all__ = [
     "MessageReceived",
     "MessageSent",
     "NotDelivered",
+    "OnlookersChanged",
     "PresenceChanged",
+    "ProgressChanged",
     "QueueDrained",
     "ReactionChanged",
     "ReceiptChanged",
@@ -204,6 +211,46 @@ class ReceiptChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressChanged:
+    """How far the messages of a group have come, told in steps by `seq`, as to us as one who writes there.
+
+    Args:
+        conversation: the group.
+        behind: nothing is said of messages up to this `seq`.
+        steps: in the order of their `seq`; each speaks of the messages behind the one before.
+    """
+
+    conversation: ConversationId
+    behind: int
+    steps: tuple[Step, ...]
+
+    def of(self, seq: int) -> Progress | None:
+        """Return how far a message of ours has come; None if nothing is said of it."""
+        if seq <= self.behind:
+            return None
+        step = next((step for step in self.steps if seq <= step.up_to), None)
+        return None if step is None else Progress(step.members, step.delivered, step.read)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChanged:
+    """A group is another one now: who we are in it, what it is called, or who else is in it.
+
+    The change itself, and who made it, comes as a message of the group, and stands in its history.
+    """
+
+    group: Group
+
+
+@dataclass(frozen=True, slots=True)
+class OnlookersChanged:
+    """So many other members have a group open now; told while it is open here."""
+
+    conversation: ConversationId
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
 class NotDelivered:
     """A message of ours did not reach one device of its reader; the sentence says why."""
 
@@ -341,6 +388,9 @@ Event = (
     | StateChanged
     | StateAsked
     | ReceiptChanged
+    | ProgressChanged
+    | GroupChanged
+    | OnlookersChanged
     | NotDelivered
     | DeviceAdded
     | DeviceRemoved

@@ -8,18 +8,22 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from protocol import DeviceId
+from protocol.messages import CHANGE
 from roost.arrivals import not_delivered_sentence
 from roost.content import Content, Text, decode_content
 from roost.conversations import other_account
+from roost.group import Progress
+from roost.group_rows import all_groups
 from roost.operations import Reacted, folded
 from roost.own_state import RecordKind
 from roost.records import values_of
 from roost.registers import pending_registers, registers_of
-from roost.rows import ChatRow, MessageRow, NoticeRow, SaidRow, checked
-from roost.schema import FAILED, PENDING, RECEIVED, SHOWN
+from roost.rows import ChatRow, MessageRow, NoticeRow, QuotedRow, checked
+from roost.schema import FAILED, PENDING, RECEIVED, SENT, SHOWN
 
 if TYPE_CHECKING:
     from protocol import AccountId, ConversationId, MessageId
+    from roost.group import Group
     from roost.operations import Folded
 
 __all__ = ["Chat", "MessageState", "Quote", "StoredMessage", "chats", "history", "message_of", "messages_after"]
@@ -74,6 +78,7 @@ class StoredMessage:
         quote: what it answers.
         disappears_s: seconds after reading at which it is forgotten; 0 for never.
         expires_ms: when it will be, once that is known, milliseconds since 1970.
+        progress: how many it has reached, if it is ours and in a group; None before that was told.
     """
 
     id: int
@@ -94,6 +99,7 @@ class StoredMessage:
     quote: Quote | None = None
     disappears_s: int = 0
     expires_ms: int | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,28 +108,35 @@ class Chat:
 
     Args:
         conversation: its id.
-        other_account: with whom; our own account for the note to self.
+        other_account: with whom; our own account for the note to self, None in a group.
         unread: how many messages of others came after the last one read.
         read: how far we have read, by `seq`.
         latest: the last message, if there is any.
         archived: whether we have put it out of sight.
         muted: whether it shall make no noise.
-        name: what we call the other account; empty if nothing else than its address.
+        name: what we call the other account, or what the group is called; empty if there is no name.
+        group: the group, if it is one that we know.
     """
 
     conversation: ConversationId
-    other_account: AccountId
+    other_account: AccountId | None
     unread: int
     read: int
     latest: StoredMessage | None
     archived: bool = False
     muted: bool = False
     name: str = ""
+    group: Group | None = None
+
+    @property
+    def title(self) -> str:
+        """What to show in a list: a name, or else with whom it is."""
+        return self.name or self.other_account or self.conversation
 
 
 _COLUMNS = """
     m.id, m.conversation, m.state, m.place, m.seq, m.client_id, m.message_id, m.sender, m.device,
-    m.time_ms, m.payload, m.sentence, m.timer_s, m.expires_ms,
+    m.time_ms, m.flags, m.payload, m.sentence, m.timer_s, m.expires_ms, m.readers, m.delivered_to, m.read_by,
     (SELECT min(r.delivered) FROM receipts r WHERE r.conversation = m.conversation) AS delivered,
     (SELECT min(r.read) FROM receipts r WHERE r.conversation = m.conversation) AS read
 """
@@ -132,13 +145,14 @@ _COLUMNS = """
 def _message(database: sqlite3.Connection, row: Any) -> StoredMessage:
     (
         identifier, conversation, state, place, seq, client_id, message_id, sender, device,
-        time_ms, payload, sentence, timer_s, expires_ms, delivered, read,
+        time_ms, flags, payload, sentence, timer_s, expires_ms, readers, delivered_to, read_by, delivered, read,
     ) = checked(row, MessageRow)  # fmt: skip
     name = client_id or message_id
     if name is None:
         raise sqlite3.DatabaseError("a message has no id")
     notices = () if state in (PENDING, RECEIVED) or not seq else _notices(database, conversation, seq)
-    now = _folded(database, conversation, message_id, sender, decode_content(payload))
+    now = _folded(database, conversation, message_id, sender, decode_content(payload, flags))
+    progress = Progress(readers, delivered_to, read_by) if readers and state == SENT else None
     return StoredMessage(
         identifier,
         name.hex(),
@@ -149,7 +163,7 @@ def _message(database: sqlite3.Connection, row: Any) -> StoredMessage:
         DeviceId(device),
         time_ms,
         now.content,
-        _state(state, seq, delivered or 0, read or 0),
+        _state(state, seq, delivered or 0, read or 0, progress),
         sentence,
         notices,
         message_id,
@@ -158,6 +172,7 @@ def _message(database: sqlite3.Connection, row: Any) -> StoredMessage:
         _quote(database, conversation, now.content),
         timer_s,
         expires_ms,
+        progress,
     )
 
 
@@ -176,26 +191,26 @@ def _quote(database: sqlite3.Connection, conversation: str, content: Content) ->
     if not isinstance(content, Text) or content.reply_to is None:
         return None
     row = database.execute(
-        "SELECT sender, payload FROM messages WHERE message_id = ? AND conversation = ?",
+        "SELECT sender, flags, payload FROM messages WHERE message_id = ? AND conversation = ?",
         (content.reply_to, conversation),
     ).fetchone()
     if row is None:
         return Quote(content.reply_to)
-    sender, payload = checked(row, SaidRow)
-    now = _folded(database, conversation, content.reply_to, sender, decode_content(payload))
+    sender, flags, payload = checked(row, QuotedRow)
+    now = _folded(database, conversation, content.reply_to, sender, decode_content(payload, flags))
     return Quote(content.reply_to, sender, now.content)
 
 
-def _state(state: int, seq: int, delivered: int, read: int) -> MessageState:
+def _state(state: int, seq: int, delivered: int, read: int, progress: Progress | None) -> MessageState:
     if state == PENDING:
         return MessageState.PENDING
     if state == FAILED:
         return MessageState.FAILED
     if state == RECEIVED:
         return MessageState.RECEIVED
-    if seq and seq <= read:
+    if seq and (progress.read_by_all if progress else seq <= read):
         return MessageState.READ
-    if seq and seq <= delivered:
+    if seq and (progress.delivered_to_all if progress else seq <= delivered):
         return MessageState.DELIVERED
     return MessageState.SENT
 
@@ -248,16 +263,17 @@ def chats(database: sqlite3.Connection, account: AccountId, now_ms: int) -> list
     """Return all conversations in which there was anything to see, the latest first."""
     rows = database.execute(
         "SELECT c.id, c.read, (SELECT count(*) FROM messages m WHERE m.conversation = c.id"
-        f" AND m.state = {RECEIVED} AND m.seq > c.read AND {_shown(now_ms)})"
+        f" AND m.state = {RECEIVED} AND m.seq > c.read AND m.flags & {CHANGE} = 0 AND {_shown(now_ms)})"
         " FROM conversations c WHERE c.changed_ms > 0 ORDER BY c.changed_ms DESC, c.id"
     ).fetchall()
     found = []
     archived, muted, names = (
         values_of(database, kind) for kind in (RecordKind.ARCHIVED, RecordKind.MUTED, RecordKind.NAME)
     )
+    groups = {group.conversation: group for group in all_groups(database)}
     for conversation, read, unread in checked(rows, list[ChatRow]):
         latest = history(database, conversation, 1, None, now_ms)
-        other = other_account(conversation, account)
+        other, group = other_account(conversation, account), groups.get(conversation)
         found.append(
             Chat(
                 conversation,
@@ -267,7 +283,8 @@ def chats(database: sqlite3.Connection, account: AccountId, now_ms: int) -> list
                 latest[0] if latest else None,
                 conversation in archived,
                 conversation in muted,
-                names.get(other, ""),
+                names.get(other, "") if other is not None else group.name if group is not None else "",
+                group,
             )
         )
     return found

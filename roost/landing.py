@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol import direct_conversation
+from protocol import AccountId, direct_conversation
+from protocol.messages import CHANGE
 from roost import records, registers
 from roost.content import (
     Deletion,
@@ -37,7 +38,7 @@ from roost.schema import RECEIVED
 if TYPE_CHECKING:
     import sqlite3
 
-    from protocol import AccountId, ConversationId, MessageId
+    from protocol import ConversationId, MessageId
     from roost.content import Content, Operation
     from roost.events import Event
     from roost.own_state import OwnState
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["LANDING_COLUMNS", "Landing"]
 
 OPENED = "opened"
-LANDING_COLUMNS = "id, conversation, seq, client_id, message_id, sender, time_ms, payload"
+LANDING_COLUMNS = "id, conversation, seq, client_id, message_id, sender, time_ms, flags, payload"
 
 
 class Landing:
@@ -82,8 +83,8 @@ class Landing:
             now_ms: the present time.
             just_sent: whether this device has sent it now; if not, ours may have been sent long ago by another one.
         """
-        identifier, conversation, seq, client_id, message_id, sender, time_ms, payload = checked(row, LandingRow)
-        content = decode_content(payload)
+        identifier, conversation, seq, client_id, message_id, sender, time_ms, flags, payload = checked(row, LandingRow)
+        content = decode_content(payload, flags)
         if isinstance(content, Records | StateWanted | Gone):
             self._database.execute("DELETE FROM messages WHERE id = ?", (identifier,))
             if not just_sent:  # what this device says itself it did when it said it
@@ -103,7 +104,8 @@ class Landing:
             self._empty(identifier, encode_view_once(None, disappears_s=content.disappears_s))
         sent_ms = now_ms if just_sent else min(time_ms, now_ms)
         self._begin_timer(identifier, content, sent_ms if own else None)
-        for register in registers.adopt(self._database, conversation, message_id, sender, self.account):
+        author = _author(sender, flags)
+        for register in registers.adopt(self._database, conversation, message_id, author, self.account):
             self._happened(conversation, identifier, client_id or message_id, message_id, register)
             if register.kind is RegisterKind.HIDDEN and register.value != OPENED:
                 return False
@@ -134,14 +136,15 @@ class Landing:
         if register is None:
             return  # an edit that came too late
         row = self._database.execute(
-            "SELECT id, client_id, message_id, sender FROM messages WHERE message_id = ? AND conversation = ?",
+            "SELECT id, client_id, message_id, sender, flags FROM messages WHERE message_id = ? AND conversation = ?",
             (operation.target, conversation),
         ).fetchone()
         if row is None:
             registers.keep(self._database, conversation, operation.target, register, orphan=True)
             return
-        identifier, client_id, message_id, sender = checked(row, SenderRow)
-        if not counts(register, sender) or registers.deleted_by(self._database, conversation, message_id, sender):
+        identifier, client_id, message_id, sender, flags = checked(row, SenderRow)
+        author = _author(sender, flags)
+        if not counts(register, author) or registers.deleted_by(self._database, conversation, message_id, author):
             return
         if registers.keep(self._database, conversation, message_id, register, orphan=False):
             self._happened(conversation, identifier, client_id or message_id, message_id, register)
@@ -213,7 +216,7 @@ class Landing:
         hidden = Register(self.account, RegisterKind.HIDDEN, int(not opened), OPENED if opened else "")
         registers.keep(self._database, conversation, message_id, hidden, orphan=False)
         row = self._database.execute(
-            "SELECT id, client_id, message_id, sender FROM messages WHERE message_id = ? AND conversation = ?",
+            "SELECT id, client_id, message_id, sender, flags FROM messages WHERE message_id = ? AND conversation = ?",
             (message_id, conversation),
         ).fetchone()
         if row is not None and opened:
@@ -225,8 +228,13 @@ class Landing:
         row = self._database.execute(f"SELECT {LANDING_COLUMNS} FROM messages WHERE id = ?", (identifier,)).fetchone()
         if row is None:
             return
-        _, conversation, _, client_id, message_id, _, _, payload = checked(row, LandingRow)
+        _, conversation, _, client_id, message_id, _, _, _, payload = checked(row, LandingRow)
         content = decode_content(payload)
         if isinstance(content, ViewOnce) and not content.opened:
             self._empty(identifier, encode_view_once(None, disappears_s=content.disappears_s))
             self.events.append(MessageOpened(conversation, (client_id or message_id).hex()))
+
+
+def _author(sender: AccountId, flags: int) -> AccountId:
+    """Who may edit or delete a message: nobody what the server says about a change, for it is so, whoever made it."""
+    return AccountId("") if flags & CHANGE else sender

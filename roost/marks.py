@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from protocol.messages import FetchMarks, Mark
-from roost.changes import MarksChanged, ReceiptStored, StoredMarks
-from roost.events import ReceiptChanged
+from roost.changes import MarksChanged, ProgressStored, ReceiptStored, StoredMarks
+from roost.events import ProgressChanged, ReceiptChanged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protocol import ConversationId
-    from protocol.messages import Receipt
+    from protocol.messages import GroupReceipt, Receipt
     from roost.changes import Snapshot
     from roost.steps import Step
 
@@ -53,10 +55,17 @@ class _Watermarks:
 class Marks:
     """The watermarks of all conversations."""
 
-    __slots__ = ("_account", "_changed", "_to_tell", "_watermarks")
+    __slots__ = ("_account", "_changed", "_is_closed", "_to_tell", "_watermarks")
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, is_closed: Callable[[ConversationId], bool]) -> None:
+        """Start from what is stored.
+
+        Args:
+            snapshot: the database.
+            is_closed: of which conversations the server says and takes nothing any more.
+        """
         self._account = snapshot.account
+        self._is_closed = is_closed
         self._watermarks = {
             conversation: _watermarks(stored) for conversation, stored in reversed(snapshot.marks.items())
         }
@@ -105,6 +114,19 @@ class Marks:
         step.changes.append(ReceiptStored(receipt.conversation, receipt.account, receipt.delivered, receipt.read))
         step.events.append(ReceiptChanged(receipt.conversation, receipt.account, receipt.delivered, receipt.read))
 
+    def progress(self, receipt: GroupReceipt, step: Step) -> None:
+        """Take over how many members of a group have received and read its latest messages."""
+        marks = self._of(receipt.conversation)
+        up_to = receipt.behind
+        for one in receipt.steps:
+            if one.read < one.members:
+                break
+            up_to = one.up_to
+        marks.read_by_others = max(marks.read_by_others, up_to)
+        steps = tuple(receipt.steps)
+        step.changes.append(ProgressStored(receipt.conversation, receipt.behind, steps))
+        step.events.append(ProgressChanged(receipt.conversation, receipt.behind, steps))
+
     def _own_receipt(self, marks: _Watermarks, receipt: Receipt, step: Step) -> None:
         marks.server_delivered = max(marks.server_delivered, receipt.delivered)
         marks.server_read = max(marks.server_read, receipt.read)
@@ -121,6 +143,8 @@ class Marks:
         wanted: list[ConversationId] = []
         for conversation in reversed(self._watermarks):
             marks = self._watermarks[conversation]
+            if self._is_closed(conversation):
+                continue
             if marks.server_is_behind:
                 self._to_tell[conversation] = None
             if marks.server_is_behind or marks.written > marks.read_by_others:
@@ -135,7 +159,8 @@ class Marks:
         for conversation in self._to_tell:
             marks = self._watermarks[conversation]
             marks.told_delivered, marks.told_read = marks.delivered, marks.read
-            step.frames.append(Mark(conversation, marks.delivered, marks.read))
+            if not self._is_closed(conversation):
+                step.frames.append(Mark(conversation, marks.delivered, marks.read))
         self._to_tell.clear()
 
     def store(self, step: Step) -> None:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from roost.content import Deleted, Deletion, Edit, Reaction, Text, TimerSet, UnknownContent, ViewOnce
 from roost.events import DeviceAdded, DeviceNews, DeviceRemoved, DevicesForged
+from roost.group import ChangeKind, GroupChange, Role
 from roost.own_state import Gone, Records, StateWanted
 
 if TYPE_CHECKING:
     from roost.content import Content
 
 __all__ = [
-    "clock_time", "date_and_time", "day_name", "device_sentence", "duration", "identity_sentence", "one_line", "plain",
-    "shown", "timer_sentence",
+    "change_sentence", "clock_time", "date_and_time", "day_name", "device_sentence", "duration",
+    "identity_sentence", "one_line", "plain", "shown", "timer_sentence",
 ]  # fmt: skip
 
 _TAB_WIDTH: Final = 4
@@ -76,8 +77,40 @@ def shown(content: Content) -> str:
             return one_line(emoji)
         case Records() | StateWanted() | Gone():
             return ""
+        case GroupChange():
+            return change_sentence(content)
         case UnknownContent():
             return content.sentence
+
+
+def change_sentence(change: GroupChange) -> str:
+    """Return what somebody did to a group, to be read behind their address."""
+    name, who = one_line(change.name), one_line(change.account)
+    match change.kind:
+        case ChangeKind.CREATED:
+            return f"made the group {name}" + (", in which only admins write" if change.announcement else "")
+        case ChangeKind.JOINED:
+            return "joined"
+        case ChangeKind.LEFT:
+            return f"left; {who} is its owner now" if who else "left"
+        case ChangeKind.REMOVED:
+            return f"removed {who}"
+        case ChangeKind.ROLE:
+            return f"made {who} {_ROLES[change.role]}"
+        case ChangeKind.RENAMED:
+            return f"named the group {name}"
+        case ChangeKind.ANNOUNCEMENT:
+            return "lets only admins write" if change.announcement else "lets everybody write"
+        case ChangeKind.INVITED:
+            people = "1 person" if change.uses == 1 else f"{change.uses} people"
+            return f"made an invite for {people}, until {date_and_time(change.expires_ms)}"
+        case ChangeKind.INVITE_REVOKED:
+            return "revoked an invite"
+        case ChangeKind.DISSOLVED:
+            return "dissolved the group"
+
+
+_ROLES: Final = {Role.MEMBER: "a member", Role.ADMIN: "an admin", Role.OWNER: "an owner"}
 
 
 def timer_sentence(seconds: int) -> str:

@@ -10,6 +10,11 @@ from protocol.messages import (
     Devices,
     Done,
     Error,
+    Group,
+    GroupDone,
+    GroupMarks,
+    Groups,
+    GroupStale,
     Limits,
     Profile,
     Registered,
@@ -28,7 +33,10 @@ __all__ = ["ANSWER_WAIT_S", "Requests"]
 
 ANSWER_WAIT_S: Final = 15.0
 _NUMBER_MAX: Final = 2**32 - 1
-_ANSWERS: Final = (CodeSent, Registered, Settings, Profile, Limits, Devices, DeviceList, Relations, Done, Error)
+_ANSWERS: Final = (
+    CodeSent, Registered, Settings, Profile, Limits, Devices, DeviceList, Relations, Done, Error,
+    Group, GroupDone, GroupStale, GroupMarks, Groups,
+)  # fmt: skip
 
 
 class Requests:
@@ -46,10 +54,20 @@ class Requests:
 
     def ask(self, frame_of: Callable[[int], Frame], now_s: float, step: Step) -> int:
         """Send a request and return its number."""
-        number = self._next_number()
-        self._deadlines_s[number] = now_s + ANSWER_WAIT_S
+        number = self.expect(now_s)
         step.frames.append(frame_of(number))
         return number
+
+    def expect(self, now_s: float) -> int:
+        """Return the number of a request that takes more than one frame, and is answered with `resolve`."""
+        number = self._next_number()
+        self._deadlines_s[number] = now_s + ANSWER_WAIT_S
+        return number
+
+    def resolve(self, number: int, frame: Frame, step: Step) -> None:
+        """Answer a request, if it still waits."""
+        if self._deadlines_s.pop(number, None) is not None:
+            step.answers.append(Answered(number, frame))
 
     def refuse(self, step: Step) -> int:
         """Answer a request with nothing, because there is no connection to ask over."""
@@ -59,8 +77,8 @@ class Requests:
 
     def answer(self, frame: Frame, step: Step) -> None:
         """Take a frame that may answer a request; any other is skipped."""
-        if isinstance(frame, _ANSWERS) and self._deadlines_s.pop(frame.request, None) is not None:
-            step.answers.append(Answered(frame.request, frame))
+        if isinstance(frame, _ANSWERS):
+            self.resolve(frame.request, frame, step)
 
     def expire(self, now_s: float, step: Step) -> None:
         """Answer with nothing what the server did not answer in time."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from protocol import InviteId
 from protocol.messages.shared import (
     U32,
     U63,
@@ -16,12 +17,17 @@ from protocol.messages.shared import (
     ConversationField,
     DeviceField,
     MessageIdField,
+    Text,
 )
+from roost.group import Role, Standing
 from roost.operations import RegisterKind
 
 __all__ = [
     "ChatRow",
     "FactRow",
+    "GroupInviteRow",
+    "GroupMemberRow",
+    "GroupRow",
     "LandingRow",
     "MarksRow",
     "MessageRow",
@@ -30,6 +36,7 @@ __all__ = [
     "NumberRow",
     "PendingRow",
     "PlaceRow",
+    "QuotedRow",
     "RecordRow",
     "RegisterRow",
     "SaidRow",
@@ -43,6 +50,7 @@ __all__ = [
 SENTENCE_LENGTH_MAX: Final = 4_096
 _Place: TypeAlias = Annotated[int, Meta(ge=0)]
 _Device: TypeAlias = Annotated[bytes, Meta(max_length=16)]
+_Invite: TypeAlias = Annotated[InviteId, Meta(max_length=16)]
 _Sentence: TypeAlias = Annotated[str, Meta(max_length=SENTENCE_LENGTH_MAX)]
 
 FactRow: TypeAlias = tuple[bytes]
@@ -54,15 +62,19 @@ MarksRow: TypeAlias = tuple[ConversationField, U63, U63, U63, U63, U63, U63]
 NoticeRow: TypeAlias = tuple[AccountField, DeviceField, U63]
 ChatRow: TypeAlias = tuple[ConversationField, U63, U63]
 LandingRow: TypeAlias = tuple[
-    int, ConversationField, U63, ClientIdField | None, MessageIdField, AccountField, U63, bytes
+    int, ConversationField, U63, ClientIdField | None, MessageIdField, AccountField, U63, U32, bytes
 ]
 NamedRow: TypeAlias = tuple[ConversationField, ClientIdField | None, MessageIdField | None]
-SenderRow: TypeAlias = tuple[int, ClientIdField | None, MessageIdField, AccountField]
+SenderRow: TypeAlias = tuple[int, ClientIdField | None, MessageIdField, AccountField, U32]
 RecordRow: TypeAlias = tuple[str, str, _Place, DeviceField, str]
 RegisterRow: TypeAlias = tuple[AccountField, RegisterKind, U63, str]
 SaidRow: TypeAlias = tuple[AccountField, bytes]
+QuotedRow: TypeAlias = tuple[AccountField, U32, bytes]
 TimerRow: TypeAlias = tuple[ConversationField, U63, U32]
 TimeRow: TypeAlias = tuple[U63 | None]
+GroupRow: TypeAlias = tuple[ConversationField, Text, U32, U63, U63, Standing, Role]
+GroupMemberRow: TypeAlias = tuple[AccountField, Role, U63]
+GroupInviteRow: TypeAlias = tuple[_Invite, AccountField, U63, U32]
 MessageRow: TypeAlias = tuple[
     int,
     ConversationField,
@@ -74,10 +86,14 @@ MessageRow: TypeAlias = tuple[
     AccountField,
     _Device,
     U63,
+    U32,
     bytes,
     _Sentence,
     U32,
     U63 | None,
+    U32,
+    U32,
+    U32,
     U63 | None,
     U63 | None,
 ]

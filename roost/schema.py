@@ -3,7 +3,8 @@
 `messages` is history and outbox in one: a row waits to be sent while its `state` is PENDING, and then
 carries the number it has in its conversation. `place` orders the history: the `seq`, or where a message
 without one stands. `kind` says what a row is: the history shows SHOWN ones, while an OPERATION is a row only as long
-as it waits in the outbox (then `target` names its message), and ends in `operations`, one row a register.
+as it waits in the outbox (then `target` names its message), and ends in `operations`, one row a register. A message of
+ours in a group has `readers` who are to get it, of whom it was `delivered_to` so many and `read_by` so many.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 
 __all__ = ["FAILED", "OPERATION", "PENDING", "RECEIVED", "SCHEMA", "SCHEMA_VERSION", "SENT", "SHOWN", "UPGRADES"]
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 PENDING: Final = 0
 SENT: Final = 1
@@ -121,6 +122,39 @@ CREATE TABLE records (
 ) WITHOUT ROWID;
 """
 
-UPGRADES: Final = {1: _CONTENTS, 2: _RECORDS}
+_GROUPS: Final = """
+CREATE TABLE known_groups (
+    conversation TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    announcement INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    standing TEXT NOT NULL,
+    role INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE group_members (
+    conversation TEXT NOT NULL,
+    account TEXT NOT NULL,
+    role INTEGER NOT NULL,
+    joined_seq INTEGER NOT NULL,
+    PRIMARY KEY (conversation, account)
+) WITHOUT ROWID;
+
+CREATE TABLE group_invites (
+    conversation TEXT NOT NULL,
+    invite BLOB NOT NULL,
+    account TEXT NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    uses_left INTEGER NOT NULL,
+    PRIMARY KEY (conversation, invite)
+) WITHOUT ROWID;
+
+ALTER TABLE messages ADD COLUMN readers INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN delivered_to INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN read_by INTEGER NOT NULL DEFAULT 0;
+"""
+
+UPGRADES: Final = {1: _CONTENTS, 2: _RECORDS, 3: _GROUPS}
 """How a database of each earlier version becomes one of the next."""
-SCHEMA: Final = _FIRST + _CONTENTS + _RECORDS
+SCHEMA: Final = _FIRST + _CONTENTS + _RECORDS + _GROUPS

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from protocol import ClientId, Code
 from protocol.messages import (
+    CHANGE,
     EPHEMERAL,
     Bye,
     Closing,
@@ -24,6 +25,10 @@ from protocol.messages import (
     DevicesChanged,
     Drained,
     Error,
+    Group,
+    GroupHere,
+    GroupReceipt,
+    Groups,
     Heartbeat,
     Hello,
     LinkEnded,
@@ -49,6 +54,7 @@ from roost.devices import KnownDevices
 from roost.events import ConnectionChanged, ConnectionState, QueueDrained, ServerComplained
 from roost.heartbeat import Beat, heartbeat_wanted_s
 from roost.heartbeat import Heartbeat as Pulse
+from roost.known_groups import KnownGroups
 from roost.marks import Marks
 from roost.outboxes import Outboxes
 from roost.power import Power
@@ -64,6 +70,7 @@ if TYPE_CHECKING:
     from protocol.messages import Frame
     from roost.changes import Snapshot
     from roost.events import DeviceNews
+    from roost.group import Standing
     from roost.ports import Clock, Randomness
 
 __all__ = ["SOFTWARE", "VERSIONS", "Phase", "Session"]
@@ -96,6 +103,9 @@ class Session:
         randomness: ids, epochs and jitter.
         foreground: whether a person is looking, which decides how often the device must speak.
         power: how the device is fed.
+
+    Attributes:
+        groups: what is known of our groups.
     """
 
     __slots__ = (
@@ -115,6 +125,7 @@ class Session:
         "_step",
         "account",
         "foreground",
+        "groups",
         "payload_size_bytes_max",
         "phase",
         "power",
@@ -144,10 +155,11 @@ class Session:
         self._pulse = Pulse(clock.now_s())
         self._outboxes = Outboxes(snapshot, randomness)
         self._arrivals = Arrivals(snapshot)
-        self._marks = Marks(snapshot)
+        self._requests = Requests()
+        self.groups = KnownGroups(snapshot, self._requests, clock)
+        self._marks = Marks(snapshot, self.groups.is_closed)
         self._chats = Chats()
         self._devices = KnownDevices(snapshot)
-        self._requests = Requests()
         self._step = Step(0)
         self._handlers = self._handler_table()
 
@@ -250,13 +262,16 @@ class Session:
             deadlines.append(self._login_until_s)
         elif self.phase is Phase.READY:
             deadlines += [self._pulse.next_deadline_s(), self._outboxes.next_deadline_s()]
+            deadlines.append(self.groups.next_deadline_s())
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
     def take_step(self) -> Step:
         """Return everything decided since the last call."""
         if self.phase is Phase.READY:
             now_s = self._clock.now_s()
+            self.groups.ask(now_s, self._step)
             if self._outboxes.renew_if_settled(self._step):
+                self.groups.doubt()
                 self._break_off(_NEW_EPOCH)  # a connection logs in once, under one epoch
             else:
                 self._outboxes.transmit(now_s, self._step)
@@ -321,11 +336,6 @@ class Session:
                 heartbeat_s = heartbeat_wanted_s(foreground=foreground, power=power)
                 self._step.frames.append(SetState(foreground, heartbeat_s, power))
 
-    @property
-    def device_news(self) -> tuple[DeviceNews, ...]:
-        """The changes of our devices of which no person has been told."""
-        return self._devices.news
-
     def device_news_told(self, news: tuple[DeviceNews, ...]) -> None:
         """A person was told of these changes."""
         self._devices.news_told(news, self._step)
@@ -334,6 +344,10 @@ class Session:
     def devices(self) -> KnownDevices:
         """What is known of our devices."""
         return self._devices
+
+    def close_group(self, conversation: ConversationId, standing: Standing) -> None:
+        """We have left a group, or ended it."""
+        self.groups.close(conversation, standing, self._step)
 
     def sign_devices(self, entries: Sequence[tuple[ListedDevice, bytes]]) -> int:
         """Sign these devices as the account's, and hand the list in; the answer comes as that of `request` does."""
@@ -383,6 +397,10 @@ class Session:
             Deliver: self._on_deliver,
             Notice: lambda frame: self._arrivals.notice(frame, self._step),
             Receipt: lambda frame: self._marks.receipt(frame, self._step),
+            GroupReceipt: lambda frame: self._marks.progress(frame, self._step),
+            GroupHere: lambda frame: self._chats.here(frame, self._step),
+            Group: lambda frame: self.groups.described(frame, self._step),
+            Groups: lambda frame: self.groups.listed(frame, self._step),
             Presence: lambda frame: self._chats.presence(frame, self._step),
             TypingBy: lambda frame: self._chats.typing_by(frame, self._clock.now_s(), self._step),
             Drained: lambda _: self._step.events.append(QueueDrained()),
@@ -407,6 +425,7 @@ class Session:
         self._arrivals.ready(frame)
         self._chats.ready(self._step)
         self._marks.ready(self._step)
+        self.groups.ready()
         self._devices_at(frame.devices_version)
         self._step.events.append(ConnectionChanged(ConnectionState.ONLINE, waiting=frame.waiting))
 
@@ -436,11 +455,13 @@ class Session:
             return
         self._chats.message_from(message.conversation, message.sender, self._step)
         if message.seq:
-            self._marks.received(message.conversation, message.seq, own=message.sender == self.account)
+            own = message.sender == self.account and not message.flags & CHANGE
+            self._marks.received(message.conversation, message.seq, own=own)
+            self.groups.received(message, self._step)
 
     def _on_error(self, frame: Error) -> None:
         if frame.request:
-            self._requests.answer(frame, self._step)
+            self.groups.refused(frame, self._step)
         elif self.phase is Phase.LOGGING_IN:
             self._refused_login(frame.code, frame.sentence, frame.retry_after_ms)
         else:
@@ -452,6 +473,7 @@ class Session:
     def _refused_login(self, code: int, sentence: str, retry_after_ms: int) -> None:
         if code == Code.EPOCH_UNKNOWN:
             self._outboxes.renew(self._step)
+            self.groups.doubt()
             self._break_off(_NEW_EPOCH)
         elif code in FINAL_CODES:
             self.stop(sentence, code)
@@ -470,4 +492,5 @@ class Session:
         self._marks.disconnected()
         self._chats.disconnected(self._step)
         self._devices.disconnected()
+        self.groups.disconnected()
         self._requests.disconnected(self._step)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protocol import AccountId, Epoch
 from protocol.limits import NUMBER_MAX
-from roost import history, records
+from protocol.messages import CHANGE
+from roost import group_rows, history, records
 from roost.arrivals import SEEN_MAX
 from roost.changes import (
     Accepted,
@@ -22,10 +23,13 @@ from roost.changes import (
     DevicesKnown,
     EpochRenewed,
     Failed,
+    GroupFolded,
+    GroupKnown,
     MarksChanged,
     NoticeStored,
     PendingMessage,
     Pinned,
+    ProgressStored,
     Queued,
     ReceiptStored,
     Received,
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
 
     from protocol import ConversationId
     from roost.events import Event
+    from roost.group import Group, GroupDetails
     from roost.history import Chat, StoredMessage
     from roost.own_state import Record, RecordKind
     from roost.ports import Clock
@@ -98,6 +103,9 @@ class Store(Facts):
             DevicesKnown: self._devices_known,
             Pinned: self._pinned,
             VersionSigned: self._version_signed,
+            ProgressStored: self._progress_stored,
+            GroupFolded: lambda change: group_rows.fold(self._database, change),
+            GroupKnown: lambda change: group_rows.keep(self._database, change),
         }
         if read_only and is_older(path):
             Store(path, clock=clock).close()  # what an earlier version wrote can be read once it is upgraded
@@ -192,6 +200,7 @@ class Store(Facts):
                 self.pin(self._account),
                 self._signer(),
                 int.from_bytes(self.fact("signed_version", b"")),
+                tuple(group_rows.all_groups(self._database)),
             )
 
     def _rows(self, query: str, kind: Any) -> Any:
@@ -321,8 +330,8 @@ class Store(Facts):
         self._database.execute("UPDATE conversations SET next_number = 1")
 
     def _received(self, change: Received) -> None:
-        own = change.sender == self._account
-        shown = is_shown(decode_content(change.payload))
+        own = change.sender == self._account and not change.flags & CHANGE
+        shown = is_shown(decode_content(change.payload, change.flags))
         self._touch(change.conversation, change.time_ms if shown else 0, change.seq)
         stored = self._database.execute(
             "INSERT OR IGNORE INTO messages (conversation, state, place, seq, message_id, sender, device, time_ms,"
@@ -335,7 +344,7 @@ class Store(Facts):
         if stored.rowcount:
             row = (
                 stored.lastrowid, change.conversation, change.seq, None, change.message_id, change.sender,
-                change.time_ms, change.payload,
+                change.time_ms, change.flags, change.payload,
             )  # fmt: skip
             self._landing.land(row, self._clock.wall_ms())
         if own:
@@ -357,6 +366,22 @@ class Store(Facts):
             " delivered = max(delivered, excluded.delivered, excluded.read), read = max(read, excluded.read)",
             (change.conversation, change.account, max(change.delivered, change.read), change.read),
         )
+
+    def _progress_stored(self, change: ProgressStored) -> None:
+        """Of as many readers as before, as many have it as before at least, though less may be told of a step."""
+        behind = change.behind
+        for step in change.steps:
+            self._database.execute(
+                "UPDATE messages SET readers = :members,"
+                " delivered_to = iif(readers = :members, max(delivered_to, :delivered), :delivered),"
+                " read_by = iif(readers = :members, max(read_by, :read), :read)"
+                f" WHERE conversation = :conversation AND seq > :behind AND seq <= :up_to AND state = {SENT}",
+                {
+                    "members": step.members, "delivered": step.delivered, "read": step.read,
+                    "conversation": change.conversation, "behind": behind, "up_to": step.up_to,
+                },
+            )  # fmt: skip
+            behind = step.up_to
 
     def _marks_changed(self, change: MarksChanged) -> None:
         self._touch(change.conversation, 0)
@@ -423,6 +448,16 @@ class Store(Facts):
         """Return what the records of a kind say, by their subject."""
         with self._reading():
             return records.values_of(self._database, kind)
+
+    def group(self, conversation: str) -> GroupDetails | None:
+        """Return a group with its members; None if this device does not know it."""
+        with self._reading():
+            return group_rows.details_of(self._database, conversation)
+
+    def groups(self) -> list[Group]:
+        """Return every group that this device knows, also those that we have left."""
+        with self._reading():
+            return group_rows.all_groups(self._database)
 
     def chats(self) -> list[Chat]:
         """Return all conversations, the latest first."""

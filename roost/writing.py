@@ -21,6 +21,7 @@ from roost.content import (
     is_emoji,
 )
 from roost.errors import MessageError, TextError
+from roost.group import GroupChange
 from roost.operations import EDIT_WINDOW_MS
 from roost.sending import Sending
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from roost.history import StoredMessage
 
     Named: TypeAlias = str | StoredMessage | MessageReceived | Sending
+    """A message, by its key or by what gave it."""
 
 __all__ = ["Writing", "whole_text"]
 
@@ -149,6 +151,8 @@ class Writing(ABC):
     async def delete_for_everyone(self, message: Named) -> Sending:
         """Delete a message of ours on every device that hears of it."""
         target = await self._own(message)
+        if isinstance(target.content, GroupChange):
+            raise MessageError("That a group was changed cannot be deleted for everyone, only for us.")
         return await self._queue(target.conversation, encode_operation(Deletion(_id(target))), 0, True)
 
     async def delete(self, message: Named) -> None:

@@ -188,7 +188,7 @@ async def history(arguments: argparse.Namespace) -> None:
             for message in messages:
                 _print_json(_stored(message) | {"event": "history", "state": message.state})
         else:
-            _print_history(messages, other_account(conversation, store.account))
+            _print_history(messages, other_account(conversation, store.account) or arguments.to)
     finally:
         store.close()
 

@@ -234,7 +234,8 @@ class RoostApp(App[None]):
             self.conversations.typing.discard(before)
         if before != conversation:
             self.client.open_chat(conversation)
-            self.run_worker(self._check_identity(other_account(conversation, self.client.account)))
+            if (other := other_account(conversation, self.client.account)) is not None:
+                self.run_worker(self._check_identity(other))
             self.stop_picking()
             await self.chat.open(conversation)
         self._base.set_class(True, "-chatting")

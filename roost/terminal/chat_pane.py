@@ -134,10 +134,15 @@ class ChatPane(Vertical):
         other = other_account(conversation, self._client.account)
         header = self.header
         header.presence, header.typing = None, False
-        header.name_shown = "Note to self" if other == self._client.account else other
+        group = self._client.groups.get(conversation) if other is None else None
+        header.name_shown = (
+            "Note to self"
+            if other == self._client.account
+            else other or one_line(group.name if group else conversation)
+        )
         header.draw()
         names = await self._client.state.names()
-        if other in names:
+        if other is not None and other in names:
             header.name_shown = f"{one_line(names[other])} ({other})"
             header.draw()
         self.set_class(True, "-open")

@@ -37,7 +37,7 @@ def chat_prompt(chat: Chat, account: AccountId, width: int, now_ms: int, *, pres
         present: whether the other one is known to be online.
         typing: whether the other one types.
     """
-    name = "Note to self" if chat.other_account == account else one_line(chat.name) or chat.other_account
+    name = "Note to self" if chat.other_account == account else one_line(chat.title)
     name = f"{name} {MUTED}" if chat.muted else name
     when = _when(chat, now_ms)
     dot = "● " if present else "  "

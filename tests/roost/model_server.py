@@ -440,6 +440,9 @@ class ModelServer:
     def _on_getlimits(self, link: Link, frame: m.GetLimits) -> None:
         link.out.append(m.Limits(frame.request, [m.Limit("send", 99, 10)]))
 
+    def _on_listgroups(self, link: Link, frame: m.ListGroups) -> None:
+        link.out.append(m.Groups(frame.request, []))
+
     def _on_listdevices(self, link: Link, frame: m.ListDevices) -> None:
         assert link.account is not None
         devices = self.accounts[link.account].devices

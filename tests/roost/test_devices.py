@@ -107,12 +107,12 @@ def test_news_survives_every_crash_until_a_person_was_told(phone: Phone) -> None
     phone.server.add("alice", LAPTOP)
     settle(phone)
     phone.crash()
-    news = phone.session.device_news
+    news = phone.session.devices.news
     assert news == (DeviceAdded(LAPTOP, "a device", 0),)
     phone.session.device_news_told(news)
     settle(phone)
     phone.crash()
-    assert phone.session.device_news == ()
+    assert phone.session.devices.news == ()
 
 
 def test_an_unchanged_list_is_not_asked_for(phone: Phone, server: Server) -> None:
@@ -146,8 +146,8 @@ def test_no_more_news_is_kept_than_a_person_would_read(phone: Phone) -> None:
         phone.server.add("alice", bytes([number]) * 16)
     settle(phone)
     assert len(told(phone)) == NEWS_MAX + 5
-    assert len(phone.session.device_news) == NEWS_MAX
-    last = phone.session.device_news[-1]
+    assert len(phone.session.devices.news) == NEWS_MAX
+    last = phone.session.devices.news[-1]
     assert isinstance(last, DeviceAdded)
     assert last.device == bytes([NEWS_MAX + 4]) * 16
 
