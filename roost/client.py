@@ -176,9 +176,7 @@ class Client(Writing, Queries):
         Raises:
             AddressError: it is none of these, or a conversation of others.
         """
-        if name.startswith("#"):
-            return self._runner.session.groups.named(name)
-        return conversation_with(self.account, name)
+        return conversation_with(self.account, name, self._runner.session.groups.all())
 
     async def _queue(self, conversation: ConversationId, payload: bytes, ttl_s: int, urgent: bool) -> Sending:
         self.check_running()

@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from roost.address import SERVER_DEFAULT
-from roost.commands import accounts, devices, messages, people
+from roost.commands import accounts, devices, groups, messages, people
 from roost.errors import RoostError
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_GROUP_WORDS: Final = {
+    "GROUP": "its name, or its id in quotes",
+    "INVITE": "its link, or the beginning of its id as `roost group info` shows it",
+    "LINK": "what `roost group invite` has printed",
+    "NAME": "1 to 100 visible characters",
+    "WHO": "an address",
+}
 _AUDIENCES: Final = ("everyone", "contacts", "nobody")
 _EPILOG: Final = "Accounts lie in $ROOST_HOME, or else ~/.local/share/roost. Exit codes: 0 done, 1 failed, 2 usage."
 
@@ -85,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_messages(commands)
     _add_account(commands)
     _add_people(commands)
+    _add_groups(commands)
     return parser
 
 
@@ -121,9 +129,9 @@ def _add_registration(commands: argparse._SubParsersAction[argparse.ArgumentPars
 
 def _add_messages(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     chat = _add(commands, "chat", None, "open the terminal client")
-    chat.add_argument("to", metavar="WITH", nargs="?", help="open the chat with this address")
+    chat.add_argument("to", metavar="WITH", nargs="?", help="open the chat with this address or '#group'")
     send = _add(commands, "send", messages.send, "send one message and wait for its ✓")
-    send.add_argument("to", metavar="TO", help="an address")
+    send.add_argument("to", metavar="TO", help="an address, or '#' and a group's name or id")
     send.add_argument("text", metavar="TEXT", help="what to say; - reads it from standard input")
     send.add_argument("--wait", choices=("none", "sent", "delivered", "read"), default="sent", help="how far to wait")
     send.add_argument("--timeout", dest="timeout_s", metavar="SECONDS", type=_seconds, default=30.0)
@@ -134,7 +142,7 @@ def _add_messages(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     listen.add_argument("--json", action="store_true", help="one JSON object a line")
     listen.add_argument("--count", metavar="N", type=_whole, help="leave after N messages")
     history = _add(commands, "history", messages.history, "print the latest messages with somebody")
-    history.add_argument("to", metavar="WITH", help="an address")
+    history.add_argument("to", metavar="WITH", help="an address, or '#' and a group's name or id")
     history.add_argument("--limit", metavar="N", type=_whole, default=50, help="how many; default: %(default)s")
     history.add_argument("--json", action="store_true", help="one JSON object a line")
 
@@ -162,6 +170,42 @@ def _add_people(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     ):
         _add(commands, name, run, help_text).add_argument("who", metavar="WHO", help="an address")
     _add(commands, "contacts", people.contacts, "list contacts and blocked accounts")
+
+
+def _add_groups(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    group = _add(commands, "group", groups.list_groups, "list the account's groups, or do something with one")
+    actions = group.add_subparsers(metavar="ACTION", title="actions")
+
+    def add(name: str, run: Run, help_text: str, *positional: str) -> argparse.ArgumentParser:
+        parser = actions.add_parser(name, help=help_text, description=help_text)
+        parser.set_defaults(run=run)
+        # Suppressed defaults: what stands before the action counts, too.
+        for option, shown in (("--account", "ADDRESS"), ("--server", "HOST:PORT")):
+            parser.add_argument(
+                option, metavar=shown, default=argparse.SUPPRESS, help=f"as with `roost group {option}`"
+            )
+        for word in positional:
+            parser.add_argument(word.lower(), metavar=word, help=_GROUP_WORDS[word])
+        return parser
+
+    add("list", groups.list_groups, "list the account's groups")
+    created = add("create", groups.create, "make a group", "NAME")
+    created.add_argument("--announcement", action="store_true", help="only its admins write")
+    add("info", groups.info, "show a group and its members", "GROUP")
+    invited = add("invite", groups.invite, "make a link that lets people in", "GROUP")
+    invited.add_argument("--uses", metavar="N", type=_whole, default=1, help="how many people; default: %(default)s")
+    invited.add_argument("--hours", metavar="N", type=_whole, default=168, help="how long; default: %(default)s")
+    add("revoke", groups.revoke, "let an invite be good for nothing any more", "GROUP", "INVITE")
+    add("join", groups.join, "become a member by a link", "LINK")
+    add("leave", groups.leave, "leave a group", "GROUP")
+    add("remove", groups.remove, "remove a member", "GROUP", "WHO")
+    roles = add("role", groups.role, "say what a member may do", "GROUP", "WHO")
+    roles.add_argument("role", choices=("member", "admin", "owner"))
+    add("rename", groups.rename, "call a group something else", "GROUP", "NAME")
+    announced = add("announce", groups.announce, "let only admins write, or everybody", "GROUP")
+    announced.add_argument("switch", choices=("on", "off"))
+    dissolved = add("dissolve", groups.dissolve, "end a group for everybody", "GROUP")
+    dissolved.add_argument("--yes", action="store_true", help="without a question")
 
 
 def _seconds(text: str) -> float:

@@ -249,12 +249,15 @@ def message_of(database: sqlite3.Connection, key: bytes, now_ms: int) -> StoredM
     return _message(database, row) if row else None
 
 
-def messages_after(database: sqlite3.Connection, identifier: int, limit: int, now_ms: int) -> list[StoredMessage]:
-    """Return received and unread messages in the order of their arrival after a certain one."""
+def messages_after(
+    database: sqlite3.Connection, account: AccountId, identifier: int, limit: int, now_ms: int
+) -> list[StoredMessage]:
+    """Return messages of others, received and unread, in the order of their arrival after a certain one."""
     rows = database.execute(
         f"SELECT {_COLUMNS} FROM messages m JOIN conversations c ON c.id = m.conversation"
-        f" WHERE m.id > ? AND m.state = {RECEIVED} AND m.seq > c.read AND {_shown(now_ms)} ORDER BY m.id LIMIT ?",
-        (identifier, limit),
+        f" WHERE m.id > ? AND m.sender != ? AND m.state = {RECEIVED} AND m.seq > c.read AND {_shown(now_ms)}"
+        " ORDER BY m.id LIMIT ?",
+        (identifier, account, limit),
     ).fetchall()
     return [_message(database, row) for row in rows]
 

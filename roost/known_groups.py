@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from protocol import AccountId, Code, ConversationId, is_group
+from protocol import AccountId, Code, is_group
 from protocol import messages as wire
 from protocol.limits import GROUP_MEMBERS_MAX
 from protocol.messages import CHANGE, DescribeGroup, Error, ListGroups
 from roost.changes import GroupFolded, GroupKnown
-from roost.errors import AddressError, GroupError
+from roost.conversations import group_named
+from roost.errors import GroupError
 from roost.events import GroupChanged
 from roost.group import (
     ChangeKind,
@@ -32,6 +33,7 @@ from roost.group import (
 from roost.requests import ANSWER_WAIT_S
 
 if TYPE_CHECKING:
+    from protocol import ConversationId
     from protocol.messages import Change, Groups, Message
     from roost.changes import Snapshot
     from roost.ports import Clock
@@ -121,20 +123,7 @@ class KnownGroups:
         Raises:
             AddressError: none is, or more than one.
         """
-        wanted = "#" + text.removeprefix("#")
-        if is_group(wanted.upper()):
-            return ConversationId(wanted.upper())
-        name = wanted[1:].casefold()
-        found = [group for group in self._groups.values() if group.name.casefold() == name]
-        found = [group for group in found if group.is_open] or found
-        if not found:
-            raise AddressError(
-                f"There is no group called {wanted[1:]!r} here. The list says which there are: roost group"
-            )
-        if len(found) > 1:
-            ids = " or ".join(group.conversation for group in found)
-            raise AddressError(f"More than one group is called {wanted[1:]!r}. Name it by its id: {ids}")
-        return found[0].conversation
+        return group_named(self._groups.values(), text)
 
     def check_may_write(self, conversation: ConversationId) -> None:
         """See that we may send something to a conversation, as far as we know.

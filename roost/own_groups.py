@@ -24,6 +24,7 @@ from protocol.messages import (
     GroupMarks,
     GroupStale,
     JoinGroup,
+    ListGroups,
 )
 from roost.conversations import account_address, other_account
 from roost.errors import GroupError, GroupStaleError, NotConnectedError, RefusedError, TextError
@@ -102,6 +103,18 @@ class OwnGroups:
         return found
 
     # What the server is asked.
+
+    async def refresh(self) -> None:
+        """Learn of every group of the account, as a new device does by itself soon after its first login."""
+        answer = refused_or(await self._insist(ListGroups), wire.Groups)
+        for conversation in answer.conversations:
+            known = self._known.of(conversation)
+            if known is None or not known.is_open:
+                try:
+                    await self._describe(conversation)
+                except RefusedError as error:
+                    if error.code != Code.NOT_MEMBER:  # one that we have just left may still be listed
+                        raise
 
     async def describe(self, group: str | Group) -> GroupDetails:
         """Ask the server what a group is, bring this device's copy up to date, and return it."""

@@ -424,7 +424,7 @@ class Store(Facts):
             raise self._damaged(f"printed_up_to has {len(printed_up_to)} bytes")
         with self._reading():
             after = min(int.from_bytes(printed_up_to, "big"), NUMBER_MAX)
-            return history.messages_after(self._database, after, limit, self._clock.wall_ms())
+            return history.messages_after(self._database, self._account, after, limit, self._clock.wall_ms())
 
     def printed(self, identifier: int) -> None:
         """Remember that a script has got everything up to the message with this number."""

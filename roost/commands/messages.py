@@ -8,11 +8,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from protocol import is_group
 from roost.commands.opened import opened
 from roost.content import Text
 from roost.conversations import conversation_with, other_account
 from roost.errors import NotConnectedError
 from roost.events import DeviceAdded, DeviceRemoved, DevicesForged, EventsLost, MessageReceived
+from roost.group import GroupChange
 from roost.history import MessageState
 from roost.home import find_account
 from roost.plain import clock_time, day_name, device_sentence, one_line, shown
@@ -88,7 +90,7 @@ async def listen(arguments: argparse.Namespace) -> None:
                     client.check_running()
                     return
                 case MessageReceived(ephemeral=True):
-                    _print_message(_ephemeral(event), arguments)
+                    _print_message(_ephemeral(event) | _group_fields(client, event.conversation), arguments)
                     left = None if left is None else left - 1
                 case DeviceAdded() | DeviceRemoved() | DevicesForged():
                     _print_device_news(client, arguments)
@@ -122,7 +124,7 @@ async def _print_stored(client: Client, arguments: argparse.Namespace, left: int
         if not messages:
             break
         for message in messages:
-            _print_message(_stored(message), arguments)
+            _print_message(_stored(message) | _group_fields(client, message.conversation), arguments)
         await client.printed(messages[-1])
         left = None if left is None else left - len(messages)
     return left
@@ -161,8 +163,20 @@ def _ephemeral(event: MessageReceived) -> dict[str, Any]:
     return fields | _said(event.content, shown(event.content))
 
 
+def _group_fields(client: Client, conversation: str) -> dict[str, Any]:
+    group = client.groups.get(conversation) if is_group(conversation) else None
+    return {} if group is None else {"group": group.name}
+
+
 def _said(content: object, text: str) -> dict[str, Any]:
-    return {"text": content.text} if isinstance(content, Text) else {"text": None, "note": text}
+    if isinstance(content, Text):
+        return {"text": content.text}
+    fields: dict[str, Any] = {"text": None, "note": text}
+    if isinstance(content, GroupChange):
+        fields["change"] = {"kind": content.kind.name.lower(), "version": content.version}
+        if content.account:
+            fields["change"]["account"] = content.account
+    return fields
 
 
 def _print_message(fields: dict[str, Any], arguments: argparse.Namespace) -> None:
@@ -170,7 +184,8 @@ def _print_message(fields: dict[str, Any], arguments: argparse.Namespace) -> Non
         _print_json(fields)
         return
     text = fields["note"] if fields["text"] is None else shown(Text(fields["text"]))
-    print(f"{clock_time(fields['time_ms'])} {fields['from']}: {text}", flush=True)
+    where = f"[{one_line(fields['group'])}] " if fields.get("group") else ""
+    print(f"{clock_time(fields['time_ms'])} {where}{fields['from']}: {text}", flush=True)
 
 
 def _print_json(fields: dict[str, Any]) -> None:
@@ -182,7 +197,7 @@ async def history(arguments: argparse.Namespace) -> None:
     """Print the latest messages of a conversation; needs no connection, and may run beside other programs."""
     store = await asyncio.to_thread(Store, find_account(arguments.account, arguments.server), read_only=True)
     try:
-        conversation = conversation_with(store.account, arguments.to)
+        conversation = conversation_with(store.account, arguments.to, store.groups())
         messages = store.history(conversation, max(1, arguments.limit))
         if arguments.json:
             for message in messages:
@@ -209,6 +224,8 @@ def _print_history(messages: list[StoredMessage], other: str) -> None:
             day = name
             print(f"— {day} —")
         ticks = f"  {_TICKS[message.state]}" if _TICKS[message.state] else ""
+        if message.progress is not None and message.state is not MessageState.READ:
+            ticks += f" ({message.progress.delivered} of {message.progress.members}, read by {message.progress.read})"
         print(f"{clock_time(message.time_ms)} {message.sender}: {shown(message.content)}{_marks(message)}{ticks}")
         for sentence in (message.sentence, *message.not_delivered):
             if sentence:

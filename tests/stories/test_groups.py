@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 
 import roost
 from roost import ChangeKind, Role, Standing
-from tests.stories.town import story, text_of, wait_for
+from tests.stories.clubs import change, club, said, shown
+from tests.stories.town import story, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests.stories.town import Town
 
 pytestmark = pytest.mark.slow
-Kind = TypeVar("Kind")
-
-
-async def said(events: roost.EventStream) -> str:
-    """The next text."""
-    return text_of(await wait_for(events, roost.MessageReceived, lambda event: isinstance(event.content, roost.Text)))
-
-
-async def change(events: roost.EventStream, kind: ChangeKind) -> tuple[str, roost.GroupChange]:
-    """The next change of a kind, and who made it."""
-    event = await wait_for(events, roost.MessageReceived, lambda event: getattr(event.content, "kind", None) == kind)
-    assert isinstance(event.content, roost.GroupChange)
-    return event.sender, event.content
-
-
-async def shown(client: roost.Client, conversation: str) -> list[str]:
-    """The history of a group in a few words."""
-    return [
-        f"{message.sender.partition('.')[0]}: "
-        + (message.content.text if isinstance(message.content, roost.Text) else message.content.kind.name.lower())
-        for message in await client.history(conversation)
-        if isinstance(message.content, roost.Text | roost.GroupChange)
-    ]
-
-
-@asynccontextmanager
-async def club(town: Town, *names: str) -> AsyncIterator[tuple[roost.Group, list[roost.Client]]]:
-    """People who are all in one group, which the first of them has made."""
-    async with town.people(*names) as people:
-        owner, *others = people
-        group = await owner.groups.create("Club")
-        link = await owner.groups.create_invite(group, uses=max(1, len(others)))
-        for other in others:
-            await other.groups.join(link)
-        yield group, people
 
 
 @story
