@@ -182,8 +182,7 @@ class OwnGroups:
 
     async def leave(self, group: str | Group) -> Group:
         """Leave a group. If nobody else owns it, its oldest admin or member does then; without members it ends."""
-        alone = len((await self.details(group)).members) <= 1
-        return await self._change(group, wire.LEFT, _always, Standing.DISSOLVED if alone else Standing.LEFT)
+        return await self._change(group, wire.LEFT, _always, Standing.LEFT)
 
     async def remove(self, group: str | Group, account: str) -> Group:
         """Remove a member; we must be an admin, or the owner if they are an admin."""
@@ -209,7 +208,7 @@ class OwnGroups:
 
     async def dissolve(self, group: str | Group) -> Group:
         """End a group for everybody; we must be an owner. What was said stays with those who have it."""
-        return await self._change(group, wire.DISSOLVED, _same_members, Standing.DISSOLVED)
+        return await self._change(group, wire.DISSOLVED, _same_owners, Standing.DISSOLVED)
 
     async def marks(self, group: str | Group) -> tuple[MemberMark, ...]:
         """Ask the server how far each member has received and read a group."""
@@ -363,16 +362,17 @@ def _same_name(before: GroupDetails, now: GroupDetails) -> bool:
     return before.group.name == now.group.name
 
 
-def _same_members(before: GroupDetails, now: GroupDetails) -> bool:
-    """The same people are there, in the same roles."""
-    return before.members == now.members
+def _same_owners(before: GroupDetails, now: GroupDetails) -> bool:
+    """The group is whose it was."""
+    owners = [{one.account for one in group.members if one.role is Role.OWNER} for group in (before, now)]
+    return owners[0] == owners[1]
 
 
 def _same_member(account: AccountId) -> Callable[[GroupDetails, GroupDetails], bool]:
-    """That account is who it was, or is gone, which the server knows better how to answer."""
+    """That account is who it was; if it was nobody, or is, the server knows better how to answer."""
 
     def is_so(before: GroupDetails, now: GroupDetails) -> bool:
-        member = next((one for one in now.members if one.account == account), None)
-        return member is None or member in before.members
+        was, is_now = ([one for one in group.members if one.account == account] for group in (before, now))
+        return not was or not is_now or was == is_now
 
     return is_so
