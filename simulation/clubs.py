@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from protocol import AccountId, ClientId, InviteToken, group_conversation
+from protocol import AccountId, ClientId, InviteToken, group_conversation, invite_id_of
 from protocol.messages import (
     ADMIN,
     ANNOUNCEMENT,
+    INVITE_REVOKED,
     LEFT,
     MEMBER,
     OWNER,
@@ -45,6 +46,7 @@ ACTS: Final = {
     "role": 1,
     "rename": 1,
     "announce": 1,
+    "revoke": 1,
     "ask": 1,
     "found": 1,
 }
@@ -155,6 +157,8 @@ class Clubber:
             case "announce":
                 only = self.chance.random() < 0.3
                 return ChangeGroup(0, club.id, version, ANNOUNCEMENT, announcement=only)
+            case "revoke":
+                return ChangeGroup(0, club.id, version, INVITE_REVOKED, invite=invite_id_of(club.token))
             case _:
                 asks: tuple[Wish, ...] = (DescribeGroup(0, club.id), FetchGroupMarks(0, club.id), ListGroups(0))
                 return self.chance.choice(asks)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.receipts.api import RECENT_SEQS, Counts, Standing, Tell
+from protocol import AccountId
 from protocol.messages import GroupMark, GroupReceipt, Receipt
 
 if TYPE_CHECKING:
     from actors.conversation.membership import Members
     from actors.receipts.api import GroupLedger
     from actors.router.api import Router
-    from protocol import AccountId, ConversationId
+    from protocol import ConversationId
     from runtime import Pid, Process
     from storage.conversation_view import ConversationView
 
@@ -58,12 +59,28 @@ class Counted:
         self._members = members
         self._view = view
         self._ledger = ledger
-        self._writers: dict[AccountId, int] = {}
+        self._writers: dict[AccountId, int] | None = None
         self._ticking = False
+
+    def _known_writers(self) -> dict[AccountId, int]:
+        """Who has written lately, the latest last; this process may be younger than what they wrote."""
+        if self._writers is None:
+            recent = self._view.next_seq - RECENT_SEQS
+            lasts: dict[bytes, int] = {}
+            for (device, _), producer in self._view.producers.items():
+                if producer.ring and producer.ring[-1].seq >= recent:
+                    lasts[device] = max(producer.ring[-1].seq, lasts.get(device, 0))
+            found = [
+                (max(lasts.get(device, 0) for device in devices), AccountId(account))
+                for account, devices in self._members.all_targets()
+                if not lasts.keys().isdisjoint(devices)
+            ]
+            self._writers = {account: seq for seq, account in sorted(found)[-WRITERS_MAX:]}
+        return self._writers
 
     def wrote(self, account: AccountId, seq: int) -> None:
         """An account has written: it is told how far its message has come."""
-        writers = self._writers
+        writers = self._known_writers()
         writers.pop(account, None)
         writers[account] = seq
         if len(writers) > WRITERS_MAX:
@@ -103,9 +120,10 @@ class Counted:
                 self.tell_own(account)
         recent = self._view.next_seq - RECENT_SEQS
         counts: Counts | None = None
-        for account, seq in list(self._writers.items()):
+        writers = self._known_writers()
+        for account, seq in list(writers.items()):
             if seq < recent or not self._members.belongs(account):
-                del self._writers[account]
+                del writers[account]
                 continue
             queues = self._queues(account)
             if queues:
@@ -141,6 +159,8 @@ class Counted:
             if account == viewer:
                 mark = self._ledger.mark(account)
                 found.append(GroupMark(account, mark.delivered, mark.read))
+            elif viewer in self._members.views[account].blocked:
+                found.append(GroupMark(account, 0, 0))  # even a delivery tells when they were here
             else:
                 standing = self._standing(account)
                 found.append(GroupMark(account, standing.delivered, standing.read if sees else 0))

@@ -217,17 +217,26 @@ class Governance:
         return after
 
     def change_durable(self) -> None:
-        """A change is on the disk: from now on it may be told."""
+        """A change is on the disk: from now on it may be told, to each account that came or went with it."""
+        before = self.durable
         while self._in_flight and self._in_flight[0][0].done:
             self.durable = self._in_flight.pop(0)[1]
-        self.tell_accounts()
+        moved = before.members.keys() ^ self.durable.members.keys()
+        for account in sorted(moved):
+            self.tell_account(AccountId(account))
+        if moved:
+            self._tell_later()
 
     def tell_accounts(self) -> None:
         """Each account that came or went hears whether it belongs to the group, until it says that it knows."""
         untold = [account for account in self.durable.untold if account not in self._known]
-        for account in map(AccountId, untold):
-            self.tell_account(account)
-        if untold and not self._telling:
+        for account in untold:
+            self.tell_account(AccountId(account))
+        if untold:
+            self._tell_later()
+
+    def _tell_later(self) -> None:
+        if not self._telling:
             self._telling = True
             self._process.send_after(TELL_AGAIN_S, TellAgain())
 

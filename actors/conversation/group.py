@@ -107,10 +107,10 @@ class GroupSide:
             code = Code.NOT_MEMBER
             self._process.cast(ask.connection, Error(frame.request, code, code.sentence, -1))
             return
-        page = [account for account in governance.page(frame.after) if self._members.belongs(account)]
-        marks = self.counted.marks(ask.account, page)
-        is_last = governance.is_last(page)
-        self._process.cast(ask.connection, GroupMarks(frame.request, self._conversation, marks, is_last))
+        page = governance.page(frame.after)
+        marks = self.counted.marks(ask.account, [account for account in page if self._members.belongs(account)])
+        answer = GroupMarks(frame.request, self._conversation, marks, governance.is_last(page))
+        self._process.cast(ask.connection, answer)
 
     def timer(self, message: Any) -> None:
         """Act on a timer."""

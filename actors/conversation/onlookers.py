@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from protocol.messages import GroupHere, TypingBy
@@ -91,10 +92,8 @@ class Onlookers:
             self.unwatch(connection)
 
     def _forget(self, connection: Pid) -> None:
-        account = self._here.pop(connection)
+        del self._here[connection]
         self._told.pop(connection, None)
-        if account not in self._here.values():
-            self._typed_s.pop(account, None)
         self._changed()
 
     def _changed(self) -> None:
@@ -103,11 +102,14 @@ class Onlookers:
             self._process.send_after(HERE_S, TellHere())
 
     def tell_here(self) -> None:
-        """Each onlooker hears how many others there are, if that has changed."""
+        """Each onlooker hears how many others there are, if that has changed; who has blocked it is not counted."""
         self._telling = False
-        shown = {account for account in self._here.values() if self._members.views[account].online == "everyone"}
+        here, views = set(self._here.values()), self._members.views
+        self._typed_s = {account: typed for account, typed in self._typed_s.items() if account in here}
+        shown = {account for account in here if views[account].online == "everyone"}
+        blocking = Counter(viewer for account in shown for viewer in views[account].blocked & here)
         for connection, account in self._here.items():
-            count = len(shown) - (account in shown)
+            count = len(shown) - (account in shown) - blocking[account]
             if self._told.get(connection) != count:
                 self._told[connection] = count
                 self._process.cast_sheddable(connection, GroupHere(self._conversation, count))
@@ -124,6 +126,7 @@ class Onlookers:
         self._typed_s[account] = now_s, active
         self._typing_from_s = now_s + (len(self._here) - 1) / TELLINGS_PER_S_MAX
         frame = TypingBy(self._conversation, account, active)
+        blocked = self._members.views[account].blocked
         for other, onlooker in self._here.items():
-            if onlooker != account:
+            if onlooker != account and onlooker not in blocked:
                 self._process.cast_sheddable(other, frame)

@@ -46,6 +46,7 @@ __all__ = ["NOBODY", "GroupState", "Member", "Verdict", "decode_group", "encode_
 
 SCHEMA: Final = 1
 WHERE: Final = "the state of a group"
+REMOVED_MAX: Final = 1_024
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -59,6 +60,7 @@ class _Invite(msgspec.Struct, array_like=True, frozen=True, gc=False):
     account: str
     expires_ms: Number
     uses_left: Number
+    version: Number = 0
 
 
 class GroupState(msgspec.Struct, array_like=True, frozen=True):
@@ -73,6 +75,7 @@ class GroupState(msgspec.Struct, array_like=True, frozen=True):
         invites: By the id of the invite.
         seq: Of the last change in the conversation.
         untold: Accounts that came or went, and have not said yet that they know.
+        removed: By account that others have removed, the version that did; kept while there is an older invite.
     """
 
     version: Number = 0
@@ -83,6 +86,7 @@ class GroupState(msgspec.Struct, array_like=True, frozen=True):
     invites: dict[bytes, _Invite] = {}
     seq: Number = 0
     untold: tuple[str, ...] = ()
+    removed: dict[str, Number] = {}
 
     def role(self, account: str) -> int | None:
         """The role of a member; None for anybody else."""
@@ -124,7 +128,14 @@ class GroupState(msgspec.Struct, array_like=True, frozen=True):
             alive = {id_: it for id_, it in self.invites.items() if it.expires_ms > now_ms}
             before = msgspec.structs.replace(self, invites=alive)
         fields = _FOLDS[change.kind](before, author, change, seq)
-        return msgspec.structs.replace(before, version=change.version, seq=seq, **fields)
+        after = msgspec.structs.replace(before, version=change.version, seq=seq, **fields)
+        return after._without_old_removals() if after.removed else after
+
+    def _without_old_removals(self) -> GroupState:
+        """Whom no invite would let in again need not be remembered; nor more than the last so many."""
+        oldest = min((it.version for it in self.invites.values()), default=self.version)
+        removed = [(account, version) for account, version in self.removed.items() if version > oldest]
+        return msgspec.structs.replace(self, removed=dict(removed[-REMOVED_MAX:]))
 
     def told(self, accounts: set[str]) -> GroupState:
         """The group, when these have said that they know whether they belong to it; not a change."""
@@ -198,8 +209,8 @@ def _join(state: GroupState, author: AccountId, request: JoinGroup, members_max:
     invite = state.invite_of(request.token, now_ms)
     if author in state.members:
         return _DONE
-    if invite is None:
-        return Verdict(code=Code.INVITE_INVALID)
+    if invite is None or state.invites[invite].version < state.removed.get(author, 0):
+        return Verdict(code=Code.INVITE_INVALID)  # who was removed comes back if an admin wants it, by a new one
     if len(state.members) >= members_max:
         return Verdict(code=Code.GROUP_FULL)
     return Verdict(Change(state.version + 1, JOINED, author, invite=invite, signature=request.signature))
@@ -359,7 +370,11 @@ def _left(state: GroupState, author: AccountId, change: Change, seq: int) -> dic
 
 
 def _removed(state: GroupState, author: AccountId, change: Change, seq: int) -> dict[str, object]:
-    return _without(state, change.account)
+    fields = _without(state, change.account)
+    if author == change.account:
+        return fields
+    others = {account: version for account, version in state.removed.items() if account != change.account}
+    return {**fields, "removed": {**others, change.account: change.version}}
 
 
 def _has_role(state: GroupState, author: AccountId, change: Change, seq: int) -> dict[str, object]:
@@ -376,7 +391,8 @@ def _announced(state: GroupState, author: AccountId, change: Change, seq: int) -
 
 
 def _invited(state: GroupState, author: AccountId, change: Change, seq: int) -> dict[str, object]:
-    return {"invites": {**state.invites, change.invite: _Invite(author, change.expires_ms, change.uses)}}
+    invite = _Invite(author, change.expires_ms, change.uses, change.version)
+    return {"invites": {**state.invites, change.invite: invite}}
 
 
 def _invite_revoked(state: GroupState, author: AccountId, change: Change, seq: int) -> dict[str, object]:

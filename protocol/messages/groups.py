@@ -62,7 +62,7 @@ JOINED: Final = 1
 LEFT: Final = 2
 """Kind of a change: its author is none any more; `account` is the new owner, if the last one has left."""
 REMOVED: Final = 3
-"""Kind of a change: `account` is no member any more."""
+"""Kind of a change: `account` is no member any more, and comes back only by an invite that is made later."""
 ROLE: Final = 4
 """Kind of a change: `account` has the role `role` now."""
 RENAMED: Final = 5
@@ -310,7 +310,7 @@ class GroupReceipt(Struct, array_like=True, tag=104, frozen=True):
 
 
 class GroupMark(Struct, array_like=True, frozen=True, gc=False):
-    """How far one member is; `read` is 0 where it is hidden."""
+    """How far one member is; `read` is 0 where it is hidden, and both are for whom that member has blocked."""
 
     account: AccountField
     delivered: U63
@@ -327,7 +327,7 @@ class GroupMarks(Struct, array_like=True, tag=105, frozen=True):
 
 
 class GroupHere(Struct, array_like=True, tag=106, frozen=True, gc=False):
-    """So many of the other members have the group open now; those who hide that they are online are not counted."""
+    """So many of the other members have the group open now; not counted is who hides that, or has blocked this one."""
 
     conversation: ConversationField
     members_count: U32

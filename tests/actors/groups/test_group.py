@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ANN, BOB, CAT, DAN = "ann", "bob", "cat", "dan"
+NEW_TOKEN = InviteToken(b"n" * 16)
 
 
 @pytest.fixture
@@ -55,6 +56,13 @@ def club(seed: int) -> Club:
 def code(answer: object) -> Code:
     assert isinstance(answer, Error | Refused), answer
     return Code(answer.code)  # type: ignore[call-arg]  # lookup by value
+
+
+def block(person: Person, name: str) -> None:
+    device, key = device_of(person.device)
+    ask = Ask(person.visitor.process.pid, device, key, SetRelation(9, AccountId(name), "blocked"))
+    person.office.runtime.cast(person.office.router.account(person.name), ask)
+    person.office.settle()
 
 
 def test_everyone_sees_each_change_at_the_same_place_of_the_order(club: Club) -> None:
@@ -252,10 +260,7 @@ def test_a_dissolved_group_is_told_to_all_and_is_gone_for_good(club: Club) -> No
 
 def test_a_member_who_blocks_another_still_hears_them_in_the_group(club: Club) -> None:
     club.gather(BOB)
-    device, key = device_of(club[BOB].device)
-    ask = Ask(club[BOB].visitor.process.pid, device, key, SetRelation(9, AccountId(ANN), "blocked"))
-    club.office.runtime.cast(club.office.router.account(AccountId(BOB)), ask)
-    club.office.settle()
+    block(club[BOB], ANN)
     assert isinstance(club[ANN].says(club.id, "hello all"), Sent)
     assert club[BOB].texts == ["hello all"]
 
@@ -315,6 +320,25 @@ def test_an_account_knows_its_groups_and_forgets_those_it_has_left(club: Club) -
     assert club.groups(club[BOB]) == []
 
 
+def test_the_work_of_many_who_join_at_once_grows_with_their_number_and_not_with_its_square(seed: int) -> None:
+    def messages(count: int) -> int:
+        club = Club(seed, ANN)
+        club.gather()
+        office, newcomers = club.office, [club.person(f"new{number}") for number in range(count)]
+        before = office.runtime.statistics().messages
+        for newcomer in newcomers:
+            newcomer.office = _Hasty(office)  # type: ignore[assignment]
+            club.join(newcomer)
+        office.settle()
+        handled = office.runtime.statistics().messages - before
+        for newcomer in newcomers:
+            newcomer.office = office
+            assert club.groups(newcomer) == [club.id]
+        return handled
+
+    assert messages(80) < 5 * messages(20)
+
+
 def test_who_has_written_is_told_in_counts_how_far_the_others_are(club: Club) -> None:
     club.gather(BOB, CAT, DAN)
     sent = club[ANN].says(club.id, "who reads?")
@@ -328,6 +352,19 @@ def test_who_has_written_is_told_in_counts_how_far_the_others_are(club: Club) ->
     assert (last.members, last.delivered, last.read) == (3, 2, 1)
     assert club[BOB].visitor.all(GroupReceipt) == [], "who has not written is not told"
     assert club[ANN].visitor.all(Receipt) == []
+
+
+def test_who_has_written_is_told_though_the_process_of_the_group_has_ended_since(club: Club) -> None:
+    club.gather(BOB, CAT)
+    sent = club[ANN].says(club.id, "who reads late?")
+    assert isinstance(sent, Sent)
+    club.office.wait(400.0)
+    assert club.office.router.live_conversation(club.id) is None
+    club[CAT].reads(club.id, sent.seq)
+    club.office.wait(2.0)
+    receipt = club[ANN].visitor.all(GroupReceipt)[-1]
+    assert [(step.members, step.read) for step in receipt.steps if step.up_to == sent.seq] == [(2, 1)]
+    assert club[BOB].visitor.all(GroupReceipt) == [], "who has not written is not told"
 
 
 def test_however_many_acknowledge_there_is_one_receipt_a_tick(club: Club) -> None:
@@ -396,6 +433,23 @@ def test_typing_reaches_those_who_have_the_group_open_and_nobody_else(club: Club
     assert club[BOB].visitor.all(GroupHere)[-1] == GroupHere(club.id, 0)
 
 
+def test_who_is_blocked_learns_neither_who_types_nor_who_looks_nor_how_far_they_are(club: Club) -> None:
+    club.gather(BOB, CAT)
+    club[ANN].says(club.id, "one")
+    club[BOB].acknowledges()
+    club[CAT].acknowledges()
+    block(club[BOB], ANN)
+    group = club.office.router.conversation(club.id)
+    for name in (ANN, BOB, CAT):
+        club.office.runtime.cast(group, Watch(club[name].visitor.process.pid, AccountId(name)))
+    club.office.runtime.cast(group, WatchType(club[BOB].visitor.process.pid, True))
+    club.office.wait(3.0)
+    assert [club[name].visitor.all(TypingBy) != [] for name in (ANN, CAT)] == [False, True]
+    assert [club[name].visitor.all(GroupHere)[-1].members_count for name in (ANN, BOB, CAT)] == [1, 2, 2]
+    assert [mark.delivered > 0 for mark in club.marks(club[ANN]).marks] == [False, False, True]
+    assert [mark.delivered > 0 for mark in club.marks(club[CAT]).marks] == [False, True, True]
+
+
 def test_who_is_removed_while_they_look_sees_no_more_typing(club: Club) -> None:
     club.gather(BOB)
     group = club.office.router.conversation(club.id)
@@ -424,7 +478,8 @@ def test_a_late_copy_of_a_send_that_was_refused_for_good_is_refused_again_when_i
     club.gather(BOB)
     club.change(club[ANN], REMOVED, BOB)
     assert code(club[BOB].says(club.id, "one")) is Code.NOT_MEMBER
-    club.join(club[BOB])
+    club.invite(club[ANN], NEW_TOKEN)
+    assert isinstance(club.join(club[BOB], NEW_TOKEN), GroupDone)
     club[BOB].says_again(club.id, "one")
     assert club[ANN].texts == []
     assert isinstance(club[BOB].says(club.id, "two"), Sent)

@@ -187,6 +187,38 @@ def test_a_revoked_invite_and_a_wrong_token_let_nobody_in() -> None:
     assert room.join(BOB, TOKENS[0]).code is Code.INVITE_INVALID
 
 
+def test_who_was_removed_comes_back_by_an_invite_made_since_and_by_no_older_one() -> None:
+    room = family(BOB)
+    room.change(ANN, REMOVED, BOB)
+    assert room.join(BOB).code is Code.INVITE_INVALID
+    assert room.join(CAT).change is not None, "the others are still invited"
+    room.invite(ANN, TOKENS[1])
+    assert room.join(BOB, TOKENS[0]).code is Code.INVITE_INVALID
+    assert room.join(BOB, TOKENS[1]).change is not None
+
+
+def test_who_has_left_comes_back_by_the_invite_that_there_is() -> None:
+    room = family(BOB, CAT)
+    room.change(BOB, LEFT)
+    room.change(ANN, ROLE, CAT, ADMIN)
+    room.change(CAT, REMOVED, CAT)
+    assert room.join(BOB).change is not None
+    assert room.join(CAT).change is not None
+
+
+def test_removals_are_remembered_only_while_there_is_an_invite_that_is_older() -> None:
+    room = family(BOB)
+    room.change(ANN, REMOVED, BOB)
+    assert set(room.state.removed) == {BOB}
+    room.now_ms += 61_000
+    room.invite(ANN, TOKENS[1])
+    assert room.state.removed == {}
+    room.join(BOB, TOKENS[1])
+    room.change(ANN, REMOVED, BOB)
+    room.change(ANN, DISSOLVED)
+    assert room.state.removed == {}
+
+
 def test_what_names_an_invite_does_not_open_it() -> None:
     room = family()
     assert room.join(BOB, InviteToken(invite_id_of(TOKENS[0]))).code is Code.INVITE_INVALID
