@@ -201,7 +201,8 @@ class Node:
     def _cluster(self) -> Cluster | None:
         if len(self.nodes) == 1:
             return None
-        return Cluster({node.name: node.weight for node in self.nodes}, self.log.warning)
+        weights = {node.name: node.weight for node in self.nodes}
+        return Cluster(weights, self.log.warning, float(self.config.cluster.move_timeout_s))
 
     def _shards(self) -> list[int]:
         """The shards that this node has; one that is alone has all that it has not handed over."""

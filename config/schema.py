@@ -125,8 +125,14 @@ class HostConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembersConfig:
-    """All hosts of the cluster, this one among them; the same on every host. Empty: this host is alone."""
+    """All hosts of the cluster, this one among them; they are the same on every host. Empty: this host is alone."""
 
+    move_timeout_s: int = field(
+        default=30,
+        metadata=Whole(
+            "A move of a shard that gets no further for so long is given up; the shard goes on where it was.", 1, 300
+        ).metadata(),
+    )
     nodes: tuple[HostConfig, ...] = field(
         default=(),
         metadata=Tables(

@@ -88,6 +88,8 @@ def ask(
     finally:
         connection.close()
     if response.status >= http.client.BAD_REQUEST:
-        sentence = answer.get("error") if isinstance(answer, dict) else None
-        raise NotAnsweredError(str(sentence or f"the node answered {response.status}; see its log"))
+        refusal = answer if isinstance(answer, dict) else {}
+        sentence = str(refusal.get("error") or f"the node answered {response.status}; see its log")
+        code = refusal.get("code")
+        raise NotAnsweredError(f"{sentence} (code {code})" if code else sentence)
     return answer

@@ -41,12 +41,14 @@ class ControlError(Exception):
     Attributes:
         status: Of HTTP: 400 if it is the asker's fault, 404 if there is no such thing, 409 if it cannot be now.
         sentence: Why, and what to do.
+        code: What a program can tell it by, where there is more than the status.
     """
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, code: str = "") -> None:
         super().__init__(status, sentence)
         self.status = status
         self.sentence = sentence
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +137,11 @@ class Control(Actor):
 def _application(web: Any, routes: Sequence[Route], log: Any) -> Application:
     @web.middleware  # type: ignore[untyped-decorator]
     async def errors(request: Request, handler: Callable[[Request], Awaitable[StreamResponse]]) -> StreamResponse:
+        code = ""
         try:
             return await handler(request)
         except ControlError as error:
-            status, sentence = error.status, error.sentence
+            status, sentence, code = error.status, error.sentence, error.code
         except CallError as error:
             status, sentence = 503, f"the part of the node that knows did not answer ({error.reason}); ask again"
         except web.HTTPException as error:
@@ -149,7 +152,8 @@ def _application(web: Any, routes: Sequence[Route], log: Any) -> Application:
         except Exception as error:
             log.error("control_failed", path=request.path, error=type(error).__name__)
             status, sentence = 500, f"the node failed to answer ({type(error).__name__}); its log says more"
-        return web.json_response({"error": sentence}, status=status)  # type: ignore[no-any-return]
+        body = {"error": sentence, "code": code} if code else {"error": sentence}
+        return web.json_response(body, status=status)  # type: ignore[no-any-return]
 
     application: Application = web.Application(middlewares=[errors], client_max_size=BODY_SIZE_BYTES_MAX)
     for route in routes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.placement.api import PLACEMENT, ListShards, Moved, MoveRefused, MoveShard, ShardList, ShardPlace
+from actors.placement.api import PLACEMENT, ListShards, MoveCode, Moved, MoveRefused, MoveShard, ShardList, ShardPlace
 from gateway.control import ControlError, Route
 from protocol.ids import SHARDS
 from runtime import Named
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["shard_routes"]
 
 MOVE_S_MAX: Final = 600.0
+_NAMES: Final = {int(code): code.name for code in MoveCode}
 
 
 def shard_routes(runtime: Runtime) -> list[Route]:
@@ -41,7 +42,7 @@ def shard_routes(runtime: Runtime) -> list[Route]:
         there = Named(holder, PLACEMENT)
         answer = await runtime.ask(there, MoveShard(int(number), to), MOVE_S_MAX)
         if isinstance(answer, MoveRefused):
-            raise ControlError(409, answer.sentence)
+            raise ControlError(409, answer.sentence, _code(answer.code))
         assert isinstance(answer, Moved), "there is no other answer"
         return {
             "shard": answer.shard,
@@ -53,6 +54,11 @@ def shard_routes(runtime: Runtime) -> list[Route]:
         }
 
     return [Route("GET", "/shards", shards), Route("POST", "/shards/{number}/move", move)]
+
+
+def _code(number: int) -> str:
+    """A code as people and programs read it: its number, which never changes, and its name, where it is known."""
+    return f"{number} {_NAMES.get(number, '')}".strip()
 
 
 async def _places(runtime: Runtime) -> list[ShardPlace]:

@@ -16,8 +16,9 @@ from storage.errors import RecordError, StorageError
 from storage.group import Failed, raise_it
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from storage.changes import Changes
     from storage.journal import Journal
 
 KEY_SIZE_BYTES_MAX: Final = 480
@@ -109,7 +110,7 @@ class _Write:
         matches = expected is ANY or current == (None if expected is ABSENT else expected)
         self._applied = matches and directory.is_ours(self._key, current if value is None else value)
         if self._applied:
-            batch.directory[self._key] = self._value
+            directory.write(batch, self._key, value)
 
     def complete(self, error: Exception | None) -> None:
         """Tell whether it was set."""
@@ -135,7 +136,7 @@ class _Take:
         value = self._directory.current(batch, self._key)
         self._value = value if self._directory.is_ours(self._key, value) else None
         if self._value is not None:
-            batch.directory[self._key] = None
+            self._directory.write(batch, self._key, None)
 
     def complete(self, error: Exception | None) -> None:
         """Hand the value out, if its deletion is durable."""
@@ -211,20 +212,33 @@ class Directory:
         journal: Whose order the operations join.
         shard_of_pair: The shard of a key and its value. Nothing of a shard that is not owned is written: what came
             after the shard left would be lost, or come back from the dead.
+        watches: By shard that is being copied: what has changed meanwhile.
     """
 
-    __slots__ = ("_engine", "_journal", "_shard_of_pair")
+    __slots__ = ("_engine", "_journal", "_shard_of_pair", "_watches")
 
-    def __init__(self, engine: Engine, journal: Journal, shard_of_pair: ShardOfPair) -> None:
+    def __init__(
+        self, engine: Engine, journal: Journal, shard_of_pair: ShardOfPair, watches: Mapping[int, Changes]
+    ) -> None:
         self._engine = engine
         self._journal = journal
         self._shard_of_pair = shard_of_pair
+        self._watches = watches
 
     def current(self, batch: Batch, key: bytes) -> bytes | None:
         """Return the value of a key as the batch so far leaves it."""
         if key in batch.directory:
             return batch.directory[key]
         return self._engine.get(Table.DIRECTORY, key)
+
+    def write(self, batch: Batch, key: bytes, value: bytes | None) -> None:
+        """Leave a value under a key, or nothing; whoever copies the shard that it is or was of has to look again."""
+        if self._watches:
+            for pair_value in (self.current(batch, key), value):
+                shard = None if pair_value is None else self._shard_of_pair(key, pair_value)
+                if shard is not None and (changes := self._watches.get(shard)) is not None:
+                    changes.note_key(key)
+        batch.directory[key] = value
 
     def is_ours(self, key: bytes, value: bytes | None) -> bool:
         """Whether a pair may be written here."""

@@ -44,6 +44,12 @@ class Batch:
     delete_ranges: list[tuple[Table, bytes, bytes]] = field(default_factory=list)
     directory: dict[bytes, bytes | None] = field(default_factory=dict)
 
+    def add(self, other: Batch) -> None:
+        """Put into this batch what another one says of the tables; of the same keys it says nothing yet."""
+        self.puts += other.puts
+        self.deletes += other.deletes
+        self.delete_ranges += other.delete_ranges
+
     def seal(self) -> None:
         """Turn the directory's state into puts and deletes; the batch is complete then."""
         for key, value in self.directory.items():

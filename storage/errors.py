@@ -158,6 +158,20 @@ class ShardAwayError(StorageError):
 
 
 @dataclass(slots=True, eq=False)
+class ExportOverrunError(StorageError):
+    """A shard has changed more while it was copied than may be remembered. Try again when less happens in it.
+
+    Attributes:
+        shard: The shard.
+    """
+
+    shard: int
+
+    def __str__(self) -> str:
+        return f"shard {self.shard} changes faster than it can be copied; try again when less happens in it"
+
+
+@dataclass(slots=True, eq=False)
 class TransferError(StorageError):
     """What came for a shard cannot be taken. The node that sends it is at fault; it has to begin a new transfer.
 

@@ -1,10 +1,17 @@
 """The export of a shard: all that it is, as rows for another store; hot or in the tables is no difference there.
 
-The order of the rows is part of their meaning, for the importer checks it and a purge counts on it: META (the position
-first), then each device's summary before its entries, the directory, the outbox, and how many rows there were.
+It goes in rounds, and the shard goes on working until the last. The first round brings everything, each further one what
+has changed since the one before it began. The last begins when the shard is fenced: nothing changes any more, and with
+it the copy is exact. What a round meets that came after it began it leaves to the next, so positions of two rounds never
+overlap, and what it brings of a queue that changes meanwhile need not be exact.
 
-Nobody writes to a shard that is exported, but the mover goes on; it only ever takes things from the memtable to the
-tables. So what is hot at the beginning is noted, and what is not noted is in the tables.
+The order of the rows is part of their meaning, for the importer checks it and a purge counts on it: META (the position
+first), then each device's summary before its entries, the directory, the outbox, and how many rows there were. Epoch and
+cursors come with the last round only: a copy without it is whole for nobody. A table with `AGAIN` added means: what an
+earlier round brought under this key is no more; of a queue: it is so now, this is what went, and what came follows.
+
+The mover goes on meanwhile; it only ever takes things from the memtable to the tables. So what is hot at the beginning
+of a round is noted, and what is not noted is in the tables.
 
 Values go as they lie in the tables, never decoded here: 100,000 waiting messages of 300 bytes cost both sides together
 0.15 s of CPU if 1,000 devices share them, 0.45 s if 50,000 do. The directory has no index by shard: to look through
@@ -13,11 +20,13 @@ Values go as they lie in the tables, never decoded here: 100,000 waiting message
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from storage.directory import DIRECTORY_STOP
+from storage.changes import Changes
+from storage.directory import DIRECTORY_STOP, snapshot_key
 from storage.engine import Engine, Table, prefix_stop
-from storage.errors import StorageError
+from storage.errors import ExportOverrunError, ShardAwayError, StorageError
 from storage.inbox import (
     SUMMARY_PREFIX,
     Summary,
@@ -36,10 +45,11 @@ from storage.queues import QueueView
 from storage.records import encode_entry, position_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from storage.directory import ShardOfPair
     from storage.inbox import Inbox
+    from storage.journal import Journal
     from storage.memtable import DeviceQueue, Memtable, OutboxJob
     from storage.outbox import Outbox
     from storage.queues import Queues
@@ -47,27 +57,45 @@ if TYPE_CHECKING:
 Row: TypeAlias = tuple[int, bytes, bytes]
 """Table, key, value."""
 
+AGAIN: Final = 0x80
+"""Added to the table of a row that says what has become of something which an earlier round may have brought."""
+Value = TypeVar("Value")
+
 PAGE_ROWS: Final = 256
+ROWS_MAX: Final = 1_024
+"""Handed out by one read, so that no turn of the loop takes long (5 ms)."""
 FOLDS_PER_PAGE: Final = 32
 EMPTY_PAGES_MAX: Final = 8
 """A read that finds nothing looks no further than this before others have their turn (3 ms)."""
 
 
 class Export:
-    """One export under way, to be read to its end.
+    """One export under way.
 
     Attributes:
         shard: The shard.
+        ended: Whether all of the present round was handed out.
+        is_last: Whether the shard was fenced when the present round began.
+        changes: What has changed since then; None before the first read.
+        rows: How many rows were made so far.
     """
 
-    __slots__ = ("_damage", "_page", "_pages", "ended", "shard")
+    __slots__ = ("_damage", "_page", "_pages", "_round", "changes", "ended", "is_last", "rows", "shard")
 
-    def __init__(self, shard: int, pages: Iterator[list[Row]]) -> None:
+    def __init__(self, shard: int, begin: Callable[[Export], Iterator[list[Row]]]) -> None:
         self.shard = shard
-        self.ended = False
-        self._pages = pages
+        self.is_last = False
+        self.changes: Changes | None = None
+        self.rows = 0
+        self._round = begin
         self._page: list[Row] = []
         self._damage: StorageError | None = None
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Begin the next round with the next read; the one before it has ended."""
+        self.ended = False
+        self._pages = self._round(self)
 
     def take(self, size_bytes_max: int) -> list[Row]:
         """Return the next rows, one at least unless there is none; until `ended`, an empty list says: ask again.
@@ -77,7 +105,7 @@ class Export:
         """
         rows: list[Row] = []
         size_bytes = empty = 0
-        while empty < EMPTY_PAGES_MAX and not self.ended:
+        while empty < EMPTY_PAGES_MAX and len(rows) < ROWS_MAX and not self.ended:
             if not self._page:
                 self._turn_page()
                 empty += not self._page
@@ -114,12 +142,12 @@ class Exporter:
         inbox: Reads of the inbox.
         queues: Device queues across both.
         outbox: Both halves of the outbox.
+        journal: Its positions, and who owns what.
         fold: Hands out a conversation's snapshot as it would be written now.
-        position: Hands out the highest position that was ever given.
         shard_of_pair: The shard of a pair in the directory.
     """
 
-    __slots__ = ("_engine", "_fold", "_inbox", "_memtable", "_outbox", "_position", "_queues", "_shard_of_pair")
+    __slots__ = ("_engine", "_fold", "_inbox", "_journal", "_memtable", "_outbox", "_queues", "_shard_of_pair")
 
     def __init__(
         self,
@@ -128,8 +156,8 @@ class Exporter:
         inbox: Inbox,
         queues: Queues,
         outbox: Outbox,
+        journal: Journal,
         fold: Callable[[str], tuple[bytes, bytes]],
-        position: Callable[[], int],
         shard_of_pair: ShardOfPair,
     ) -> None:
         self._engine = engine
@@ -137,23 +165,58 @@ class Exporter:
         self._inbox = inbox
         self._queues = queues
         self._outbox = outbox
+        self._journal = journal
         self._fold = fold
-        self._position = position
         self._shard_of_pair = shard_of_pair
 
     def export(self, shard: int) -> Export:
-        """Begin an export; nothing is read before the first rows are asked for."""
-        return Export(shard, self._pages(shard))
+        """Begin an export; nothing is read, or remembered, before the first rows are asked for."""
+        return Export(shard, self._round)
 
-    def _pages(self, shard: int) -> Iterator[list[Row]]:
-        count = 0
-        noted = (self._noted_devices(shard), self._noted_conversations(shard), self._noted_jobs(shard))
-        parts = (self._meta(shard), self._inboxes(shard, noted[0]), self._pairs(shard, noted[1]))
-        for part in (*parts, self._jobs(shard, noted[2])):
-            for page in part:
-                count += len(page)
-                yield page
-        yield [(Table.META, ROWS_KEY, position_key(count))]
+    def end(self, export: Export) -> None:
+        """Remember no changes for an export any more."""
+        if self._memtable.watches.get(export.shard) is export.changes:
+            self._memtable.watches.pop(export.shard, None)
+
+    def _round(self, export: Export) -> Iterator[list[Row]]:
+        """The pages of one round; it begins with its first."""
+        shard, earlier, watches = export.shard, export.changes, self._memtable.watches
+        if earlier is not None and watches.get(shard) is not earlier:
+            raise ShardAwayError(shard, "it was released, or another export of it has begun")
+        if earlier is not None and earlier.has_overrun:
+            raise ExportOverrunError(shard)
+        journal = self._journal
+        export.is_last = not journal.owns(shard)
+        # What takes effect from here on is noted for the next round, and what has taken effect is found by this one.
+        export.changes = watches[shard] = Changes(journal.durable_position)
+        last = journal.next_position - 1 if export.is_last else journal.durable_position
+        window = Window(earlier.position if earlier is not None else 0, last)
+        pages = self._everything(shard, window) if earlier is None else self._changed(shard, earlier, window)
+        for page in chain([self._meta(export, window)], pages):
+            export.rows += len(page)
+            yield page
+        yield [(Table.META, ROWS_KEY, position_key(export.rows))]
+        export.rows += 1
+
+    def _everything(self, shard: int, window: Window) -> Iterator[list[Row]]:
+        conversations, jobs = self._noted_conversations(shard), self._noted_jobs(shard, window)
+        yield from self._inboxes(shard, self._noted_devices(shard), window)
+        yield from self._snapshots(conversations)
+        yield from self._pairs(shard, {snapshot_key(it, self._memtable.shard_of) for it in conversations})
+        yield from self._jobs(shard, jobs, window)
+
+    def _changed(self, shard: int, changes: Changes, window: Window) -> Iterator[list[Row]]:
+        jobs = self._noted_jobs(shard, window)
+        for device, removed in sorted(changes.devices.items()):
+            summary = self._summary(shard, device, window)
+            value = b"".join((summary.encode(), *map(position_key, sorted(removed or ()))))
+            yield from self._entries(device, (Table.INBOX | AGAIN, summary_key(device), value), window)
+        yield from self._snapshots(sorted(changes.conversations))
+        for keys in batched(sorted(changes.keys), PAGE_ROWS):
+            yield [self._pair_again(shard, key) for key in keys]
+        for positions in batched(sorted(changes.jobs), PAGE_ROWS):
+            yield [self._job_again(shard, position) for position in positions]
+        yield from self._jobs(shard, jobs, window)
 
     def _noted_devices(self, shard: int) -> list[bytes]:
         devices = self._memtable.devices
@@ -162,35 +225,37 @@ class Exporter:
     def _noted_conversations(self, shard: int) -> list[str]:
         return sorted(it for it, tail in self._memtable.tails.items() if tail.shard == shard)
 
-    def _noted_jobs(self, shard: int) -> list[tuple[int, OutboxJob]]:
-        return [(position, job) for position, job in self._memtable.outbox.items() if job.shard == shard]
+    def _noted_jobs(self, shard: int, window: Window) -> list[tuple[int, OutboxJob]]:
+        jobs = self._memtable.outbox.items()
+        return [(position, job) for position, job in jobs if job.shard == shard and position in window]
 
-    def _meta(self, shard: int) -> Iterator[list[Row]]:
-        memtable = self._memtable
-        cursors = [(source, position) for (target, source), position in memtable.cursors.items() if target == shard]
-        yield [
-            (Table.META, POSITION_KEY, position_key(self._position())),
-            (Table.META, epoch_key(shard), position_key(memtable.epochs.get(shard, 0))),
-            *((Table.META, cursor_key(shard, source), position_key(position)) for source, position in cursors),
-        ]
+    def _meta(self, export: Export, window: Window) -> list[Row]:
+        memtable, shard = self._memtable, export.shard
+        table = Table.META | AGAIN if export.rows else Table.META
+        page: list[Row] = [(table, POSITION_KEY, position_key(window.last))]
+        if export.is_last:
+            cursors = [(source, position) for (target, source), position in memtable.cursors.items() if target == shard]
+            page.append((Table.META, epoch_key(shard), position_key(memtable.epochs.get(shard, 0))))
+            page += [(Table.META, cursor_key(shard, source), position_key(position)) for source, position in cursors]
+        return page
 
-    def _inboxes(self, shard: int, noted: list[bytes]) -> Iterator[list[Row]]:
+    def _inboxes(self, shard: int, noted: list[bytes], window: Window) -> Iterator[list[Row]]:
         for device in noted:
-            yield from self._device(device, self._summary(shard, device))
+            yield from self._queue(device, self._summary(shard, device, window), window)
         known = set(map(summary_key, noted))
         start, stop = SUMMARY_PREFIX, prefix_stop(SUMMARY_PREFIX)
         while pairs := self._engine.scan(Table.INBOX, start, stop, PAGE_ROWS):
             for key, value in pairs:
                 if value[:1] == bytes((shard,)) and key not in known:
-                    yield from self._device(device_of(key), decode_summary(value))
+                    yield from self._queue(device_of(key), window.summary(decode_summary(value)), window)
             start = pairs[-1][0] + b"\x00"
             yield []
 
-    def _summary(self, shard: int, device: bytes) -> Summary:
+    def _summary(self, shard: int, device: bytes, window: Window) -> Summary:
         """What waits for a device, as if all of it were in the inbox."""
         queue, known = self._memtable.devices.get(device), self._inbox.summary(device)
         if queue is None:  # moved since it was noted
-            return known or Summary(shard)
+            return window.summary(known or Summary(shard))
         entries = queue.entries
         view = QueueView(len(entries), counted(entries), entries[0].position, entries[-1].position) if entries else None
         if known is not None or view is None:
@@ -199,35 +264,37 @@ class Exporter:
         if known is not None and known.earliest_ms:
             expiries.append(known.earliest_ms)
         bounds = (view.head_position, view.tail_position)
-        return Summary(shard, view.count, view.size_bytes, *bounds, min(expiries, default=0))
+        return window.summary(Summary(shard, view.count, view.size_bytes, *bounds, min(expiries, default=0)))
 
-    def _device(self, device: bytes, summary: Summary) -> Iterator[list[Row]]:
+    def _queue(self, device: bytes, summary: Summary, window: Window) -> Iterator[list[Row]]:
         """The summary and the entries of a device; nothing if nothing waits."""
-        if not summary.count:
-            return
-        prefix, position = entries_prefix(device), 0
-        page: list[Row] = [(Table.INBOX, summary_key(device), summary.encode())]
-        full = True
+        if summary.count:
+            yield from self._entries(device, (Table.INBOX, summary_key(device), summary.encode()), window)
+
+    def _entries(self, device: bytes, head: Row, window: Window) -> Iterator[list[Row]]:
+        """What says how a queue is, and its entries."""
+        prefix, position = entries_prefix(device), window.after
+        stop, page, full = entry_key(prefix, window.last + 1), [head], True
         while full:
             queue = self._memtable.devices.get(device)
             start = entry_key(prefix, max(position, queue.floor if queue else 0) + 1)
-            pairs = self._engine.scan(Table.INBOX, start, prefix_stop(prefix), PAGE_ROWS)
+            pairs = self._engine.scan(Table.INBOX, start, stop, PAGE_ROWS)
             full = len(pairs) == PAGE_ROWS
             if pairs:
                 position = entry_position(pairs[-1][0])
             page += [(Table.INBOX, key, value) for key, value in _left(pairs, queue)]
             if not full and queue is not None:
-                hot = queue.entries[index_after(queue.entries, position) :]
+                entries = queue.entries
+                hot = entries[index_after(entries, position) : index_after(entries, window.last)]
                 page += [(Table.INBOX, entry_key(prefix, entry.position), encode_entry(entry)) for entry in hot]
             yield page
             page = []
 
-    def _pairs(self, shard: int, noted: list[str]) -> Iterator[list[Row]]:
-        known: set[bytes] = set()
-        for first in range(0, len(noted), FOLDS_PER_PAGE):
-            snapshots = [self._fold(conversation) for conversation in noted[first : first + FOLDS_PER_PAGE]]
-            known.update(key for key, _ in snapshots)
-            yield [(Table.DIRECTORY, key, value) for key, value in snapshots]
+    def _snapshots(self, conversations: list[str]) -> Iterator[list[Row]]:
+        for some in batched(conversations, FOLDS_PER_PAGE):
+            yield [(Table.DIRECTORY, *self._fold(conversation)) for conversation in some]
+
+    def _pairs(self, shard: int, known: set[bytes]) -> Iterator[list[Row]]:
         start = b""
         while pairs := self._engine.scan(Table.DIRECTORY, start, DIRECTORY_STOP, PAGE_ROWS):
             yield [
@@ -237,16 +304,59 @@ class Exporter:
             ]
             start = pairs[-1][0] + b"\x00"
 
-    def _jobs(self, shard: int, noted: list[tuple[int, OutboxJob]]) -> Iterator[list[Row]]:
-        for first in range(0, len(noted), PAGE_ROWS):
-            jobs = [(position, job) for position, job in noted[first : first + PAGE_ROWS] if job.remaining]
+    def _pair_again(self, shard: int, key: bytes) -> Row:
+        value = self._engine.get(Table.DIRECTORY, key)
+        is_there = value is not None and self._shard_of_pair(key, value) == shard
+        return (Table.DIRECTORY, key, value) if value is not None and is_there else (Table.DIRECTORY | AGAIN, key, b"")
+
+    def _jobs(self, shard: int, noted: list[tuple[int, OutboxJob]], window: Window) -> Iterator[list[Row]]:
+        for some in batched(noted, PAGE_ROWS):
+            jobs = [(position, job) for position, job in some if job.remaining]
             yield [(Table.OUTBOX, outbox_key(shard, position), self._outbox.value(job)) for position, job in jobs]
         known = {outbox_key(shard, position) for position, _ in noted}
-        start, stop = outbox_key(shard, 0), outbox_key(shard, NEVER_MS)
+        start, stop = outbox_key(shard, window.after + 1), outbox_key(shard, window.last + 1)
         while pairs := self._engine.scan(Table.OUTBOX, start, stop, PAGE_ROWS):
             left = [(key, self._outbox.untaken(key, value)) for key, value in pairs if key not in known]
             yield [(Table.OUTBOX, key, value) for key, value in left if value]
             start = pairs[-1][0] + b"\x00"
+
+    def _job_again(self, shard: int, position: int) -> Row:
+        key, job = outbox_key(shard, position), self._memtable.outbox.get(position)
+        if job is not None and job.shard == shard:
+            return (Table.OUTBOX, key, self._outbox.value(job))
+        stored = self._engine.get(Table.OUTBOX, key)
+        value = self._outbox.untaken(key, stored) if stored is not None else b""
+        return (Table.OUTBOX, key, value) if value else (Table.OUTBOX | AGAIN, key, b"")
+
+
+class Window:
+    """The positions that a round brings.
+
+    Args:
+        after: The last one of the round before it.
+        last: Its own last one.
+    """
+
+    __slots__ = ("after", "last")
+
+    def __init__(self, after: int, last: int) -> None:
+        self.after = after
+        self.last = last
+
+    def __contains__(self, position: int) -> bool:
+        return self.after < position <= self.last
+
+    def summary(self, summary: Summary) -> Summary:
+        """Name no position that comes later; the queue has changed since the round began, so the next brings it again."""
+        summary.head, summary.tail = min(summary.head, self.last), min(summary.tail, self.last)
+        return summary
+
+
+def batched(values: Iterable[Value], count: int) -> Iterator[list[Value]]:
+    """Lists of so many values."""
+    iterator = iter(values)
+    while some := list(islice(iterator, count)):
+        yield some
 
 
 def _left(pairs: list[tuple[bytes, bytes]], queue: DeviceQueue | None) -> list[tuple[bytes, bytes]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from storage.directory import ShardOfPair
-    from storage.engine import Batch
+    from storage.engine import Batch, Engine
     from storage.export import Export, Row
     from storage.group import Done, Failed
     from storage.journal import Journal
@@ -54,6 +54,7 @@ class Handover:
     """What a store knows and does about shards that come and go.
 
     Args:
+        engine: The tables.
         journal: Whose order everything joins.
         memtable: What is hot.
         mover: Held while a shard leaves.
@@ -68,6 +69,7 @@ class Handover:
 
     __slots__ = (
         "_changes",
+        "_engine",
         "_journal",
         "_landings",
         "_limits",
@@ -84,6 +86,7 @@ class Handover:
 
     def __init__(
         self,
+        engine: Engine,
         journal: Journal,
         memtable: Memtable,
         mover: Mover,
@@ -95,6 +98,7 @@ class Handover:
         schedule: Callable[[float, Callable[[], None]], object],
         shard_of_pair: ShardOfPair,
     ) -> None:
+        self._engine = engine
         self._journal = journal
         self._memtable = memtable
         self._mover = mover
@@ -162,9 +166,11 @@ class Handover:
 
         def read() -> None:
             shard = export.shard
-            if self._journal.owns(shard) or shard not in self.holdings():
-                raise ShardAwayError(shard, "only a shard that is held and fenced can be exported")
+            if shard not in self.holdings():
+                raise ShardAwayError(shard, "only a shard that is held can be exported")
             rows = export.take(size_bytes_max)
+            if export.is_last and self._journal.owns(shard):
+                raise ShardAwayError(shard, "its export was in the last round when somebody took it")
             if rows or export.ended:
                 completed(rows)
             else:  # a read with nothing before it is evaluated at once: let others have their turn
@@ -261,7 +267,7 @@ class Handover:
         def said(error: Exception | None) -> None:
             if error is None:
                 self._residences.arrivals[shard] = arrival
-                self._landings[shard] = _Landing(transfer, ImportCheck(shard, self._shard_of_pair))
+                self._landings[shard] = _Landing(transfer, ImportCheck(shard, self._shard_of_pair, self._engine))
             done(error)
 
         def clean(error: Exception | None) -> None:
@@ -290,19 +296,23 @@ class Handover:
     def _write(self, shard: int, transfer: bytes, rows: list[Row], done: Done) -> None:
         landing = self._landing(shard, transfer)
         del self._landings[shard]  # until these rows are durable: what would come behind a failure has a hole
-        puts = landing.check.rows(rows)
-        self._residences.position = max(self._residences.position, landing.check.position)
-
-        def write(batch: Batch) -> None:
-            batch.puts.extend(puts)
-            meta.write_position(batch, self._residences.position)
 
         def written(error: Exception | None) -> None:
             if error is None:
                 self._landings[shard] = landing
             done(error)
 
-        self._journal.submit(Change(write, written))
+        def check() -> None:
+            checked = landing.check.rows(rows)
+            self._residences.position = max(self._residences.position, landing.check.position)
+
+            def write(batch: Batch) -> None:
+                batch.add(checked)
+                meta.write_position(batch, self._residences.position)
+
+            self._journal.submit(Change(write, written))
+
+        self._journal.submit(Read(check, done))
 
     def _landing(self, shard: int, transfer: bytes) -> _Landing:
         landing = self._landings.get(shard)

@@ -1,6 +1,11 @@
 """The check of what another node sends as a shard: each row is of this shard, whole, and in its place.
 
-Pure: rows go in, what is to be written comes out. What is refused is the source's fault, see `TransferError`.
+Rows go in, what is to be written comes out; what is refused is the source's fault, see `TransferError`. Rounds after the
+first say what has become of rows that are here already, so these are looked up.
+
+Of each queue it is counted how many entries are here, and that is what its summary here says. In the last round the count
+has to be the one that the source announced; before that a queue may have changed while it was read, but then a later round
+brings it again, and the copy is not whole without.
 """
 
 from __future__ import annotations
@@ -8,11 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from storage.directory import KEY_SIZE_BYTES_MAX
-from storage.engine import Table
+from storage.engine import Batch, Engine, Table
 from storage.errors import StorageError, TransferError
+from storage.export import AGAIN, PAGE_ROWS
 from storage.inbox import (
     ENTRY_PREFIX,
     SUMMARY_PREFIX,
+    SUMMARY_SIZE_BYTES,
+    Summary,
     decode_summary,
     device_of,
     entries_prefix,
@@ -21,7 +29,7 @@ from storage.inbox import (
     summary_key,
 )
 from storage.meta import POSITION_KEY, ROWS_KEY, cursor_key, epoch_key
-from storage.outbox import check_outbox
+from storage.outbox import check_outbox, check_outbox_key
 from storage.records import NUMBER_MAX, decode_entry, key_position
 
 if TYPE_CHECKING:
@@ -30,6 +38,41 @@ if TYPE_CHECKING:
 
 POSITION_MAX: Final = NUMBER_MAX >> 1
 """So that nobody can use up all positions."""
+NUMBER_SIZE_BYTES: Final = 8
+
+
+class _Queue:
+    """The queue whose entries come now."""
+
+    __slots__ = ("announced", "count", "device", "indexed_ms", "is_noted", "prefix", "summary")
+
+    def __init__(self, device: bytes, summary: Summary, count: int, indexed_ms: int) -> None:
+        self.device = device
+        self.prefix = entries_prefix(device)
+        self.summary = summary
+        self.announced = summary.count
+        self.count = count
+        self.indexed_ms = indexed_ms
+        self.is_noted = False
+
+    def note(self, batch: Batch) -> None:
+        """Let the summary here say how many entries are here; by it a purge finds them."""
+        if self.is_noted:
+            return
+        self.is_noted = True
+        summary, key = self.summary, summary_key(self.device)
+        summary.count = self.count
+        earliest_ms = summary.earliest_ms if self.count else 0
+        if self.count:
+            batch.puts.append((Table.INBOX, key, summary.encode()))
+        else:
+            batch.deletes.append((Table.INBOX, key))
+        if earliest_ms != self.indexed_ms:
+            if self.indexed_ms:
+                batch.deletes.append((Table.INBOX, expiry_key(summary.shard, self.indexed_ms, self.device)))
+            if earliest_ms:
+                batch.puts.append((Table.INBOX, expiry_key(summary.shard, earliest_ms, self.device), b""))
+            self.indexed_ms = earliest_ms
 
 
 class ImportCheck:
@@ -38,56 +81,63 @@ class ImportCheck:
     Args:
         shard: The shard.
         shard_of_pair: The shard of a pair in the directory.
+        engine: Where what earlier rounds have brought is looked up.
 
     Attributes:
         position: No position of the shard lies above this.
-        epoch: The epoch under which the source owned it.
+        epoch: The epoch under which the source owned it; 0 before the last round.
         cursors: By source shard: the highest source position taken.
     """
 
-    __slots__ = ("_left", "_prefix", "_rows", "_rows_told", "_shard", "_shard_of_pair", "cursors", "epoch", "position")
+    __slots__ = (
+        "_after",
+        "_engine",
+        "_queue",
+        "_rows",
+        "_rows_told",
+        "_shard",
+        "_shard_of_pair",
+        "_unsure",
+        "cursors",
+        "epoch",
+        "position",
+    )
 
-    def __init__(self, shard: int, shard_of_pair: ShardOfPair) -> None:
+    def __init__(self, shard: int, shard_of_pair: ShardOfPair, engine: Engine) -> None:
         self._shard = shard
         self._shard_of_pair = shard_of_pair
-        self._prefix = b""
-        self._left = 0
+        self._engine = engine
+        self._queue: _Queue | None = None
+        self._unsure: set[bytes] = set()  # queues that have changed while they were read; the next round brings them
+        self._after = 0
         self._rows = 0
         self._rows_told: int | None = None
         self.position = 0
         self.epoch = 0
         self.cursors: dict[int, int] = {}
 
-    def rows(self, rows: list[Row]) -> list[tuple[Table, bytes, bytes]]:
-        """Return what to write for these rows.
+    def rows(self, rows: list[Row]) -> Batch:
+        """Return what to write for these rows; no commit is in flight.
 
         Raises:
             TransferError: One of them is not what may come now.
         """
-        puts: list[tuple[Table, bytes, bytes]] = []
+        batch = Batch()
         for table, key, value in rows:
-            if self._rows_told is not None:
-                raise TransferError(self._shard, "a row came behind the last one")
             if not 0 < len(key) <= KEY_SIZE_BYTES_MAX:
                 raise TransferError(self._shard, f"a key has {len(key)} bytes")
+            if self._rows_told is not None and not (table == Table.META | AGAIN and key == POSITION_KEY):
+                raise TransferError(self._shard, "a row came behind the last one")
             try:
-                if table == Table.INBOX:
-                    self._inbox(key, value, puts)
-                elif table == Table.DIRECTORY:
-                    self._pair(key, value, puts)
-                elif table == Table.OUTBOX:
-                    self._known(check_outbox(self._shard, key, value))
-                    puts.append((Table.OUTBOX, key, value))
-                elif table == Table.META:
-                    self._meta(key, value)
-                else:
-                    raise TransferError(self._shard, f"a row is for table {table}")
+                self._row(table, key, value, batch)
             except TransferError:
                 raise
             except StorageError as error:
                 raise TransferError(self._shard, str(error)) from error
             self._rows += 1
-        return puts
+        if self._queue is not None:
+            self._queue.note(batch)
+        return batch
 
     def end(self) -> None:
         """Check that nothing is missing.
@@ -95,15 +145,46 @@ class ImportCheck:
         Raises:
             TransferError: Something is.
         """
-        if self._rows_told is None or not self.epoch or self._left:
+        if self._rows_told is None or not self.epoch or self._unsure:
             raise TransferError(self._shard, f"it is not whole after {self._rows} rows")
 
-    def _meta(self, key: bytes, value: bytes) -> None:
+    def _row(self, table: int, key: bytes, value: bytes, batch: Batch) -> None:
+        if table == Table.INBOX and key[:1] == ENTRY_PREFIX:
+            self._entry(key, value, batch)
+            return
+        self._end_queue(batch)
+        if table & ~AGAIN == Table.INBOX:
+            self._begin_queue(key, value, batch, again=table != Table.INBOX)
+        elif table == Table.DIRECTORY:
+            if self._shard_of_pair(key, value) != self._shard:
+                raise TransferError(self._shard, f"the directory's key {key[:16]!r} is of another shard")
+            batch.puts.append((Table.DIRECTORY, key, value))
+        elif table == Table.DIRECTORY | AGAIN:
+            stored = self._engine.get(Table.DIRECTORY, key)
+            if stored is not None and self._shard_of_pair(key, stored) == self._shard:
+                batch.deletes.append((Table.DIRECTORY, key))
+        elif table == Table.OUTBOX:
+            self._known(check_outbox(self._shard, key, value))
+            batch.puts.append((Table.OUTBOX, key, value))
+        elif table == Table.OUTBOX | AGAIN:
+            check_outbox_key(self._shard, key)
+            batch.deletes.append((Table.OUTBOX, key))
+        elif table & ~AGAIN == Table.META:
+            self._meta(key, value, again=table != Table.META)
+        else:
+            raise TransferError(self._shard, f"a row is for table {table}")
+
+    def _meta(self, key: bytes, value: bytes, *, again: bool) -> None:
         number = key_position(value)
         if number > POSITION_MAX:
             raise TransferError(self._shard, f"{number} is above every position and epoch")
         if key == POSITION_KEY:
-            self.position = number
+            if again and (self._rows_told is None or number < self.position):
+                raise TransferError(self._shard, "a round began before the end of another")
+            self._after, self.position = self.position, number
+            self._rows_told = None
+        elif again:
+            raise TransferError(self._shard, f"the key {key[:16]!r} is none that comes again")
         elif key == epoch_key(self._shard):
             self.epoch = number
         elif key == ROWS_KEY:
@@ -115,30 +196,59 @@ class ImportCheck:
         else:
             raise TransferError(self._shard, f"the key {key[:16]!r} is none that a shard has")
 
-    def _inbox(self, key: bytes, value: bytes, puts: list[tuple[Table, bytes, bytes]]) -> None:
-        if key[:1] == ENTRY_PREFIX:
-            entry = decode_entry(value)
-            if not self._left or key != entry_key(self._prefix, entry.position):
-                raise TransferError(self._shard, "an entry came that its device's summary does not announce")
-            self._left -= 1
-            self._known(entry.position)
-            puts.append((Table.INBOX, key, value))
-            return
-        device, summary = device_of(key), decode_summary(value)
+    def _entry(self, key: bytes, value: bytes, batch: Batch) -> None:
+        queue, entry = self._queue, decode_entry(value)
+        if queue is None or key != entry_key(queue.prefix, entry.position) or entry.position <= self._after:
+            raise TransferError(self._shard, "an entry came that its device's summary does not announce")
+        self._known(entry.position)
+        queue.count += 1
+        queue.is_noted = False
+        batch.puts.append((Table.INBOX, key, value))
+
+    def _begin_queue(self, key: bytes, value: bytes, batch: Batch, *, again: bool) -> None:
+        device, summary = device_of(key), decode_summary(value[:SUMMARY_SIZE_BYTES] if again else value)
         if key[:1] != SUMMARY_PREFIX or key != summary_key(device) or summary.shard != self._shard:
             raise TransferError(self._shard, f"the key {key[:16]!r} is of no queue of this shard")
-        if self._left or not summary.count:
-            raise TransferError(self._shard, f"a queue lacks {self._left} entries")
         self._known(max(summary.head, summary.tail))
-        self._prefix, self._left = entries_prefix(device), summary.count
-        puts.append((Table.INBOX, key, value))
-        if summary.earliest_ms:
-            puts.append((Table.INBOX, expiry_key(self._shard, summary.earliest_ms, device), b""))
+        if not again:
+            if not summary.count:
+                raise TransferError(self._shard, "a queue lacks entries")
+            self._queue = _Queue(device, summary, 0, 0)
+            return
+        stored = self._engine.get(Table.INBOX, key)
+        known = Summary(self._shard) if stored is None else decode_summary(stored)
+        if known.shard != self._shard:
+            raise TransferError(self._shard, f"the key {key[:16]!r} is of no queue of this shard")
+        removed = value[SUMMARY_SIZE_BYTES:]
+        gone = self._forget(device, summary, removed, batch) if known.count else 0
+        self._queue = _Queue(device, summary, known.count - gone, known.earliest_ms)
 
-    def _pair(self, key: bytes, value: bytes, puts: list[tuple[Table, bytes, bytes]]) -> None:
-        if self._shard_of_pair(key, value) != self._shard:
-            raise TransferError(self._shard, f"the directory's key {key[:16]!r} is of another shard")
-        puts.append((Table.DIRECTORY, key, value))
+    def _forget(self, device: bytes, summary: Summary, removed: bytes, batch: Batch) -> int:
+        """Take out what the queue has lost since an earlier round; how many of it are here."""
+        prefix, count = entries_prefix(device), 0
+        start, stop = prefix, entry_key(prefix, summary.head if summary.count else NUMBER_MAX)
+        while pairs := self._engine.scan(Table.INBOX, start, stop, PAGE_ROWS):
+            count += len(pairs)
+            start = pairs[-1][0] + b"\x00"
+        batch.delete_ranges.append((Table.INBOX, prefix, stop))
+        for first in range(0, len(removed), NUMBER_SIZE_BYTES):
+            key = entry_key(prefix, key_position(removed[first : first + NUMBER_SIZE_BYTES]))
+            if key >= stop and self._engine.get(Table.INBOX, key) is not None:
+                batch.deletes.append((Table.INBOX, key))
+                count += 1
+        return count
+
+    def _end_queue(self, batch: Batch) -> None:
+        queue, self._queue = self._queue, None
+        if queue is None:
+            return
+        queue.note(batch)
+        if queue.count == queue.announced:
+            self._unsure.discard(queue.device)
+        elif self.epoch:
+            raise TransferError(self._shard, f"a queue has {queue.count} entries, and {queue.announced} are announced")
+        else:
+            self._unsure.add(queue.device)
 
     def _known(self, position: int) -> None:
         if position > self.position:

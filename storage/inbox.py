@@ -24,6 +24,7 @@ SUMMARY_PREFIX = b"s"
 ENTRY_PREFIX = b"e"
 
 _summary = Layout(">BIQQQQ")
+SUMMARY_SIZE_BYTES = _summary.size
 _expiry = Layout(">cBQ")
 _position = Layout(">Q")
 

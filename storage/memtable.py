@@ -27,6 +27,8 @@ from storage.records import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from storage.changes import Changes
+
 OutboxRecord: TypeAlias = Accepted | Removed
 NEVER_MS = 1 << 63
 
@@ -151,6 +153,7 @@ class Memtable:
         expiries_ms: By shard: no hot entry expires before this.
         parked: Untaken outbox records up to this position are in the OUTBOX table.
         rechecks: Whether some device's `recheck` is set.
+        watches: By shard that is being copied: what has changed since its last round began.
     """
 
     __slots__ = (
@@ -167,6 +170,7 @@ class Memtable:
         "rechecks",
         "shard_of",
         "tails",
+        "watches",
     )
 
     def __init__(self, shard_of: Callable[[str], int]) -> None:
@@ -182,6 +186,7 @@ class Memtable:
         self.expiries_ms: dict[int, int] = {}
         self.parked = 0
         self.rechecks = False
+        self.watches: dict[int, Changes] = {}
         # One lookup by type instead of seven comparisons: this runs once for every record.
         self._appliers: dict[type, Callable[[int, int, Record], None]] = {
             Accepted: self._accepted,  # type: ignore[dict-item]
@@ -195,6 +200,8 @@ class Memtable:
     def apply(self, position: int, shard: int, record: Record) -> None:
         """Take the effect of one durable record; positions come in rising order."""
         self._appliers[type(record)](position, shard, record)
+        if self.watches and (changes := self.watches.get(shard)) is not None:
+            changes.note(shard, record, self.shard_of)
 
     def device(self, shard: int, device: bytes) -> DeviceQueue:
         """Return the queue of a device, made where absent."""
@@ -225,6 +232,7 @@ class Memtable:
             del self.cursors[cursor]
             self.dirty_cursors.discard(cursor)
         self.expiries_ms.pop(shard, None)
+        self.watches.pop(shard, None)
 
     def settle_outbox(self) -> None:
         """Take off the outbox what the cursors say was taken; after a replay, so that little is sent again."""

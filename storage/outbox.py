@@ -47,6 +47,8 @@ class Outbox:
         if not self._memtable.taken(shard, position, target_shard):
             key = (shard, position)
             self.taken_later[key] = self.taken_later.get(key, 0) | 1 << target_shard
+        if (changes := self._memtable.watches.get(shard)) is not None:
+            changes.note_job(position)
 
     def forget_shard(self, shard: int) -> None:
         """Forget what was taken of a shard that has gone."""
@@ -118,10 +120,22 @@ def check_outbox(shard: int, key: bytes, value: bytes) -> int:
     Raises:
         StoreCorruptError: It is none of this shard.
     """
-    position = _position(key)
+    position = check_outbox_key(shard, key)
     _mask(value)
     _record(value)
-    if key[0] != shard or value[MASK_SIZE_BYTES + 1] != shard:
+    if value[MASK_SIZE_BYTES + 1] != shard:
+        raise StoreCorruptError("the outbox", f"a record of another shard than {shard}")
+    return position
+
+
+def check_outbox_key(shard: int, key: bytes) -> int:
+    """Return the position that a key from elsewhere stands for.
+
+    Raises:
+        StoreCorruptError: It is none of this shard.
+    """
+    position = _position(key)
+    if key[0] != shard:
         raise StoreCorruptError("the outbox", f"a record of another shard than {shard}")
     return position
 

@@ -112,7 +112,7 @@ class Store:
         self._queues = Queues(self._memtable, self._inbox)
         self._mover = Mover(engine, self._journal, self._memtable, self._inbox, self._outbox, limits, now_ms)
         pair_shard = shard_of_pair(self._memtable.shard_of, directory_shard)
-        self.directory = Directory(engine, self._journal, pair_shard)
+        self.directory = Directory(engine, self._journal, pair_shard, self._memtable.watches)
         self._purger = Purger(engine, self._journal, self._residences, limits, pair_shard)
         self._exporter = Exporter(
             engine,
@@ -120,12 +120,13 @@ class Store:
             self._inbox,
             self._queues,
             self._outbox,
+            self._journal,
             self._mover.snapshot,
-            lambda: self._journal.next_position - 1,
             pair_shard,
         )
         self._room = Room(engine, self._journal, self._mover, limits)
         self._handover = Handover(
+            engine,
             self._journal,
             self._memtable,
             self._mover,
@@ -212,21 +213,30 @@ class Store:
         self._journal.fence(shard)
 
     def export_shard(self, shard: int) -> Export:
-        """Begin the export of a fenced shard; nothing is read yet, and nothing has to be ended."""
+        """Begin the export of a shard that is held, while it goes on working; nothing is read yet.
+
+        Each round of it, begun by `Export.go_on`, brings what has changed since the one before it began. The last one is
+        the one that begins when the shard is fenced: with it the copy is whole.
+        """
         return self._exporter.export(shard)
 
     def read_export(
         self, export: Export, size_bytes_max: int, completed: Callable[[list[Row]], None], failed: Failed = raise_it
     ) -> None:
-        """Hand out the next rows of a shard, behind every append made before; none at the end.
+        """Hand out the next rows of a shard, behind every append made before; none at the end of a round.
 
         Args:
             export: From `export_shard`; one read of it at a time.
             size_bytes_max: Stop before exceeding this with keys and values; one row comes however large it is.
             completed: Gets the rows, to be imported in this order.
-            failed: Gets the error instead if something cannot be read, or if the shard is no longer held and fenced.
+            failed: Gets the error instead if something cannot be read, if the shard is no longer held, if somebody owns
+                it in the last round, or `ExportOverrunError` if more has changed than may be remembered.
         """
         self._handover.read_export(export, size_bytes_max, completed, failed)
+
+    def end_export(self, export: Export) -> None:
+        """Remember no changes for an export any more; what is released, or exported anew, needs no such word."""
+        self._exporter.end(export)
 
     def import_rows(self, shard: int, source: str, transfer: bytes, rows: list[Row], completed: Done) -> None:
         """Store the next rows of a transfer; nobody reads them before `take_ownership`.

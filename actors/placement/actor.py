@@ -14,6 +14,7 @@ from actors.placement.api import (
     Holdings,
     ListShards,
     Moved,
+    MoveCode,
     MoveRefused,
     MoveShard,
     Place,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlacementActor"]
 
+MOVE_TIMEOUT_S: Final = 30.0
 TRANSFER_SIZE_BYTES: Final = 16
 RESUBSCRIBE_S: Final = 0.1
 TAKE_AGAIN_S: Final = 0.2
@@ -112,6 +114,7 @@ class PlacementActor(LoadingActor):
         router: Is told where shards are.
         estate: The shards that run here.
         warn: Tells the operator: an event, and what belongs to it.
+        move_timeout_s: A move without any progress for so long is given up.
     """
 
     __slots__ = (
@@ -119,6 +122,7 @@ class PlacementActor(LoadingActor):
         "_atlas",
         "_estate",
         "_leaving",
+        "_move_timeout_s",
         "_node",
         "_residents",
         "_router",
@@ -135,7 +139,13 @@ class PlacementActor(LoadingActor):
     _atlas: Atlas
 
     def __init__(
-        self, weights: Mapping[str, float], store: Store, router: Router, estate: Estate, warn: Callable[..., object]
+        self,
+        weights: Mapping[str, float],
+        store: Store,
+        router: Router,
+        estate: Estate,
+        warn: Callable[..., object],
+        move_timeout_s: float = MOVE_TIMEOUT_S,
     ) -> None:
         super().__init__()
         self._weights = weights
@@ -143,6 +153,7 @@ class PlacementActor(LoadingActor):
         self._router = router
         self._estate = estate
         self._warn = warn
+        self._move_timeout_s = move_timeout_s
         self._up: set[str] = set()
         self._untold: set[str] = set()
         self._leaving: dict[int, Leaving] = {}
@@ -375,17 +386,20 @@ class PlacementActor(LoadingActor):
     def handle_call(self, request: Any, caller: From) -> None:
         """Questions of operators."""
         if not self.is_loaded:
-            self.process.reply(caller, MoveRefused(-1, "This node starts; ask again in a moment."))
+            sentence = "This node starts; ask again in a moment."
+            self.process.reply(caller, MoveRefused(-1, sentence, MoveCode.STARTING))
             return
         match request:
             case ListShards():
                 self.process.reply(caller, ShardList([self._place(shard) for shard in range(SHARDS)]))
             case MoveShard(shard, to):
-                sentence = self._reason_against(shard, to)
-                if sentence is None:
+                leaving = {number: leaving.to for number, leaving in self._leaving.items()}
+                reason = self._atlas.reason_against(shard, to, self._estate.shards, leaving, self._up)
+                if reason is None:
                     self._depart(shard, to, caller)
                 else:
-                    self.process.reply(caller, MoveRefused(shard, sentence))
+                    code, sentence = reason
+                    self.process.reply(caller, MoveRefused(shard, sentence, code))
             case _:
                 super().handle_call(request, caller)
 
@@ -398,27 +412,10 @@ class PlacementActor(LoadingActor):
         state = "moving" if shard in self._leaving else "up" if here or place.node in self._up else "away"
         return ShardPlace(shard, place.node, place.epoch, due, state)
 
-    def _reason_against(self, shard: int, to: str) -> str | None:
-        """Why a shard cannot be moved there now."""
-        if not 0 <= shard < SHARDS:
-            return f"There is no shard {shard}; they are numbered from 0 to {SHARDS - 1}."
-        if shard in self._leaving:
-            return f"Shard {shard} is on its way to {self._leaving[shard].to}."
-        if shard not in self._estate.shards:
-            place = self._atlas.places.get(shard)
-            return f"Shard {shard} is not at {self._node}, but at {place.node if place else 'nobody'}; ask there."
-        if to not in self._weights:
-            return f"cluster.toml names no node {to}; it names {', '.join(sorted(self._weights))}."
-        if to == self._node:
-            return f"Shard {shard} is at {to} already."
-        if to not in self._up:
-            return f"{to} is away; start it, and see that it is linked."
-        return None
-
     def _depart(self, shard: int, to: str, caller: From) -> None:
         process = self.process
         transfer = process.runtime.randomness.bytes(TRANSFER_SIZE_BYTES)
-        departure = self.departure(self._store, shard, to, transfer, process.pid)
+        departure = self.departure(self._store, shard, to, transfer, process.pid, self._move_timeout_s)
         pid = process.start_link(departure)
         self._leaving[shard] = Leaving(to, transfer, pid, caller, 0.0)
 
@@ -450,7 +447,7 @@ class PlacementActor(LoadingActor):
             self._take((not_moved.shard,))
         else:
             self._tell(self._up)
-        self.process.reply(leaving.caller, MoveRefused(not_moved.shard, not_moved.sentence))
+        self.process.reply(leaving.caller, MoveRefused(not_moved.shard, not_moved.sentence, not_moved.code))
 
     def _departure_ended(self, pid: Pid) -> None:
         """It has said how it ended, unless it crashed."""
@@ -459,15 +456,19 @@ class PlacementActor(LoadingActor):
                 if shard in self._store.gone():
                     self._departed(Departed(shard, 0, 0))
                 else:
-                    self._not_moved(NotMoved(shard, "The move crashed; see the log, and ask again."))
+                    sentence = "The move crashed; see the log, and ask again."
+                    self._not_moved(NotMoved(shard, MoveCode.CRASHED, sentence))
 
     def _offered(self, offer: Offer) -> None:
         """Another node wants to hand a shard over."""
-        sentence = None
+        sentence, arrival = None, self._store.arrivals().get(offer.shard)
         if offer.shard in self._estate.shards:
             sentence = f"{self._node} has shard {offer.shard} itself."
         elif offer.shard in self._arrivals.values():
             sentence = f"Shard {offer.shard} is arriving at {self._node} already."
+        elif arrival is not None and arrival.complete and arrival.source != offer.source:
+            # That one may have let go of it: then this copy is all that there is.
+            sentence = f"{self._node} has a whole copy of shard {offer.shard} from {arrival.source}, and waits for it."
         elif (full := self._store.accepting()) is not None:
             sentence = f"{self._node} takes nothing now: {full.sentence}"
         if sentence is not None:

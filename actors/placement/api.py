@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import msgspec
@@ -11,6 +12,7 @@ __all__ = [
     "Gone",
     "Holdings",
     "ListShards",
+    "MoveCode",
     "MoveRefused",
     "MoveShard",
     "Moved",
@@ -128,13 +130,50 @@ class Moved(msgspec.Struct, array_like=True, frozen=True):
     still_s: float
 
 
+class MoveCode(IntEnum):
+    """Why a shard has not moved; the numbers never change their meaning."""
+
+    STARTING = 1
+    """The node that has it starts."""
+    UNKNOWN_SHARD = 2
+    """There is no shard of that number."""
+    MOVING = 3
+    """It is on its way already."""
+    NOT_HERE = 4
+    """The node that was asked does not have it."""
+    UNKNOWN_NODE = 5
+    """No node of that name belongs to the cluster."""
+    THERE_ALREADY = 6
+    """The node that is to have it has it."""
+    AWAY = 7
+    """The node that is to have it is not linked."""
+    DECLINED = 8
+    """The node that is to have it does not take it now."""
+    LINK_FULL = 9
+    """The link between the two has no room."""
+    LOST = 10
+    """The node that is to have it ended, or the link to it, in the middle of the move."""
+    STALLED = 11
+    """Nothing has moved for `cluster.move_timeout_s`."""
+    OVERRUN = 12
+    """More changes in it than is copied."""
+    UNREADABLE = 13
+    """It cannot be read from the disk."""
+    NOT_RELEASED = 14
+    """The disk of the node that has it would not note that it goes."""
+    CRASHED = 15
+    """The process that moved it has crashed."""
+
+
 class MoveRefused(msgspec.Struct, array_like=True, frozen=True):
     """A shard has not moved, and is where it was.
 
     Attributes:
         shard: Its number.
         sentence: For people: why, and what to do.
+        code: A `MoveCode`; 0 from a node that knows none.
     """
 
     shard: int
     sentence: str
+    code: int = 0

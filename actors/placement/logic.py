@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.placement.api import Place
+from actors.placement.api import MoveCode, Place
 from cluster.rendezvous import rendezvous
+from protocol.ids import SHARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from actors.placement.api import Holdings
 
@@ -68,6 +69,35 @@ class Atlas:
             return []
         free = (shard for shard in shards if shard not in self.places)
         return [shard for shard in free if rendezvous(shard, self._weights) == self._me]
+
+    def reason_against(
+        self, shard: int, to: str, running: Container[int], leaving: Mapping[int, str], up: Container[str]
+    ) -> tuple[MoveCode, str] | None:
+        """Why a shard cannot be moved now.
+
+        Args:
+            shard: Its number.
+            to: The node that is to have it.
+            running: The shards that run here.
+            leaving: Where those go that are on their way.
+            up: The nodes that are linked.
+        """
+        if not 0 <= shard < SHARDS:
+            return MoveCode.UNKNOWN_SHARD, f"There is no shard {shard}; they are numbered from 0 to {SHARDS - 1}."
+        if shard in leaving:
+            return MoveCode.MOVING, f"Shard {shard} is on its way to {leaving[shard]}."
+        if shard not in running:
+            place = self.places.get(shard)
+            sentence = f"Shard {shard} is not at {self._me}, but at {place.node if place else 'nobody'}; ask there."
+            return MoveCode.NOT_HERE, sentence
+        if to not in self._weights:
+            sentence = f"cluster.toml names no node {to}; it names {', '.join(sorted(self._weights))}."
+            return MoveCode.UNKNOWN_NODE, sentence
+        if to == self._me:
+            return MoveCode.THERE_ALREADY, f"Shard {shard} is at {to} already."
+        if to not in up:
+            return MoveCode.AWAY, f"{to} is away; start it, and see that it is linked."
+        return None
 
     def missing(self, holdings: Holdings) -> list[int]:
         """The shards that a node (this one, too) was known to have, and does not speak of: it has lost them.

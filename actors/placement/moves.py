@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from actors.placement.api import MoveCode
 from runtime import Pid
 
 __all__ = [
@@ -77,7 +78,7 @@ class RowsDurable(msgspec.Struct, array_like=True, frozen=True):
 
 
 class AllRows(msgspec.Struct, array_like=True, frozen=True):
-    """To an arrival: there are no more."""
+    """To an arrival: that was the last round; there are no more."""
 
 
 class Complete(msgspec.Struct, array_like=True, frozen=True):
@@ -85,7 +86,7 @@ class Complete(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Vacate(msgspec.Struct, array_like=True, frozen=True):
-    """From a departure to its own placement: the other side is ready, so stop the shard."""
+    """From a departure to its own placement: all but the latest is on the other side, so stop the shard."""
 
     shard: int
     departure: Pid
@@ -114,8 +115,10 @@ class NotMoved(msgspec.Struct, array_like=True, frozen=True):
 
     Attributes:
         shard: Its number.
+        code: Why.
         sentence: For people.
     """
 
     shard: int
+    code: MoveCode
     sentence: str

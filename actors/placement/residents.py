@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisors import DeleteChild, StartChild, TerminateChild
+from supervisors import ChildExistsError, DeleteChild, StartChild, TerminateChild
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from actors.placement.estate import Estate
     from actors.router.api import Router
@@ -46,25 +46,31 @@ class Residents:
     def start(self, shard: int, epoch: int) -> None:
         """Run a shard; if it is being stopped, then after that, and instead of what was to follow."""
         child = self._estate.add(shard, epoch)
+
+        def begin() -> None:
+            self._ask(StartChild(child), started)
+
+        def started(answer: object) -> None:
+            if isinstance(answer, ChildExistsError):  # a placement has crashed before it had stopped that one
+                self._clear(child.id, begin)
+            elif isinstance(answer, Exception):
+                raise answer  # or the crash of the placement tells why it does not run
+
         if shard in self._stopping:
-            self._stopping[shard] = lambda: self._ask(StartChild(child), _started)
+            self._stopping[shard] = begin
         else:
-            self._ask(StartChild(child), _started)
+            begin()
 
     def stop(self, shard: int, then: Callable[[], object]) -> None:
         """Stop a shard and all who live in it, then go on."""
         self._router.leave(shard)
         self._estate.remove(shard)
         self._stopping[shard] = then
-        child = ("shard", shard)
+        self._clear(("shard", shard), lambda: self._stopping.pop(shard)())
 
-        def terminated(_: object) -> None:
-            self._ask(DeleteChild(child), deleted)
-
-        def deleted(_: object) -> None:
-            self._stopping.pop(shard)()
-
-        self._ask(TerminateChild(child), terminated)
+    def _clear(self, child: Hashable, then: Callable[[], object]) -> None:
+        """Let the supervisor stop a child and forget it."""
+        self._ask(TerminateChild(child), lambda _: self._ask(DeleteChild(child), lambda _: then()))
 
     def _ask(self, request: object, then: Callable[[Any], object]) -> None:
         """Ask the supervisor; when it ends, the placement does too, for it stands behind it in its order."""
@@ -72,12 +78,3 @@ class Residents:
         if supervisor is not None:
             self._pending[self._process.call(supervisor, request, None)] = then
 
-
-def _started(answer: object) -> None:
-    """A shard runs, or the crash of the placement tells why not.
-
-    Raises:
-        Exception: What the supervisor answered.
-    """
-    if isinstance(answer, Exception):
-        raise answer

@@ -94,7 +94,7 @@ EXAMPLES: tuple[object, ...] = (
     placement.ShardList([placement.ShardPlace(1, "b", 3, "a", "up")]),
     placement.MoveShard(1, "a"),
     placement.Moved(1, "a", 100, 12_345, 0.25),
-    placement.MoveRefused(1, "a is away; start it, and see that it is linked."),
+    placement.MoveRefused(1, "a is away; start it, and see that it is linked.", placement.MoveCode.AWAY),
     moves.Offer(1, "b", bytes(16), PID),
     moves.Declined("a takes nothing now."),
     moves.Welcome(PID),

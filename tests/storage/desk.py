@@ -112,16 +112,32 @@ class Desk:
 
 
 class Move:
-    """A shard on its way from one desk to another, a step at a time."""
+    """A shard on its way from one desk to another, a step at a time; at once the last round, or the first of many."""
 
-    def __init__(self, source: Desk, target: Desk, shard: int, transfer: bytes = b"T1", size_bytes: int = 400) -> None:
+    def __init__(
+        self,
+        source: Desk,
+        target: Desk,
+        shard: int,
+        transfer: bytes = b"T1",
+        size_bytes: int = 400,
+        *,
+        live: bool = False,
+    ) -> None:
         self.source = source
         self.target = target
         self.shard = shard
         self.transfer = transfer
         self.size_bytes = size_bytes
-        source.store.fence(shard)
+        if not live:
+            source.store.fence(shard)
         self.export = source.store.export_shard(shard)
+
+    def go_on(self, *, stop: bool) -> None:
+        """Begin another round, the last one if the shard is stopped for it."""
+        if stop:
+            self.source.store.fence(self.shard)
+        self.export.go_on()
 
     def rows(self) -> list[Row]:
         """Read the next rows."""
@@ -148,9 +164,12 @@ class Move:
         )
         return error
 
-    def run(self) -> None:
-        """Go all the way."""
+    def run(self, rounds: int = 0) -> None:
+        """Go all the way: after so many rounds in which the shard works, the last one."""
         self.copy()
+        for left in reversed(range(rounds)):
+            self.go_on(stop=not left)
+            self.copy()
         assert self.complete() is None
         assert self.release() is None
         self.target.epochs.update(self.target.store.take_ownership([self.shard]))

@@ -92,16 +92,20 @@ class Side:
 
 
 class Transfer:
-    """A shard on its way; it goes on by itself with every commit, unless a side died: then it is over."""
+    """A shard on its way; it goes on by itself with every commit, unless a side died: then it is over.
 
-    def __init__(self, machine: MovingModel, shard: int, source: int, size_bytes: int) -> None:
+    People go on in it for some rounds; then it stops, and there is one more.
+    """
+
+    def __init__(self, machine: MovingModel, shard: int, source: int, size_bytes: int, rounds: int) -> None:
         self.machine = machine
         self.shard = shard
         self.source, self.target = machine.sides[source], machine.sides[1 - source]
         self.id = b"T%d" % machine.transfer_number
         self.size_bytes = size_bytes
-        del self.source.epochs[shard]
-        self.source.store.fence(shard)
+        self.rounds = rounds
+        if not rounds:
+            self.stop()
         self.export = self.source.store.export_shard(shard)
         self.read()
 
@@ -112,12 +116,25 @@ class Transfer:
     def read(self) -> None:
         self.source.store.read_export(self.export, self.size_bytes, self.rows)
 
+    def stop(self) -> None:
+        del self.source.epochs[self.shard]
+        self.source.store.fence(self.shard)
+
     def rows(self, rows: list[Row]) -> None:
         if self.over:
             return
         if rows:
             self.target.store.import_rows(self.shard, self.source.name, self.id, rows, self.stored)
+        elif not self.export.ended:
+            self.read()
+        elif self.rounds:
+            self.rounds -= 1
+            if not self.rounds:
+                self.stop()
+            self.export.go_on()
+            self.read()
         else:
+            assert self.export.is_last
             self.target.store.import_complete(self.shard, self.id, self.complete)
 
     def stored(self, error: Exception | None) -> None:
@@ -145,7 +162,9 @@ class Transfer:
         assert self.machine.failing, "nothing fails unasked"
         del self.machine.transfers[self.shard]
         self.target.store.discard_arrival(self.shard, lambda error: None)
-        self.source.take(self.shard)
+        self.source.store.end_export(self.export)
+        if self.shard not in self.source.epochs:
+            self.source.take(self.shard)
 
 
 class MovingModel(RuleBasedStateMachine):
@@ -310,15 +329,20 @@ class MovingModel(RuleBasedStateMachine):
         self.sides[side].store.move()
         self.go_on(side, steps)
 
-    @rule(shard=shards, size_bytes=st.sampled_from((1, 200, 10_000)), steps=st.integers(0, 12))
-    def hand_over(self, shard: int, size_bytes: int, steps: int) -> None:
+    @rule(
+        shard=shards,
+        size_bytes=st.sampled_from((1, 200, 10_000)),
+        rounds=st.integers(0, 3),
+        steps=st.integers(0, 12),
+    )
+    def hand_over(self, shard: int, size_bytes: int, rounds: int, steps: int) -> None:
         source = next((number for number, side in enumerate(self.sides) if shard in side.epochs), None)
         if source is None or shard in self.transfers or shard not in self.sides[source].store.holdings():
             return
         self.transfer_number += 1
         transfer = Transfer.__new__(Transfer)
         self.transfers[shard] = transfer
-        Transfer.__init__(transfer, self, shard, source, size_bytes)
+        Transfer.__init__(transfer, self, shard, source, size_bytes, rounds)
         for _ in range(steps):
             self.sides[1 - source].step()
             self.sides[source].step()
