@@ -12,8 +12,8 @@ A tour in reading order:
 - `inbox`, `queues`: what outlived the hot window, and a device's queue across both.
 - `outbox`: what target shards have yet to take. `directory`: values by key. `meta`: head, epochs, cursors.
 - `mover`, `inbox_writer`: the move out of the hot window, and the trim.
-- `residence`: where a shard lives that is not simply held. `changes`, `export`, `import_check`, `handover`, `purger`: how
-  a shard goes to another node's store while it works, and how nothing of it stays behind.
+- `residence`: where a shard lives that is not simply held. `changes`, `export`, `import_check`, `handover`, `purger`:
+  how a shard goes to another node's store while it works, and how nothing of it stays behind.
 - `store`: all of it behind one door; `room`, whether it takes new messages, `statistics`, its figures. `limits`,
   `errors`: every bound, every failure.
 

@@ -1,4 +1,4 @@
-"""What changes in a shard while it is copied, by name: so that a short second round can bring what the first one missed.
+"""What changes in a shard while it is copied, by name: a short second round brings what the first one missed.
 
 Only names are kept, no values: whoever reads them later finds the state of then. New entries and new outbox records
 need no name of their own, for their positions lie above that of the round.

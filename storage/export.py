@@ -1,14 +1,14 @@
 """The export of a shard: all that it is, as rows for another store; hot or in the tables is no difference there.
 
-It goes in rounds, and the shard goes on working until the last. The first round brings everything, each further one what
-has changed since the one before it began. The last begins when the shard is fenced: nothing changes any more, and with
-it the copy is exact. What a round meets that came after it began it leaves to the next, so positions of two rounds never
-overlap, and what it brings of a queue that changes meanwhile need not be exact.
+It goes in rounds, and the shard goes on working until the last. The first round brings everything, each further one
+what has changed since the one before it began. The last begins when the shard is fenced: nothing changes any more, and
+with it the copy is exact. What takes effect after a round began is left to the next, so the positions of two rounds
+never overlap, and what a round brings of a queue that changes meanwhile need not be exact.
 
 The order of the rows is part of their meaning, for the importer checks it and a purge counts on it: META (the position
-first), then each device's summary before its entries, the directory, the outbox, and how many rows there were. Epoch and
-cursors come with the last round only: a copy without it is whole for nobody. A table with `AGAIN` added means: what an
-earlier round brought under this key is no more; of a queue: it is so now, this is what went, and what came follows.
+first), then each device's summary before its entries, the directory, the outbox, and how many rows there were. Epoch
+and cursors come with the last round only: a copy without it is whole for nobody. A table with `AGAIN` added means: what
+an earlier round brought under this key is no more; of a queue: it is so now, these went, and what came follows.
 
 The mover goes on meanwhile; it only ever takes things from the memtable to the tables. So what is hot at the beginning
 of a round is noted, and what is not noted is in the tables.
@@ -38,7 +38,7 @@ from storage.inbox import (
     entry_position,
     summary_key,
 )
-from storage.memtable import NEVER_MS, index_after
+from storage.memtable import index_after
 from storage.meta import POSITION_KEY, ROWS_KEY, cursor_key, epoch_key
 from storage.outbox import outbox_key
 from storage.queues import QueueView
@@ -347,7 +347,7 @@ class Window:
         return self.after < position <= self.last
 
     def summary(self, summary: Summary) -> Summary:
-        """Name no position that comes later; the queue has changed since the round began, so the next brings it again."""
+        """Name no position of a later round; the queue has changed since this one began, so that brings it again."""
         summary.head, summary.tail = min(summary.head, self.last), min(summary.tail, self.last)
         return summary
 

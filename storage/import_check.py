@@ -1,10 +1,10 @@
 """The check of what another node sends as a shard: each row is of this shard, whole, and in its place.
 
-Rows go in, what is to be written comes out; what is refused is the source's fault, see `TransferError`. Rounds after the
-first say what has become of rows that are here already, so these are looked up.
+Rows go in, what is to be written comes out; what is refused is the source's fault, see `TransferError`. Rounds after
+the first say what has become of rows that are here already, so these are looked up.
 
-Of each queue it is counted how many entries are here, and that is what its summary here says. In the last round the count
-has to be the one that the source announced; before that a queue may have changed while it was read, but then a later round
+Of each queue it is counted how many entries are here, and that is what its summary here says. In the last round this
+has to be what the source announced. Before that a queue may have changed while it was read, but then a later round
 brings it again, and the copy is not whole without.
 """
 

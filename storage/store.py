@@ -215,7 +215,7 @@ class Store:
     def export_shard(self, shard: int) -> Export:
         """Begin the export of a shard that is held, while it goes on working; nothing is read yet.
 
-        Each round of it, begun by `Export.go_on`, brings what has changed since the one before it began. The last one is
+        Each round of it, begun by `Export.go_on`, brings what has changed since the one before it began. The last is
         the one that begins when the shard is fenced: with it the copy is whole.
         """
         return self._exporter.export(shard)

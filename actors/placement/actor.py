@@ -13,8 +13,8 @@ from actors.placement.api import (
     Gone,
     Holdings,
     ListShards,
-    Moved,
     MoveCode,
+    Moved,
     MoveRefused,
     MoveShard,
     Place,
@@ -360,8 +360,8 @@ class PlacementActor(LoadingActor):
     def _take_again(self, again: TakeAgain) -> None:
         """The disk may be done with it, unless it has gone after all, or somebody else has it now."""
         shard = again.shard
-        is_mine = again.arrived or self._is_mine(shard)
-        if is_mine and shard not in self._store.gone() and shard not in self._estate.shards:
+        is_free = shard not in self._leaving and (again.arrived or self._is_mine(shard))
+        if is_free and shard not in self._store.gone() and shard not in self._estate.shards:
             self._take((shard,), arrived=again.arrived)
         else:
             self._tell(self._up)

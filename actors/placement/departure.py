@@ -180,7 +180,9 @@ class DepartureActor(Actor):
             case StorageError():
                 self._give_up(MoveCode.UNREADABLE, f"The shard cannot be read: {message}")
             case Down():
-                self._give_up(MoveCode.LOST, f"{self._to} ended in the middle of the move ({message.reason}); ask again.")
+                self._give_up(
+                    MoveCode.LOST, f"{self._to} ended in the middle of the move ({message.reason}); ask again."
+                )
             case Overdue():
                 self._look()
             case _:
@@ -192,7 +194,9 @@ class DepartureActor(Actor):
         if left_s > 0:
             self.process.send_after(left_s, Overdue())
         else:
-            sentence = f"Nothing has moved for {self._timeout_s:g} s; see the log and the disk of {self._to}; ask again."
+            sentence = (
+                f"Nothing has moved for {self._timeout_s:g} s; see the log and the disk of {self._to}; ask again."
+            )
             self._give_up(MoveCode.STALLED, sentence)
 
     def _read_on(self) -> None:

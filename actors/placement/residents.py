@@ -77,4 +77,3 @@ class Residents:
         supervisor = self._process.runtime.whereis(SHARDS_SUPERVISOR)
         if supervisor is not None:
             self._pending[self._process.call(supervisor, request, None)] = then
-

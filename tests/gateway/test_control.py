@@ -43,6 +43,10 @@ async def refuse(parts: Mapping[str, str], body: Mapping[str, Any]) -> object:
     raise ControlError(409, "shard 7 is on its way already; wait")
 
 
+async def give_up(parts: Mapping[str, str], body: Mapping[str, Any]) -> object:
+    raise ControlError(409, "nothing has moved", "11 STALLED")
+
+
 async def wait_in_vain(parts: Mapping[str, str], body: Mapping[str, Any]) -> object:
     raise CallError(TIMEOUT)
 
@@ -54,6 +58,7 @@ async def fail(parts: Mapping[str, str], body: Mapping[str, Any]) -> object:
 ROUTES = (
     Route("POST", "/greet/{name}", greet),
     Route("POST", "/refuse", refuse),
+    Route("POST", "/give-up", give_up),
     Route("GET", "/wait", wait_in_vain),
     Route("GET", "/fail", fail),
 )
@@ -109,6 +114,8 @@ def test_what_is_asked_is_answered_and_what_cannot_be_is_refused_with_a_sentence
             assert await ask(path, "POST", "/greet/bob", '{"a": 1}') == (200, {"hello": "bob", "with": {"a": 1}})
             assert await ask(path, "POST", "/greet/bob") == (200, {"hello": "bob", "with": {}})
             assert await ask(path, "POST", "/refuse") == (409, {"error": "shard 7 is on its way already; wait"})
+            refused = {"error": "nothing has moved", "code": "11 STALLED"}
+            assert await ask(path, "POST", "/give-up") == (409, refused)
             for body in ("{", "[1]", "\xff", "7"):
                 assert await ask(path, "POST", "/greet/bob", body) == (
                     400,

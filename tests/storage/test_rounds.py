@@ -195,7 +195,9 @@ def test_so_it_is_while_the_hot_journal_moves_to_the_tables(moved: int) -> None:
         _Walk(_everything, at, moved).run()
 
 
-@pytest.mark.parametrize("tables", [(), (Table.META, Table.JOURNAL, Table.OUTBOX), tuple(Table)], ids=["none", "META", "all"])
+@pytest.mark.parametrize(
+    "tables", [(), (Table.META, Table.JOURNAL, Table.OUTBOX), tuple(Table)], ids=["none", "META", "all"]
+)
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_death_at_any_commit_of_a_copy_in_rounds_leaves_the_shard_at_one_node_whole(
     victim: int, tables: Collection[Table]
@@ -254,6 +256,15 @@ def test_a_copy_without_the_round_of_a_shard_that_stands_still_is_not_whole() ->
     move.go_on(stop=False)
     move.copy()
     assert isinstance(move.complete(), TransferError)
+
+
+def test_the_last_round_ends_when_somebody_takes_the_shard() -> None:
+    source, target = lived_in(), empty()
+    move = Move(source, target, 1)
+    assert move.rows()
+    source.epochs.update(source.store.take_ownership([1]))
+    with pytest.raises(ShardAwayError, match="when somebody took it"):
+        move.rows()
 
 
 def test_a_transfer_that_begins_anew_takes_nothing_over_from_one_that_was_given_up() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from actors.placement.actor import PlacementActor
 from actors.placement.api import PLACEMENT, Gone, Holdings, Place, Unowned
 from actors.placement.estate import Estate
+from actors.placement.moves import Declined, Offer, Welcome
 from actors.placement.residents import SHARDS_SUPERVISOR
 from actors.router.api import Router
 from actors.shard.api import Reachable
@@ -246,3 +247,52 @@ def test_what_is_taken_is_told_when_it_is_on_the_disk_and_not_before() -> None:
     house.scheduler.run_until_idle()
     assert actor._holdings().shards == {SHARD: epoch}
     assert actor._holdings().leaving == {}
+
+
+def test_an_offer_of_a_third_node_takes_nothing_from_a_whole_copy_whose_source_may_have_let_go_of_it() -> None:
+    """It may be of an old copy of the folder of that node; its rows would have purged the only copy there is."""
+    house = House()
+    third = house.runtime.start(Hollow())
+    house.runtime.cast(house.placement, Offer(SHARD, "c", b"T9".ljust(16), third))
+    house.settle()
+    assert house.desk.store.arrivals()[SHARD].transfer == TRANSFER
+    process = third._process
+    assert process is not None
+    actor: Any = process._actor
+    (declined,) = actor.heard
+    assert isinstance(declined, Declined)
+    assert "whole copy of shard 1 from node" in declined.sentence
+    house.takes()
+    assert house.estate.shards == {SHARD: EPOCHS_A_STAY}
+
+
+def test_an_offer_of_the_same_node_is_taken_for_it_has_begun_anew() -> None:
+    house = House()
+    third = house.runtime.start(Hollow())
+    house.runtime.cast(house.placement, Offer(SHARD, "node", b"T9".ljust(16), third))
+    house.settle()
+    process = third._process
+    assert process is not None
+    actor: Any = process._actor
+    assert isinstance(actor.heard[0], Welcome)
+
+
+def test_a_placement_that_crashes_while_a_shard_is_stopped_leaves_nothing_that_keeps_it_from_running_again() -> None:
+    for steps in range(30):
+        house = House()
+        house.takes()
+        shard = house.runtime.whereis(("shard", SHARD))
+        house.runtime.cast(house.placement, Unowned(SHARD, EPOCHS_A_STAY))
+        for _ in range(steps):
+            house.scheduler.step()
+        house.runtime.exit(house.placement, KILLED)
+        house.settle()
+        house.placement = house.begun()
+        for _ in range(3):
+            house.scheduler.run_for(0.3)
+            house.settle()
+        assert house.crashes == []
+        running = house.runtime.whereis(("shard", SHARD))
+        assert running is not None, steps
+        assert house.estate.shards == house.desk.store.holdings()
+        assert steps == 0 or running != shard
