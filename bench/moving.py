@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import uvloop
 
 import roost
+from bench.away import Returner, Writer
 from bench.bars import percentile
-from bench.client import Sender, connect, leave
+from bench.client import connect, leave
 from bench.measured_cluster import measured_cluster
-from bench.offline import Returner
 from bench.person import people, person
 from bench.registration import Codes, enter
 from protocol import direct_conversation, shard_of
@@ -36,35 +36,11 @@ __all__ = ["Book", "run", "writers_through"]
 SHARD: Final = 17
 READERS: Final = 100
 EACH: Final = 1_000
-WINDOW: Final = 16
 TALKERS: Final = 12
 TALK_EVERY_S: Final = 0.05
 BEFORE_S: Final = 2.0
 AFTER_S: Final = 3.0
 STEP_S_MAX: Final = 120.0
-
-
-class Filler(Sender):
-    """Writes its share, a window of it without ticks at a time."""
-
-    def __init__(self, *pair: Any) -> None:
-        super().__init__(*pair)
-        self.ticks = 0
-        self.done = asyncio.Event()
-
-    def begin(self) -> None:
-        """Fill the window."""
-        for _ in range(WINDOW):
-            self.say_next()
-        self.flush()
-
-    def sent(self, sent: Any) -> None:
-        """A tick: the next message."""
-        self.ticks += 1
-        if self.number < EACH:
-            self.say_next()
-        elif self.ticks == EACH:
-            self.done.set()
 
 
 class Book:
@@ -122,7 +98,7 @@ def writers_through(shard: int, reader: Person) -> Iterator[str]:
 
 
 async def _fill(node: MeasuredNode, readers: list[Person], book: Book) -> None:
-    fillers = [Filler(*pair) for pair in zip(people("ann", READERS), readers, strict=True)]
+    fillers = [Writer(*pair, EACH) for pair in zip(people("ann", READERS), readers, strict=True)]
     await connect(node.address, fillers)
     for filler in fillers:
         filler.begin()
@@ -177,6 +153,10 @@ async def _talkers(cluster: LiveCluster[MeasuredNode], readers: list[Person], fo
     return clients
 
 
+def _cpu_s(cluster: LiveCluster[MeasuredNode]) -> float:
+    return sum(node.cpu_s() for node in cluster.nodes.values())
+
+
 async def _move_under_load(
     cluster: LiveCluster[MeasuredNode], readers: list[Person], book: Book, folder: Path
 ) -> tuple[dict[str, Any], list[float], list[float]]:
@@ -185,10 +165,14 @@ async def _move_under_load(
     clients = await _talkers(cluster, readers, folder)
     talks = [Talk(*pair, book) for pair in zip(clients, readers, strict=False)]
     talking = [asyncio.create_task(talk.go_on()) for talk in talks]
+    cpu_s, began_s = _cpu_s(cluster), time.perf_counter()
     await asyncio.sleep(BEFORE_S)
-    began_s = time.perf_counter()
+    talk_share = (_cpu_s(cluster) - cpu_s) / (time.perf_counter() - began_s)
+    cpu_s, began_s = _cpu_s(cluster), time.perf_counter()
     moved = await cluster.move("a", SHARD, "b" if source == "a" else "a")
+    moved["took_s"] = time.perf_counter() - began_s
     await asyncio.sleep(AFTER_S)
+    moved["cpu_s"] = _cpu_s(cluster) - cpu_s - talk_share * (time.perf_counter() - began_s)
     for talk in talks:
         talk.stopped = True
     async with asyncio.timeout(STEP_S_MAX):
@@ -218,6 +202,8 @@ async def _measure(cluster: LiveCluster[MeasuredNode], folder: Path) -> dict[str
         "move: longest wait for a tick before it, s": max(before_s),
         "move: median wait for a tick before it, ms": percentile(before_s, 50) * 1e3,
         "move: the shard stood still, s": moved["still_s"],
+        "move: it took, s": moved["took_s"],
+        "move: CPU of both nodes for it, purge included, s": moved["cpu_s"],
         "move: rows": moved["rows"],
         "move: MB": moved["size_bytes"] / 1e6,
     }

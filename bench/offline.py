@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvloop
 
-from bench.client import Client, Sender, connect, leave
+from bench.away import Returner, Writer
+from bench.client import connect, leave
 from bench.direct_store import inbox_entries
 from bench.measured_node import MeasuredNode
 from bench.person import people
@@ -21,51 +22,10 @@ if TYPE_CHECKING:
 
 PAIRS = 100
 MESSAGES = 100
-WINDOW = 16
 SETTINGS: Settings = {"journal": {"hot_window_s_max": 1}}
 STEP_TIMEOUT_S = 60.0
 REST_S = 1.2
 REST_SHARE_MAX = 0.02
-
-
-class Writer(Sender):
-    """Sends its messages, a window of them without their tick."""
-
-    def __init__(self, *pair: Any) -> None:
-        super().__init__(*pair)
-        self.ticks = 0
-        self.done = asyncio.Event()
-
-    def begin(self) -> None:
-        """Fill the window."""
-        for _ in range(WINDOW):
-            self.say_next()
-        self.flush()
-
-    def sent(self, sent: Any) -> None:
-        """A tick: the next message."""
-        self.ticks += 1
-        if self.number < MESSAGES:
-            self.say_next()
-        elif self.ticks == MESSAGES:
-            self.done.set()
-
-
-class Returner(Client):
-    """Counts what comes; `done` once all of it is here and acknowledged."""
-
-    def __init__(self, *person: Any) -> None:
-        super().__init__(*person)
-        self.count = 0
-        self.done = asyncio.Event()
-
-    def delivered(self, deliver: Any) -> None:
-        """One more."""
-        self.count += 1
-
-    def drained(self) -> None:
-        """That was all of it."""
-        self.done.set()
 
 
 async def _settled(node: MeasuredNode, data: Path, entries: int) -> None:
@@ -118,7 +78,7 @@ def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     total = PAIRS * MESSAGES
 
     async def fill(node: MeasuredNode) -> float:
-        return await _store(node, data, [Writer(*pair) for pair in zip(writers, readers, strict=True)])
+        return await _store(node, data, [Writer(*pair, MESSAGES) for pair in zip(writers, readers, strict=True)])
 
     async def drain(node: MeasuredNode) -> tuple[float, float]:
         return await _drain(node, data, [Returner(reader) for reader in readers])
