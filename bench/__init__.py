@@ -7,7 +7,7 @@
 - `client`: a lean client, many of which are the load; `person`: whose devices they are; `registration`: how they
   become known.
 - `direct_store`: a store without a node; `waiting_store`: a million waiting messages in one.
-- `away`: who writes to people that are away, and who comes back.
+- `absence`: who writes to people that are away, and who comes back.
 - `online`, `paced`, `offline`, `idle`, `restart`, `crashes`: a scenario each. `disk`: how fast this disk syncs.
 - `runtime_bars`: the actor runtime, beside pykka and asyncio tasks. `storage_probe`: the store on its own.
 - `crash`: a node killed at random moments; `ledger`: the books of what became of each message.

@@ -14,7 +14,7 @@ from storage import LmdbEngine, ManualCommitter, Store, StoreLimits
 from storage.engine import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from storage import Committed
@@ -30,9 +30,15 @@ class DirectStore:
     Args:
         folder: The data folder that the node will get.
         on_committed: Gets the completions of appends.
+        owned: The shards that it takes.
     """
 
-    def __init__(self, folder: Path, on_committed: Callable[[list[Committed]], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        on_committed: Callable[[list[Committed]], None] | None = None,
+        owned: Iterable[int] = range(SHARDS),
+    ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._due: deque[Callable[[], None]] = deque()
         engine = LmdbEngine(folder, STORE_SIZE_BYTES_MAX)
@@ -40,7 +46,7 @@ class DirectStore:
         limits = StoreLimits(commit_records_max=GROUP * 10, move_operations_max=GROUP * 20, trim_records_max=1 << 20)
         self.store = Store.open(engine, self._committer, self._schedule, _now_ms, limits, "bench", shard_of)
         self.store.subscribe(on_committed or _ignore)
-        self.epochs = self.store.take_ownership(range(SHARDS))
+        self.epochs = self.store.take_ownership(owned)
         self.run()
 
     def _schedule(self, _: float, function: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvloop
 
 import roost
-from bench.away import Returner, Writer
+from bench.absence import Returner, Writer
 from bench.bars import percentile
 from bench.client import connect, leave
 from bench.measured_cluster import measured_cluster

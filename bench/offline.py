@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from bench.away import Returner, Writer
+from bench.absence import Returner, Writer
 from bench.client import connect, leave
 from bench.direct_store import inbox_entries
 from bench.measured_node import MeasuredNode

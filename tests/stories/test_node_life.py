@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import re
 import signal
 import sys
@@ -11,15 +13,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 import roost
+from bench.direct_store import DirectStore, inbox_entries
 from bench.live_node import LiveNode
-from protocol import Code
+from protocol import Code, shard_of
 from protocol.messages import Closing
-from storage import Batch, LmdbEngine, Table
+from storage import Batch, Entry, LmdbEngine, Table
 from storage.engine import commit_now
+from storage.inbox import Summary, entries_prefix, entry_key, summary_key
+from storage.meta import POSITION_KEY
+from storage.records import encode_entry, position_key
 from tests.stories.town import Town, back_online, story, text_of, texts, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from storage import Row
 
 pytestmark = pytest.mark.slow
 DIES_AT_A_RENAME = """
@@ -127,6 +135,45 @@ def test_a_data_folder_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     said = refusal(node, 1)
     assert re.search(r"written by a newer Roost \(schema \d+\), this one reads up to \d+; run the newer version", said)
     assert (node.data_folder / "data.mdb").read_bytes() == before
+
+
+def half_a_copy(folder: Path, shard: int, devices: int) -> None:
+    """What a node leaves on its disk that is stopped while a shard comes to it from another."""
+    entry = encode_entry(Entry(5, 0, "chat", 1, "ann", 0, 0, bytes(100)))
+    rows: list[Row] = [(Table.META, POSITION_KEY, position_key(10))]
+    for number in range(devices):
+        device = number.to_bytes(16, "big")
+        rows.append((Table.INBOX, summary_key(device), Summary(shard, 1, 164, 5, 5).encode()))
+        rows.append((Table.INBOX, entry_key(entries_prefix(device), 5), entry))
+    store = DirectStore(folder, owned=())
+    told: list[Exception | None] = []
+    store.store.import_rows(shard, "b", b"T", rows, told.append)
+    store.run()
+    assert told == [None]
+    store.close()
+
+
+def test_a_node_that_was_stopped_while_a_shard_came_to_it_starts_alone_when_the_half_copy_is_purged(
+    tmp_path: Path,
+) -> None:
+    """Found in review: the entries of its cluster were taken out, and it ended with a traceback at each start."""
+    account = next(f"ann{number}" for number in itertools.count() if shard_of(f"ann{number}") == 9)
+    half_a_copy(tmp_path / "data", 9, 5_000)
+    with LiveNode(tmp_path) as node:
+        (warning,) = [line for line in node.lines if "shard_waited_for" in line]
+        assert json.loads(warning)["shard"] == 9
+        assert "being purged" in json.loads(warning)["why"]
+        registering = roost.register(
+            account,
+            server=node.address,
+            server_key=node.server_key,
+            code=lambda request: asyncio.to_thread(node.code_for, request.account),
+            folder=tmp_path / "home",
+        )
+        asyncio.run(registering)
+        assert node.crashes == []
+        assert node.terminate() == 0
+    assert inbox_entries(node.data_folder) == 0
 
 
 @pytest.mark.parametrize(
