@@ -64,6 +64,8 @@ _ADDRESS: Final = re.compile(r"[a-z0-9][a-z0-9._+@-]*", re.ASCII)
 _GROUP: Final = re.compile(r"#[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 # Embeddings, overrides and isolates: they reorder the text that follows them on someone else's screen.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Letters and a symbol that are drawn as nothing: Hangul fillers and the empty Braille pattern.
+_BLANKS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 _CATEGORIES_REFUSED: Final = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_TIME_MS_MAX: Final = 2**48 - 1
@@ -108,7 +110,8 @@ def normalized_name(text: str, length_max: int = NAME_LENGTH_MAX) -> str:
     """A display, device or group name as it may be shown to others: NFC, trimmed, 1 to `length_max` code points.
 
     Refused are control characters, line separators, direction embeddings, overrides and isolates, private use,
-    surrogates and code points that Unicode has not assigned; joiners stay, emoji and Persian need them.
+    surrogates and code points that Unicode has not assigned; joiners stay, emoji and Persian need them. Letters
+    that are drawn as nothing stay, too, but make no name alone.
 
     Args:
         text: What the person wrote.
@@ -130,7 +133,7 @@ def normalized_name(text: str, length_max: int = NAME_LENGTH_MAX) -> str:
         category = unicodedata.category(character)
         if category in _CATEGORIES_REFUSED or character in _BIDI_CONTROLS:
             raise _invalid_name(f"it contains U+{ord(character):04X}, which is invisible or reorders text", length_max)
-        visible = visible or category[0] in "LNPS"
+        visible = visible or (category[0] in "LNPS" and character not in _BLANKS)
     if not visible:
         raise _invalid_name("nothing of it is visible", length_max)
     return name

@@ -138,6 +138,7 @@ def test_a_name_is_trimmed_and_composed(written: str, shown: str) -> None:
         "a\ud800b",
         "\u200d",
         "\u0301",
+        "\u3164\u2800",
     ],
     ids=ascii,
 )
