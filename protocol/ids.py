@@ -205,8 +205,15 @@ def invite_id_of(token: InviteToken) -> InviteId:
 
 
 def shard_of(identifier: str) -> int:
-    """The shard of an account or conversation, 0 to 63: first two bytes of SHA-256, big-endian, modulo 64."""
-    return int.from_bytes(hashlib.sha256(identifier.encode()).digest()[:2], "big") % SHARDS
+    """The shard of an account or a conversation, 0 to 63: first two bytes of SHA-256, big-endian, modulo 64.
+
+    A direct chat lives with one of its two members; the last bit of the hash of its id says with which.
+    """
+    digest = hashlib.sha256(identifier.encode()).digest()
+    one, colon, other = identifier.partition(":")
+    if colon:
+        return shard_of(other if digest[-1] & 1 else one)
+    return int.from_bytes(digest[:2], "big") % SHARDS
 
 
 def device_id_of(static_public_key: bytes) -> DeviceId:

@@ -165,7 +165,19 @@ def test_a_shard_is_one_of_64_and_never_moves(address: AccountId) -> None:
 
 
 def test_some_shards_are_frozen() -> None:
-    assert [shard_of(text) for text in ("ann", "bob", "ann:bob")] == [17, 54, 32]
+    assert [shard_of(text) for text in ("ann", "bob", "cyd")] == [17, 54, 3]
+    assert [shard_of(text) for text in ("ann:bob", "ann:cyd", "bob:cyd", "ann:ann")] == [54, 17, 3, 17]
+
+
+@given(ADDRESSES, ADDRESSES)
+def test_a_direct_chat_lives_with_one_of_its_members(one: AccountId, other: AccountId) -> None:
+    assert shard_of(direct_conversation(one, other)) in {shard_of(one), shard_of(other)}
+
+
+def test_the_chats_of_an_account_live_with_it_and_with_the_others_in_equal_parts() -> None:
+    others = [AccountId(f"bob{number}") for number in range(2_000)]
+    with_ann = sum(shard_of(direct_conversation(AccountId("ann"), other)) == shard_of("ann") for other in others)
+    assert 900 < with_ann < 1_130
 
 
 def test_a_device_is_the_start_of_the_hash_of_its_key() -> None:

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from simulation.device import SimulatedDevice
 
-__all__ = ["CHAT", "Stage"]
+__all__ = ["CHAT", "HOME", "Stage"]
 
 ANN, BOB = AccountId("ann"), AccountId("bob")
 CHAT: Final = direct_conversation(ANN, BOB)
+HOME: Final = shard_number(ANN)
+"""As if the chat lived with Ann: so what is for Bob is an entry of its own."""
 
 
 class Stage:
@@ -78,12 +80,12 @@ class Stage:
             encode_message(self.message(seq)),
         )
         record = msgspec.structs.replace(record, **changed)
-        self.witness.durable(self.node, seq, shard_number(CHAT), record)
+        self.witness.durable(self.node, seq, HOME, record)
 
     def queues(self, seq: int = 1, position: int = 0) -> None:
         """Bob's shard has taken its part."""
         body = encode_message(self.message(seq))
-        entries = Entries(shard_number(CHAT), seq, [(BOB, [self.bob.id])], MESSAGE, CHAT, seq, ANN, 0, 0, body)
+        entries = Entries(HOME, seq, [(BOB, [self.bob.id])], MESSAGE, CHAT, seq, ANN, 0, 0, body)
         self.witness.durable(self.node, position or 100 + seq, shard_number(BOB), entries)
 
     def ticks(self, number: int = 1, seq: int = 1) -> None:

@@ -31,7 +31,7 @@ from simulation.checkers.supervision import Supervision
 from simulation.couriers import Answered, Began, Came, Courier, Ended, Left
 from storage import MESSAGE
 from storage.records import Acked, Entries, Marked
-from tests.simulation.stage import CHAT, Stage, message_id
+from tests.simulation.stage import CHAT, HOME, Stage, message_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def asked(stage: Stage, kind: type[Checker]) -> list[str]:
 
 
 def marks(stage: Stage, delivered: int, read: int) -> None:
-    stage.witness.durable(stage.node, 500, shard_number(CHAT), Marked(CHAT, BOB, delivered, read, 0))
+    stage.witness.durable(stage.node, 500, HOME, Marked(CHAT, BOB, delivered, read, 0))
 
 
 def shows(stage: Stage, seq: int = 1) -> None:
@@ -391,7 +391,7 @@ def put(stage: Stage, record: object) -> None:
 
 def test_an_entry_is_left_until_it_is_acknowledged(stage: Stage) -> None:
     body = encode_message(stage.message(1))
-    put(stage, Entries(shard_number(CHAT), 1, [(BOB, [stage.bob.id])], MESSAGE, CHAT, 1, ANN, 0, 0, body))
+    put(stage, Entries(HOME, 1, [(BOB, [stage.bob.id])], MESSAGE, CHAT, 1, ANN, 0, 0, body))
     assert asked(stage, NothingIsLeft) == ["1 wait for bob1, by the store"]
     stage.writes()
     stage.accepts()
@@ -403,7 +403,7 @@ def test_an_entry_is_left_until_it_is_acknowledged(stage: Stage) -> None:
 
 def test_a_restart_that_finds_less_than_was_durable_is_objected_to(stage: Stage) -> None:
     body = encode_message(stage.message(1))
-    put(stage, Entries(shard_number(CHAT), 1, [(BOB, [stage.bob.id])], MESSAGE, CHAT, 1, ANN, 0, 0, body))
+    put(stage, Entries(HOME, 1, [(BOB, [stage.bob.id])], MESSAGE, CHAT, 1, ANN, 0, 0, body))
     stage.node.die("lost", told=True)
     stage.node.boot()
     assert stage.broken == set()
