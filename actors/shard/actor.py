@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -10,6 +10,7 @@ from actors.directory_keys import device_key, holder_of
 from actors.placement.api import PLACEMENT, Unowned
 from actors.router.api import Router, UnreachableError, shard_number
 from actors.shard.api import (
+    Answers,
     ChangeDurable,
     ChangeTicket,
     Disk,
@@ -24,7 +25,7 @@ from actors.shard.api import (
 )
 from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spread, Spreading, Taken, parts_of
 from protocol import AccountId, ClientId, Code, DeviceId
-from protocol.messages import Refused
+from protocol.messages import Refused, Sent
 from runtime import Pid, Reason
 from storage import Entry, ShardView, StoreCorruptError
 from storage.group import Committed
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from actors.shard.logic import Job
 
 __all__ = ["Commits", "ShardActor"]
+
+Answered: TypeAlias = dict[Pid, list[Sent | Refused]]
+"""What each connection is told at the end of a commit, in one message."""
 
 TAKEN_INTERVAL_S: Final = 1.0
 EXPIRED_MAX: Final = 1_000
@@ -159,13 +163,14 @@ class ShardActor(LoadingActor):
     def _commits(self, commits: Commits) -> None:
         spreads: dict[int, list[Job]] = {}
         arrivals: dict[tuple[DeviceId, AccountId], list[Entry]] = {}
+        answered: Answered = {}
         for commit in commits.committed:
             record = commit.record
             if commit.error is not None:
-                self._failed(record, commit.token)
+                self._failed(record, commit.token, answered)
             elif isinstance(record, Accepted):
                 assert isinstance(commit.token, Ticket | ChangeTicket), "a conversation gives its ticket along"
-                self._tick(commit.token)
+                self._tick(commit.token, answered)
                 self._route(commit.position, record, spreads, arrivals)
             elif isinstance(record, Entries):
                 self._spreading.durable(record)
@@ -180,12 +185,14 @@ class ShardActor(LoadingActor):
                 self._route(commit.position, record, spreads, arrivals)
                 if isinstance(commit.token, Pid):
                     self.process.insist(commit.token, RemovalDurable(record.positions))
+        for connection, frames in answered.items():
+            self.process.insist(connection, Answers(frames))
         for (device, account), entries in arrivals.items():
             self._cast_queue(device, account, Enqueue(entries))
         for target, jobs in spreads.items():
             self._spreading.send(target, jobs)
 
-    def _tick(self, ticket: Ticket | ChangeTicket) -> None:
+    def _tick(self, ticket: Ticket | ChangeTicket, answered: Answered) -> None:
         """The message is durable: ✓ for everyone who waits for it."""
         ticket.done = True
         if isinstance(ticket, ChangeTicket):
@@ -195,7 +202,7 @@ class ShardActor(LoadingActor):
             return
         self._disk.tally.accepted += 1
         for waiter in ticket.waiters:
-            self.process.insist(waiter, ticket.sent)
+            answered.setdefault(waiter, []).append(ticket.sent)
 
     def _route(
         self,
@@ -215,7 +222,7 @@ class ShardActor(LoadingActor):
             else:
                 spreads.setdefault(target, []).append((position, part))
 
-    def _failed(self, record: object, token: object) -> None:
+    def _failed(self, record: object, token: object, answered: Answered) -> None:
         """A record did not reach the disk: its writer starts anew from what did."""
         if isinstance(token, Ticket):
             token.done = True
@@ -229,7 +236,7 @@ class ShardActor(LoadingActor):
                 0,
             )
             for waiter in token.waiters:
-                self.process.insist(waiter, refusal)
+                answered.setdefault(waiter, []).append(refusal)
             self.process.exit(token.conversation, WRITE_FAILED)
         elif isinstance(token, ChangeTicket):
             token.done = True

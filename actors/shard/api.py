@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from protocol import AccountId
+from protocol.messages import Refused, Sent
 from runtime import MAILBOX_FULL, Actor, Pid, Process, UnhandledError
 from storage import Entry, StorageError, Store
 
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.tally import Tally
-    from protocol.messages import Error, GroupDone, Sent
+    from protocol.messages import Error, GroupDone
     from storage.records import Record
 
 __all__ = [
+    "Answers",
     "ChangeDurable",
     "ChangeTicket",
     "Disk",
@@ -87,6 +89,12 @@ class RemovalDurable(msgspec.Struct, frozen=True):
     """To a queue: these entries are off the disk, and their notices are on it."""
 
     positions: list[int]
+
+
+class Answers(msgspec.Struct, array_like=True, frozen=True):
+    """To a connection: what became of its sends by one commit."""
+
+    frames: list[Sent | Refused]
 
 
 class Enqueue(msgspec.Struct, frozen=True):

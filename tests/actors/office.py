@@ -14,6 +14,7 @@ from actors.directory_keys import account_key, device_key, directory_shard
 from actors.presence.api import PresenceLimits
 from actors.queue.api import Acknowledge, Attach, Attached, Batch, Fault, QueueLimits, Turn
 from actors.router.api import Router, shard_number
+from actors.shard.api import Answers
 from actors.tree import MessengerLimits, messenger_children
 from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, Ulid, decode_message, device_id_of, shard_of
 from protocol.ids import SHARDS
@@ -52,6 +53,8 @@ class Visitor(Actor):
             self.faults.append(message.code)
         elif isinstance(message, Batch):
             self.heard.extend(message.entries)
+        elif isinstance(message, Answers):
+            self.heard.extend(message.frames)
         else:
             self.heard.append(message)
 
@@ -205,7 +208,7 @@ class Office:
         sender = Sender(visitor.process.pid, AccountId(name), device_of(device)[0], Epoch(b"epoch--1"))
         client_id = ClientId(next(self._client_ids).to_bytes(16, "big"))
         send = Send(conversation, number, client_id, text.encode(), ttl_s, flags)
-        self.runtime.cast(self.router.conversation(conversation), Submit(sender, send))
+        self.runtime.cast(self.router.conversation(conversation), Submit(sender, [send]))
 
     def receipts(self, visitor: Visitor) -> list[Receipt]:
         """The receipts that came."""

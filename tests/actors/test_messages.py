@@ -21,9 +21,10 @@ from actors.placement import moves
 from actors.presence import api as presence
 from actors.queue import api as queue
 from actors.receipts import api as receipts
+from actors.shard import api as shard
 from actors.shard import spreading
 from cluster.table import TAG_MIN, MessageCodec, Passport
-from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, InviteToken
+from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, InviteToken, MessageId
 from protocol import messages as m
 from runtime import Pid, Runtime, SeededRandomness, SeededScheduler, VirtualClock
 from storage.records import Accepted, Removed
@@ -59,7 +60,7 @@ EXAMPLES: tuple[object, ...] = (
     linking.Wait(PID, 1),
     linking.Join(PID, 2),
     linking.Carry(PID, b"sealed"),
-    conversation.Submit(SENDER, SEND),
+    conversation.Submit(SENDER, [SEND, SEND]),
     receipts.Advance(ANN, 4, 2),
     receipts.Inquire(ANN, PID),
     receipts.Tell(m.Receipt(CHAT, BOB, 4, 2)),
@@ -87,6 +88,12 @@ EXAMPLES: tuple[object, ...] = (
     spreading.Spread(3, 16, [(17, ACCEPTED), (19, REMOVED)]),
     spreading.Resync(4, 16),
     spreading.Taken(4, 19),
+    shard.Answers(
+        [
+            m.Sent(CHAT, 3, 9, MessageId(bytes(16)), 1),
+            m.Refused(CHAT, 4, ClientId(bytes(16)), 11, "busy", 1_000, 0),
+        ]
+    ),
     placement.Holdings(
         "b", {1: 3}, {2: bytes(16)}, {5: placement.Gone("c", bytes(16), 4)}, {9: placement.Place("a", 2)}
     ),

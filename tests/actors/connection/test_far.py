@@ -48,8 +48,8 @@ def test_a_send_is_insisted_on_so_that_a_full_conversation_elsewhere_does_not_sw
     limits, answer = cast("Any", None), cast("Any", None)
     session = Session(actor.process, sender, pid, bytes(32), router, RateLimiter({}), limits, answer)
     send = Send(CHAT, 1, ClientId(bytes(16)), b"hello", 0, 0)
-    assert session.submit(CHAT, send)
+    assert session.submit(CHAT, [send, send])
     assert line.posts == [(Kind.INSISTENT, Submit)]
     line.has_room = False
-    assert not session.submit(CHAT, send)
-    assert session.in_flight == {CHAT: 1}
+    assert not session.submit(CHAT, [send, send])
+    assert session.in_flight == {CHAT: 2}

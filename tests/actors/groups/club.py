@@ -112,7 +112,7 @@ class Person:
         sender = Sender(self.visitor.process.pid, self.name, device_of(self.device)[0], Epoch(b"epoch--1"))
         client_id = ClientId(next(self._client_ids).to_bytes(16, "big"))
         send = Send(conversation, self.number, client_id, text.encode(), 0, flags)
-        self.office.runtime.cast(self.office.router.conversation(conversation), Submit(sender, send))
+        self.office.runtime.cast(self.office.router.conversation(conversation), Submit(sender, [send]))
 
     def reads(self, conversation: ConversationId, seq: int) -> None:
         """Say that the person has read up to here."""

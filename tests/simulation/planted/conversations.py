@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.conversation.actor import ConversationActor
-from actors.conversation.api import Sender, Submit
+from actors.conversation.api import Sender
 from actors.receipts.api import Advance, Ledger
 from actors.receipts.logic import Marks
 from actors.tree import Parts
@@ -60,17 +60,15 @@ class DedupedByClientIdOnly(ConversationActor):
 
     __slots__ = ()
 
-    def _submit(self, submit: Submit) -> None:
-        view, frame = self._view, submit.frame
+    def _consider(self, sender: Sender, frame: Send) -> None:
+        view = self._view
         assert view is not None
-        producer = view.producers.get((submit.sender.device, submit.sender.epoch))
+        producer = view.producers.get((sender.device, sender.epoch))
         known = any(sent.client_id == frame.client_id for sent in producer.ring) if producer is not None else False
-        if known or not frame.number or self._judge(submit.sender, frame) is not None:
-            super()._submit(submit)
+        if known or not frame.number or self._judge(sender, frame) is not None:
+            super()._consider(sender, frame)
         else:
-            self._accept(view, submit.sender, frame)
-
-    _routes = ConversationActor._routes | {Submit: _submit}  # type: ignore[misc]  # the parent's is final
+            self._accept(view, sender, frame)
 
 
 class EpochIgnored(ConversationActor):
@@ -78,15 +76,13 @@ class EpochIgnored(ConversationActor):
 
     __slots__ = ()
 
-    def _submit(self, submit: Submit) -> None:
-        view, sender = self._view, submit.sender
+    def _consider(self, sender: Sender, frame: Send) -> None:
+        view = self._view
         assert view is not None
         epochs = [Epoch(epoch) for device, epoch in view.producers if device == sender.device]
-        if epochs and submit.frame.number:
-            submit = Submit(Sender(sender.connection, sender.account, sender.device, epochs[0]), submit.frame)
-        super()._submit(submit)
-
-    _routes = ConversationActor._routes | {Submit: _submit}  # type: ignore[misc]  # the parent's is final
+        if epochs and frame.number:
+            sender = Sender(sender.connection, sender.account, sender.device, epochs[0])
+        super()._consider(sender, frame)
 
 
 class NumberUsedUpByRefusal(ConversationActor):
