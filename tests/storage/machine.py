@@ -84,6 +84,24 @@ class StoreModel(Twin):
     def mark(self, conversation: str, account: str, up_to: int) -> None:
         self.append(shard_of(conversation), Marked(conversation, account, up_to, up_to // 2, up_to // 3))
 
+    @rule(conversation=st.sampled_from(CONVERSATIONS), to=accounts, up_to=st.integers(0, 9))
+    def mark_many(self, conversation: str, to: list[str], up_to: int) -> None:
+        """A group writes the marks of all its members at once."""
+        first, *others = [(account, up_to + number, up_to, number) for number, account in enumerate(to)]
+        self.append(shard_of(conversation), Marked(conversation, *first, others))
+
+    @rule(conversation=st.sampled_from(CONVERSATIONS), to=accounts, state=bodies, parted=accounts)
+    def change(self, conversation: str, to: list[str], state: bytes, parted: list[str]) -> None:
+        """A group says what it is from here on; whoever parts with it, parts with their marks."""
+        seq = self.seqs[conversation] = self.seqs.get(conversation, 0) + 1
+        targets, ids = [(account, devices_of(account)) for account in to], bytes((seq,)) * 16
+        self.append(
+            shard_of(conversation),
+            Accepted(
+                conversation, b"", b"", 0, b"", seq, ids, to[0], targets, 0, 4, self.now_ms, ids, state, parted[1:]
+            ),
+        )
+
     @rule(shard=st.integers(0, 2), back=st.integers(0, 2))
     def own(self, shard: int, back: int) -> None:
         """A new owner fences every earlier epoch."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from storage import Acked, Committed, MemoryEngine, Removed, StoreLimits, Table
 from tests.storage.desk import PHONE, TABLET, Desk, entry_for, message
 
@@ -262,3 +264,18 @@ def test_statistics_and_views_of_an_empty_store_are_empty() -> None:
     assert desk.conversation().next_seq == 1
     assert desk.shard(2).epoch == desk.epochs[2]
     assert desk.store.statistics().pending_bytes == 0
+
+
+def test_the_last_state_of_a_conversation_holds_though_its_records_are_moved_between_its_changes() -> None:
+    desk = Desk(limits=StoreLimits(move_operations_max=1))
+    for seq in range(1, 61):
+        state = bytes((seq,)) if seq % 3 else b""
+        desk.append(0, msgspec.structs.replace(message(seq, ("bob1", PHONE)), state=state), seq)
+        if seq % 5 == 0:
+            desk.store.move()
+        desk.tick()
+        desk.committer.step()
+    assert desk.conversation().state == bytes((59,))
+    desk.store.move()
+    desk.run()
+    assert Desk(desk.engine).conversation().state == bytes((59,))
