@@ -193,7 +193,7 @@ class Governance:
             seq,
             message_id,
             author,
-            _joined(members.all_targets(), before, parted),
+            _concerned(members.all_targets(), before, parted),
             now_ms + self._limits.ttl_s_default * 1_000,
             CHANGE,
             now_ms,
@@ -293,7 +293,7 @@ class Governance:
         return not page or page[-1] == max(self.durable.members)
 
 
-def _joined(after: list[Target], before: list[Target], parted: list[str]) -> list[Target]:
+def _concerned(after: list[Target], before: list[Target], parted: list[str]) -> list[Target]:
     """Whom a change goes to: all that are members after it, and those who part with it."""
     if not parted:
         return after

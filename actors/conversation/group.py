@@ -126,7 +126,7 @@ class GroupSide:
         """A member has received or read more, or says again that it has read."""
         if moved:
             self.counted.moved()
-        elif read and self.ledger.idle:
+        elif read and not self.ledger.waits(account):
             self.counted.tell_own(account)
 
     def _write_marks(self) -> None:

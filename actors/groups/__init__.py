@@ -7,5 +7,5 @@ A group is a conversation whose members are kept instead of spelled in its id. T
 changes it is a message in the conversation's own sequence, so that membership and sequence cannot disagree.
 
 Invariants: a group that is not dissolved has an owner and at most as many members as it may; every change makes its
-version one more; whoever is not a member learns nothing of it, not even that it exists.
+version one more; whoever is not a member learns nothing of it while it is there, not even that it exists.
 """

@@ -139,6 +139,10 @@ class GroupLedger(Ledger):
         told = [(other.account, other.delivered, other.read, other.read_shown) for other in others]
         return [Marked(first.conversation, first.account, first.delivered, first.read, first.read_shown, told)]
 
+    def waits(self, account: AccountId) -> bool:
+        """Whether what is known of a member is not on the disk yet."""
+        return account in self._changed or account in self._in_flight
+
     def all_durable(self) -> list[AccountId]:
         """The last write is on disk; returns whose read marks have moved."""
         written, self._in_flight = self._in_flight, {}
