@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import (
+    away,
     crashes,
     cross,
     crowd,
@@ -58,6 +59,7 @@ SCENARIOS: dict[str, Scenario] = {
     "offline": offline.run,
     "groups": groups.run,
     "devices": devices.run,
+    "away": away.run,
     "hot": hot.run,
     "idle": idle.run,
     "crowd": crowd.run,

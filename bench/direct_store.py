@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import lmdb
@@ -14,8 +15,10 @@ from storage import LmdbEngine, ManualCommitter, Store, StoreLimits
 from storage.engine import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from lmdb import Transaction, _Database
 
     from storage import Committed
 
@@ -79,17 +82,36 @@ def _ignore(_: object) -> None:
     """What cannot fail here needs no answer."""
 
 
-def inbox_entries(folder: Path) -> int:
-    """How many entries the inbox of a folder holds, read past a node that runs; only right while it is at rest.
-
-    Args:
-        folder: The data folder.
-    """
+@contextmanager
+def _table(folder: Path, table: Table) -> Iterator[tuple[Transaction[bytes], _Database]]:
+    """A table of a folder, read past a node that runs; only right while that is at rest."""
     environment = lmdb.open(str(folder), readonly=True, lock=False, max_dbs=len(Table))
     try:
-        inbox = environment.open_db(Table.INBOX.name.lower().encode(), create=False)
-        with environment.begin(db=inbox) as transaction:
-            keys = transaction.cursor().iternext(keys=True, values=False)
-            return sum(1 for key in keys if key.startswith(ENTRY_PREFIX))
+        database = environment.open_db(table.name.lower().encode(), create=False)
+        with environment.begin(db=database) as transaction:
+            yield transaction, database
     finally:
         environment.close()
+
+
+def inbox_entries(folder: Path) -> int:
+    """How many entries the inbox of a folder holds.
+
+    Args:
+        folder: The data folder; the node on it, if any, is at rest.
+    """
+    with _table(folder, Table.INBOX) as (transaction, _):
+        keys = transaction.cursor().iternext(keys=True, values=False)
+        return sum(1 for key in keys if key.startswith(ENTRY_PREFIX))
+
+
+def page_bytes(folder: Path, table: Table) -> int:
+    """What the pages of a table take, branches and overflow included.
+
+    Args:
+        folder: The data folder; the node on it, if any, is at rest.
+        table: Which.
+    """
+    with _table(folder, table) as (transaction, database):
+        stat = transaction.stat(database)
+        return stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])

@@ -28,6 +28,7 @@ SOMETIMES: Final = (
     "a notice reaches the sender",
     "entries move to the inbox",
     "entries move to the inbox while their device drains",
+    "several devices share a body",
     "what a shard has yet to take moves to the outbox",
     "a commit fails",
     "a commit in flight is lost with its node",

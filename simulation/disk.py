@@ -26,7 +26,8 @@ class SimulatedDisk(MemoryEngine):
 
     Args:
         durable: Is told of each journal record in the instant of its commit: position, shard, record.
-        moved: Is told of each device whose entries a commit puts into the inbox, and of each put into the outbox.
+        moved: Is told of each device whose entries a commit puts into the inbox, of each put into the outbox, and of
+            each body that several devices share.
         survivor: The disk of the node's former life.
 
     Attributes:
@@ -55,7 +56,7 @@ class SimulatedDisk(MemoryEngine):
             for key, value in batch.appends:
                 self._durable(key_position(key), *decode_record(value))
         for table, key, _ in batch.puts:
-            if table in tables and table in (Table.INBOX, Table.OUTBOX):
+            if table in tables and table in (Table.INBOX, Table.OUTBOX, Table.BODIES):
                 self._moved(table, key)
 
     def get(self, table: Table, key: bytes) -> bytes | None:
@@ -151,7 +152,7 @@ class DiskCommitter(ManualCommitter):
         tables = {
             "lost": (),
             "kept": tuple(Table),
-            "torn": tuple(table for table in Table if chance.random() < 0.5),
+            "torn": _torn(chance),
         }[fate]
         if tables:
             prepared.tear(tables)  # type: ignore[attr-defined]  # the memory engine's
@@ -162,3 +163,9 @@ class DiskCommitter(ManualCommitter):
                 "torn": "a commit in flight is torn between tables",
             }[fate]
         )
+
+
+def _torn(chance: random.Random) -> tuple[Table, ...]:
+    """Some of the tables; a noun that has two comes through whole, or not at all."""
+    tables = tuple(table for table in Table if table is not Table.BODIES and chance.random() < 0.5)
+    return (*tables, Table.BODIES) if Table.INBOX in tables else tables

@@ -71,6 +71,7 @@ class Sizes:
         sweep_interval_s: How often what has expired is looked for.
         mailbox_limit: How many messages may wait for one connection.
         background_delay_s: How long what is not urgent waits for a device at which nobody looks.
+        shared_bytes_min: What the inbox has to spare by storing a body once for several devices.
     """
 
     entries_max: int = 10_000
@@ -82,6 +83,7 @@ class Sizes:
     move_operations: int = 64
     sweep_interval_s: float = 2.0
     mailbox_limit: int = 10_000
+    shared_bytes_min: int = 1
     background_delay_s: float = 0.0
 
 
@@ -462,6 +464,7 @@ def _store_limits(sizes: Sizes) -> StoreLimits:
         move_operations_max=sizes.move_operations,
         trim_records_max=sizes.move_operations,
         outbox_records_max=16,
+        shared_bytes_min=sizes.shared_bytes_min,
     )
 
 

@@ -120,4 +120,5 @@ def _sizes(seed: int) -> Sizes:
         hot_window_s=chance.choice((30.0, 3.0, 0.5)),
         move_operations=chance.choice((512, 32, 8)),
         background_delay_s=chance.choice((0.0, 2.0)),
+        shared_bytes_min=chance.choice((1, 1, 1_024)),
     )

@@ -9,7 +9,8 @@ A tour in reading order:
 - `group`, `journal`: appends, group commit with an adaptive patience, completions in the order of the calls;
   `order_guard`: what may not pass after a failed commit.
 - `memtable`: the hot journal indexed by owner. `conversation_view`: the fold of one conversation.
-- `inbox`, `queues`: what outlived the hot window, and a device's queue across both.
+- `inbox`, `queues`: what outlived the hot window, and a device's queue across both. `bodies`, `body_counts`: what many
+  devices of a shard wait for is there once, and goes with the last of them.
 - `outbox`: what target shards have yet to take. `directory`: values by key. `meta`: head, epochs, cursors.
 - `mover`, `inbox_writer`: the move out of the hot window, and the trim.
 - `residence`: where a shard lives that is not simply held. `changes`, `export`, `import_check`, `handover`, `purger`:

@@ -16,13 +16,14 @@ from typing import Protocol
 
 
 class Table(IntEnum):
-    """The key spaces of a store. META, JOURNAL and OUTBOX make the journal; the other two are nouns of their own."""
+    """The key spaces of a store. META, JOURNAL and OUTBOX make the journal, INBOX and BODIES the inbox."""
 
     META = 0
     JOURNAL = 1
     INBOX = 2
     DIRECTORY = 3
     OUTBOX = 4
+    BODIES = 5
 
 
 @dataclass(slots=True)

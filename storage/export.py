@@ -6,8 +6,9 @@ with it the copy is exact. What takes effect after a round began is left to the 
 never overlap, and what a round brings of a queue that changes meanwhile need not be exact.
 
 The order of the rows is part of their meaning, for the importer checks it and a purge counts on it: META (the position
-first), then each device's summary before its entries, the directory, the outbox, and how many rows there were. Epoch
-and cursors come with the last round only: a copy without it is whole for nobody. A table with `AGAIN` added means: what
+first), then each device's summary before its entries and each body before the first entry that refers to it, the
+directory, the outbox, and how many rows there were. Epoch and cursors come with the last round only: a copy without it
+is whole for nobody. A table with `AGAIN` added means: what
 an earlier round brought under this key is no more; of a queue: it is so now, these went, and what came follows.
 
 The mover goes on meanwhile; it only ever takes things from the memtable to the tables. So what is hot at the beginning
@@ -23,10 +24,11 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
+from storage.bodies import body_key, decode_reference, encode_reference, is_reference
 from storage.changes import Changes
 from storage.directory import DIRECTORY_STOP, snapshot_key
 from storage.engine import Engine, Table, prefix_stop
-from storage.errors import ExportOverrunError, ShardAwayError, StorageError
+from storage.errors import ExportOverrunError, ShardAwayError, StorageError, StoreCorruptError
 from storage.inbox import (
     SUMMARY_PREFIX,
     Summary,
@@ -45,7 +47,7 @@ from storage.queues import QueueView
 from storage.records import encode_entry, position_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from storage.directory import ShardOfPair
     from storage.inbox import Inbox
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from storage.memtable import DeviceQueue, Memtable, OutboxJob
     from storage.outbox import Outbox
     from storage.queues import Queues
+    from storage.records import Entry
 
 Row: TypeAlias = tuple[int, bytes, bytes]
 """Table, key, value."""
@@ -190,7 +193,8 @@ class Exporter:
         # What takes effect from here on is noted for the next round, and what has taken effect is found by this one.
         export.changes = watches[shard] = Changes(journal.durable_position)
         last = journal.next_position - 1 if export.is_last else journal.durable_position
-        window = Window(earlier.position if earlier is not None else 0, last)
+        bodies = Bodies(self._engine, shard, self._memtable.shared)
+        window = Window(earlier.position if earlier is not None else 0, last, bodies)
         pages = self._everything(shard, window) if earlier is None else self._changed(shard, earlier, window)
         for page in chain([self._meta(export, window)], pages):
             export.rows += len(page)
@@ -264,7 +268,9 @@ class Exporter:
         if known is not None and known.earliest_ms:
             expiries.append(known.earliest_ms)
         bounds = (view.head_position, view.tail_position)
-        return window.summary(Summary(shard, view.count, view.size_bytes, *bounds, min(expiries, default=0)))
+        refers = (known is not None and known.refers) or any(it.position in self._memtable.shared for it in entries)
+        earliest_ms = min(expiries, default=0)
+        return window.summary(Summary(shard, view.count, view.size_bytes, *bounds, earliest_ms, refers=refers))
 
     def _queue(self, device: bytes, summary: Summary, window: Window) -> Iterator[list[Row]]:
         """The summary and the entries of a device; nothing if nothing waits."""
@@ -282,11 +288,11 @@ class Exporter:
             full = len(pairs) == PAGE_ROWS
             if pairs:
                 position = entry_position(pairs[-1][0])
-            page += [(Table.INBOX, key, value) for key, value in _left(pairs, queue)]
+            page += window.bodies.rows(_left(pairs, queue))
             if not full and queue is not None:
                 entries = queue.entries
                 hot = entries[index_after(entries, position) : index_after(entries, window.last)]
-                page += [(Table.INBOX, entry_key(prefix, entry.position), encode_entry(entry)) for entry in hot]
+                page += window.bodies.hot_rows(prefix, hot)
             yield page
             page = []
 
@@ -335,13 +341,15 @@ class Window:
     Args:
         after: The last one of the round before it.
         last: Its own last one.
+        bodies: What its entries refer to.
     """
 
-    __slots__ = ("after", "last")
+    __slots__ = ("after", "bodies", "last")
 
-    def __init__(self, after: int, last: int) -> None:
+    def __init__(self, after: int, last: int, bodies: Bodies) -> None:
         self.after = after
         self.last = last
+        self.bodies = bodies
 
     def __contains__(self, position: int) -> bool:
         return self.after < position <= self.last
@@ -350,6 +358,50 @@ class Window:
         """Name no position of a later round; the queue has changed since this one began, so that brings it again."""
         summary.head, summary.tail = min(summary.head, self.last), min(summary.tail, self.last)
         return summary
+
+
+class Bodies:
+    """The bodies of one round: each goes in front of the first entry that refers to it, and once.
+
+    No other round has them, for no other has their positions.
+
+    Args:
+        engine: The tables.
+        shard: The shard.
+        shared: Hot positions whose body a move would store once.
+    """
+
+    __slots__ = ("_engine", "_sent", "_shard", "_shared")
+
+    def __init__(self, engine: Engine, shard: int, shared: Container[int]) -> None:
+        self._engine = engine
+        self._shard = shard
+        self._shared = shared
+        self._sent: set[int] = set()
+
+    def rows(self, pairs: list[tuple[bytes, bytes]]) -> Iterator[Row]:
+        """Entries as they lie in the inbox, with bodies where they are wanted."""
+        for key, value in pairs:
+            if is_reference(value):
+                reference = decode_reference(entry_position(key), value)
+                if reference.position not in self._sent:
+                    body = self._engine.get(Table.BODIES, reference.body_key)
+                    if body is None:
+                        raise StoreCorruptError("the inbox", f"the body at position {reference.position} is not there")
+                    self._sent.add(reference.position)
+                    yield Table.BODIES, reference.body_key, body
+            yield Table.INBOX, key, value
+
+    def hot_rows(self, prefix: bytes, entries: list[Entry]) -> Iterator[Row]:
+        """Entries as the next move would write them."""
+        for entry in entries:
+            key, value = entry_key(prefix, entry.position), encode_entry(entry)
+            if entry.position in self._shared:
+                if entry.position not in self._sent:
+                    self._sent.add(entry.position)
+                    yield Table.BODIES, body_key(self._shard, entry.position), value
+                value = encode_reference(self._shard, entry)
+            yield Table.INBOX, key, value
 
 
 def batched(values: Iterable[Value], count: int) -> Iterator[list[Value]]:

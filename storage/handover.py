@@ -206,6 +206,7 @@ class Handover:
             self._residences.purging.add(shard)
             self._memtable.forget_shard(shard)
             self._outbox.forget_shard(shard)
+            self._mover.forget_shard(shard)
             self._journal.guard.shard_loaded(shard)
             self._purger.maintain()
         completed(error)

@@ -12,6 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from storage.bodies import (
+    body_key,
+    body_position,
+    count_key,
+    encode_count,
+    encode_reference,
+    is_reference,
+)
 from storage.directory import KEY_SIZE_BYTES_MAX
 from storage.engine import Batch, Engine, Table
 from storage.errors import StorageError, TransferError
@@ -25,6 +33,7 @@ from storage.inbox import (
     device_of,
     entries_prefix,
     entry_key,
+    entry_position,
     expiry_key,
     summary_key,
 )
@@ -91,12 +100,15 @@ class ImportCheck:
 
     __slots__ = (
         "_after",
+        "_bodies",
+        "_counted",
         "_engine",
         "_queue",
         "_rows",
         "_rows_told",
         "_shard",
         "_shard_of_pair",
+        "_unreferred",
         "_unsure",
         "cursors",
         "epoch",
@@ -110,6 +122,9 @@ class ImportCheck:
         self._queue: _Queue | None = None
         self._unsure: set[bytes] = set()  # queues that have changed while they were read; the next round brings them
         self._after = 0
+        self._bodies: dict[int, tuple[int, bytes]] = {}  # by position: how many entries refer to it, in which words
+        self._counted: set[int] = set()
+        self._unreferred = 0
         self._rows = 0
         self._rows_told: int | None = None
         self.position = 0
@@ -137,6 +152,9 @@ class ImportCheck:
             self._rows += 1
         if self._queue is not None:
             self._queue.note(batch)
+        for position in sorted(self._counted):
+            self._note_count(position, batch)
+        self._counted.clear()
         return batch
 
     def end(self) -> None:
@@ -145,12 +163,15 @@ class ImportCheck:
         Raises:
             TransferError: Something is.
         """
-        if self._rows_told is None or not self.epoch or self._unsure:
+        if self._rows_told is None or not self.epoch or self._unsure or self._unreferred:
             raise TransferError(self._shard, f"it is not whole after {self._rows} rows")
 
     def _row(self, table: int, key: bytes, value: bytes, batch: Batch) -> None:
         if table == Table.INBOX and key[:1] == ENTRY_PREFIX:
             self._entry(key, value, batch)
+            return
+        if table == Table.BODIES:
+            self._body(key, value, batch)
             return
         self._end_queue(batch)
         if table & ~AGAIN == Table.INBOX:
@@ -197,13 +218,49 @@ class ImportCheck:
             raise TransferError(self._shard, f"the key {key[:16]!r} is none that a shard has")
 
     def _entry(self, key: bytes, value: bytes, batch: Batch) -> None:
-        queue, entry = self._queue, decode_entry(value)
-        if queue is None or key != entry_key(queue.prefix, entry.position) or entry.position <= self._after:
+        queue, refers = self._queue, is_reference(value)
+        position = entry_position(key) if refers else decode_entry(value).position
+        if queue is None or key != entry_key(queue.prefix, position) or position <= self._after:
             raise TransferError(self._shard, "an entry came that its device's summary does not announce")
-        self._known(entry.position)
+        self._known(position)
+        if refers:
+            self._refer(position, value, queue.summary)
         queue.count += 1
         queue.is_noted = False
         batch.puts.append((Table.INBOX, key, value))
+
+    def _body(self, key: bytes, value: bytes, batch: Batch) -> None:
+        entry, position = decode_entry(value), body_position(key)
+        if key != body_key(self._shard, entry.position) or position in self._bodies or position <= self._after:
+            raise TransferError(self._shard, "a body came under another key than its own, or twice")
+        self._known(position)
+        self._bodies[position] = (0, encode_reference(self._shard, entry))
+        self._unreferred += 1
+        batch.puts.append((Table.BODIES, key, value))
+
+    def _refer(self, position: int, value: bytes, summary: Summary) -> None:
+        count, told = self._bodies.get(position, (0, b""))
+        if not summary.refers or value != told:
+            raise TransferError(self._shard, "an entry refers to a body that did not come")
+        self._unreferred -= not count
+        self._bodies[position] = (count + 1, told)
+        self._counted.add(position)
+
+    def _release(self, key: bytes, value: bytes) -> None:
+        """An entry goes that an earlier round has brought."""
+        if is_reference(value):
+            position = entry_position(key)
+            count, told = self._bodies[position]
+            self._bodies[position] = (count - 1, told)
+            self._counted.add(position)
+
+    def _note_count(self, position: int, batch: Batch) -> None:
+        key, count = body_key(self._shard, position), self._bodies[position][0]
+        if count:
+            batch.puts.append((Table.INBOX, count_key(key), encode_count(count)))
+        else:
+            del self._bodies[position]
+            batch.deletes += ((Table.BODIES, key), (Table.INBOX, count_key(key)))
 
     def _begin_queue(self, key: bytes, value: bytes, batch: Batch, *, again: bool) -> None:
         device, summary = device_of(key), decode_summary(value[:SUMMARY_SIZE_BYTES] if again else value)
@@ -229,11 +286,15 @@ class ImportCheck:
         start, stop = prefix, entry_key(prefix, summary.head if summary.count else NUMBER_MAX)
         while pairs := self._engine.scan(Table.INBOX, start, stop, PAGE_ROWS):
             count += len(pairs)
+            for pair in pairs:
+                self._release(*pair)
             start = pairs[-1][0] + b"\x00"
         batch.delete_ranges.append((Table.INBOX, prefix, stop))
         for first in range(0, len(removed), NUMBER_SIZE_BYTES):
             key = entry_key(prefix, key_position(removed[first : first + NUMBER_SIZE_BYTES]))
-            if key >= stop and self._engine.get(Table.INBOX, key) is not None:
+            stored = self._engine.get(Table.INBOX, key) if key >= stop else None
+            if stored is not None:
+                self._release(key, stored)
                 batch.deletes.append((Table.INBOX, key))
                 count += 1
         return count

@@ -8,14 +8,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from storage.engine import Batch, Table, prefix_stop
-from storage.inbox import Summary, counted, entries_prefix, entry_key, expiry_key, summary_key
+from storage.bodies import Reference
+from storage.body_counts import BodyCounts
+from storage.engine import Batch, Engine, Table, prefix_stop
+from storage.inbox import Summary, counted, counted_waiting, entries_prefix, entry_key, expiry_key, summary_key
 from storage.memtable import NEVER_MS, index_after
 from storage.records import encode_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from storage.bodies import Waiting
     from storage.inbox import Inbox
     from storage.memtable import DeviceQueue, Memtable
     from storage.records import Entry
@@ -41,16 +44,19 @@ class InboxWriter:
     """Brings the inbox up to what the hot journal says of a device.
 
     Args:
+        engine: Where the inbox is.
         memtable: The hot journal.
         inbox: Reads of the inbox.
 
     Attributes:
+        counts: How many entries refer to each body.
         moved_entries: Entries written.
     """
 
-    __slots__ = ("_batch", "_inbox", "_memtable", "_operations", "_room", "_touched", "moved_entries")
+    __slots__ = ("_batch", "_inbox", "_memtable", "_operations", "_touched", "counts", "moved_entries")
 
-    def __init__(self, memtable: Memtable, inbox: Inbox) -> None:
+    def __init__(self, engine: Engine, memtable: Memtable, inbox: Inbox) -> None:
+        self.counts = BodyCounts(engine)
         self._memtable = memtable
         self._inbox = inbox
         self._batch = Batch()
@@ -61,6 +67,7 @@ class InboxWriter:
     def begin(self, batch: Batch) -> None:
         """Start a slice."""
         self._batch = batch
+        self.counts.begin(batch)
         self._touched.clear()
         self._operations = 0
 
@@ -69,10 +76,11 @@ class InboxWriter:
         operations, self._operations = self._operations, 0
         return operations
 
-    def end(self) -> None:
-        """End a slice: write the summaries of the devices that it touched."""
+    def end(self) -> Callable[[], None]:
+        """End a slice: write the summaries of the devices that it touched; return what follows once it is durable."""
         for move in self._touched.values():
             self._write_summary(move)
+        return self.counts.end()
 
     def move(self, device: bytes, queue: DeviceQueue, cut: int) -> Iterator[Callable[[], None]]:
         """Do the work of one device, yielding what follows once the slice so far is durable."""
@@ -88,7 +96,7 @@ class InboxWriter:
         """Take out of the inbox what was acked or removed."""
         queue, summary = move.queue, move.summary
         floor, removed = queue.floor, set(queue.removed or ())
-        if floor >= summary.tail:
+        if floor >= summary.tail and not summary.refers:
             self._batch.delete_ranges.append((Table.INBOX, move.prefix, prefix_stop(move.prefix)))
             summary.count = summary.size_bytes = summary.head = summary.tail = summary.earliest_ms = 0
             self._touch(move)
@@ -107,11 +115,18 @@ class InboxWriter:
             stop = entry_key(move.prefix, last + 1)
             self._batch.delete_ranges.append((Table.INBOX, move.prefix, stop))
             summary.count -= len(page)
-            summary.size_bytes -= counted(page)
+            summary.size_bytes -= counted_waiting(page)
             summary.head = last + 1
+            if summary.refers:
+                self._release(page)
             self._operations += len(page)
             self._touch(move)
             yield _nothing
+
+    def _release(self, page: list[Waiting]) -> None:
+        for entry in page:
+            if isinstance(entry, Reference):
+                self.counts.release(entry)
 
     def _forget_single(self, move: _Move, floor: int, removed: set[int]) -> None:
         for position in sorted(removed):
@@ -120,6 +135,7 @@ class InboxWriter:
                 self._batch.deletes.append((Table.INBOX, entry_key(move.prefix, position)))
                 move.summary.count -= 1
                 move.summary.size_bytes -= entry.size_bytes
+                self._release([entry])
                 self._operations += 1
                 self._touch(move)
 
@@ -161,9 +177,14 @@ class InboxWriter:
 
     def _add(self, move: _Move, chunk: list[Entry]) -> None:
         prefix, summary, puts = move.prefix, move.summary, self._batch.puts
-        inbox = Table.INBOX
+        inbox, shared = Table.INBOX, self._memtable.shared
         for entry in chunk:
-            puts.append((inbox, entry_key(prefix, entry.position), encode_entry(entry)))
+            if shared and entry.position in shared:
+                value = self.counts.refer(summary.shard, entry)
+                summary.refers = True
+            else:
+                value = encode_entry(entry)
+            puts.append((inbox, entry_key(prefix, entry.position), value))
         expiries = [entry.expires_ms for entry in chunk if entry.expires_ms]
         if expiries:
             summary.earliest_ms = min(summary.earliest_ms or NEVER_MS, min(expiries))
@@ -193,6 +214,7 @@ class InboxWriter:
         batch, summary, device = self._batch, move.summary, move.device
         if not summary.count:
             summary.earliest_ms = summary.head = summary.tail = 0
+            summary.refers = False
             batch.deletes.append((Table.INBOX, summary_key(device)))
         else:
             batch.puts.append((Table.INBOX, summary_key(device), summary.encode()))

@@ -23,6 +23,7 @@ class StoreLimits:
         free_space_bytes_min: Below this much free on the file system, new sends are refused as full.
         outbox_records_max: Most outbox records handed out by one load of a shard.
         import_bytes_max: Most bytes of rows in one import.
+        shared_bytes_min: A body is stored once for all devices of a shard if that spares at least so much.
     """
 
     commit_patience_s: float = 0.0015
@@ -36,6 +37,7 @@ class StoreLimits:
     free_space_bytes_min: int = 128 * MEBIBYTE
     outbox_records_max: int = 10_000
     import_bytes_max: int = 16 * MEBIBYTE
+    shared_bytes_min: int = 1_024
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,7 @@ class Memtable:
 
     Args:
         shard_of: The shard of an account or conversation; called for every target, so it should be quick.
+        shared_bytes_min: What has to be spared for a body to be shared: its upkeep costs 8 us.
 
     Attributes:
         shard_of: As given.
@@ -154,10 +155,12 @@ class Memtable:
         parked: Untaken outbox records up to this position are in the OUTBOX table.
         rechecks: Whether some device's `recheck` is set.
         watches: By shard that is being copied: what has changed since its last round began.
+        shared: Positions of which a move stores the body once for all devices of the shard.
     """
 
     __slots__ = (
         "_appliers",
+        "_shared_bytes_min",
         "cursors",
         "devices",
         "dirty_cursors",
@@ -169,12 +172,14 @@ class Memtable:
         "parked",
         "rechecks",
         "shard_of",
+        "shared",
         "tails",
         "watches",
     )
 
-    def __init__(self, shard_of: Callable[[str], int]) -> None:
+    def __init__(self, shard_of: Callable[[str], int], shared_bytes_min: int) -> None:
         self.shard_of = shard_of
+        self._shared_bytes_min = shared_bytes_min
         self.head = 0
         self.devices: dict[bytes, DeviceQueue] = {}
         self.tails: dict[str, Tail] = {}
@@ -187,6 +192,7 @@ class Memtable:
         self.parked = 0
         self.rechecks = False
         self.watches: dict[int, Changes] = {}
+        self.shared: set[int] = set()
         # One lookup by type instead of seven comparisons: this runs once for every record.
         self._appliers: dict[type, Callable[[int, int, Record], None]] = {
             Accepted: self._accepted,  # type: ignore[dict-item]
@@ -272,7 +278,7 @@ class Memtable:
                 record.parted,
             )
         )
-        remaining = 0
+        remaining = here = 0
         entry: Entry | None = None
         for account, devices in record.targets:
             target = self.shard_of(account)
@@ -281,7 +287,10 @@ class Memtable:
                 continue
             if entry is None:
                 entry = Entry.of(position, record)
+            here += len(devices)
             self._enqueue(shard, devices, entry)
+        if here > 1 and (here - 1) * len(record.body) >= self._shared_bytes_min:
+            self.shared.add(position)
         if remaining and position > self.parked:
             self.outbox[position] = OutboxJob(shard, record, remaining)
 
@@ -292,8 +301,12 @@ class Memtable:
             self.dirty_cursors.add(cursor)
         # One entry for all devices of the record: they differ in nothing.
         entry = Entry.of(position, record)
+        here = 0
         for _, devices in record.targets:
+            here += len(devices)
             self._enqueue(shard, devices, entry)
+        if here > 1 and (here - 1) * len(record.body) >= self._shared_bytes_min:
+            self.shared.add(position)
 
     def _enqueue(self, shard: int, devices: list[bytes], entry: Entry) -> None:
         known = self.devices

@@ -12,7 +12,7 @@ import msgspec
 
 from storage.engine import Batch, Engine, Table, commit_now, prefix_stop
 from storage.errors import StoreCorruptError, StoreVersionError
-from storage.records import SCHEMA_VERSION, UNREADABLE, key_position, position_key
+from storage.records import UNREADABLE, key_position, position_key
 from storage.residence import Arrival, Gone, Residences
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from storage.memtable import Memtable
 
+STORE_VERSION: Final = 2
+"""1: every entry of the inbox has its body with it. Since 2 several may refer to one."""
 SCHEMA_KEY: Final = b"schema"
 HEAD_KEY: Final = b"head"
 PARKED_KEY: Final = b"parked"
@@ -40,7 +42,7 @@ _decode_arrival = msgspec.msgpack.Decoder(Arrival).decode
 
 
 def check_schema(engine: Engine) -> None:
-    """Check that this program reads the store, and mark a new store with its version.
+    """Check that this program reads the store, and mark it with this version, so that none reads it that cannot.
 
     Raises:
         StoreVersionError: A newer Roost wrote it.
@@ -48,12 +50,13 @@ def check_schema(engine: Engine) -> None:
         EngineError: The disk failed.
     """
     value = engine.get(Table.META, SCHEMA_KEY)
-    if value is None:
-        commit_now(engine, Batch(puts=[(Table.META, SCHEMA_KEY, position_key(SCHEMA_VERSION))]))
-    elif (version := key_position(value)) > SCHEMA_VERSION:
-        raise StoreVersionError(version, SCHEMA_VERSION)
-    elif not version:
+    version = key_position(value) if value is not None else 0
+    if version > STORE_VERSION:
+        raise StoreVersionError(version, STORE_VERSION)
+    if value is not None and not version:
         raise StoreCorruptError(WHERE, "it does not say which schema it has")
+    if version < STORE_VERSION:
+        commit_now(engine, Batch(puts=[(Table.META, SCHEMA_KEY, position_key(STORE_VERSION))]))
 
 
 def read_meta(engine: Engine, memtable: Memtable) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from storage.memtable import Memtable, OutboxJob, Tail
     from storage.outbox import Outbox
 
-Effect: TypeAlias = "Callable[[], None]"
+Effect: TypeAlias = "Callable[[], object]"
 """What a slice does to the memtable once it is durable."""
 
 SNAPSHOT_OPERATIONS: Final = 32
@@ -87,6 +87,7 @@ class Mover:
         "_ended",
         "_engine",
         "_held",
+        "_inbox",
         "_inbox_writer",
         "_journal",
         "_limits",
@@ -115,7 +116,8 @@ class Mover:
         self._outbox = outbox
         self._limits = limits
         self._now_ms = now_ms
-        self._inbox_writer = InboxWriter(memtable, inbox)
+        self._inbox = inbox
+        self._inbox_writer = InboxWriter(engine, memtable, inbox)
         self._batch = Batch()
         self._budget = 0
         self._damage = ""
@@ -176,6 +178,18 @@ class Mover:
         self._stopped = True
         self._work = None
 
+    def recover(self, shards: set[int]) -> None:
+        """Find what a move has left behind that a crash ended; before anything else, and after the replay.
+
+        Args:
+            shards: Those that are held here.
+        """
+        self._inbox_writer.counts.recover(self._memtable, self._inbox, shards)
+
+    def forget_shard(self, shard: int) -> None:
+        """Forget what was found out of a shard that has gone."""
+        self._inbox_writer.counts.forget_shard(shard)
+
     def fold(self, conversation: str) -> ConversationView:
         """Return a conversation's view: its snapshot, and what came since."""
         view = ConversationView.decode(self._engine.get(Table.DIRECTORY, self._snapshot_key(conversation)))
@@ -206,7 +220,7 @@ class Mover:
                 break
             effects.append(effect)
             self._budget -= self._inbox_writer.operations()
-        self._inbox_writer.end()
+        effects.append(self._inbox_writer.end())
         return effects
 
     def slice_done(self, work: Iterator[Effect], error: Exception | None) -> None:
@@ -276,6 +290,12 @@ class Mover:
             queue = self._memtable.devices.get(device)
             if queue is not None:
                 yield from self._inbox_writer.move(device, queue, cut)
+        counts = self._inbox_writer.counts
+        if counts.pending:
+            yield self._end_slice()  # what is counted next has to be durable
+            for effect in counts.settle(cut):
+                self._budget -= 1
+                yield effect
 
     def _snapshot_work(self, cut: int) -> Iterator[Effect]:
         for conversation, tail in sorted(self._memtable.tails.items()):
@@ -327,6 +347,7 @@ class Mover:
     def _headed(self, cut: int, epochs: dict[int, int], cursors: dict[tuple[int, int], int]) -> None:
         memtable, hot = self._memtable, self._journal.hot
         memtable.head = cut
+        memtable.shared -= {position for position in memtable.shared if position <= cut}
         memtable.dirty_epochs -= {shard for shard, epoch in epochs.items() if memtable.epochs[shard] == epoch}
         memtable.dirty_cursors -= {key for key, position in cursors.items() if memtable.cursors[key] == position}
         covered = [mark for mark in hot if mark[0] <= cut]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from storage.bodies import body_key, count_key
 from storage.directory import DIRECTORY_STOP
 from storage.engine import Batch, Engine, Table, prefix_stop
 from storage.inbox import SUMMARY_PREFIX, device_of, entries_prefix, expiry_key
@@ -147,7 +148,9 @@ class Purger:
     def _purge(self, shard: int) -> Iterator[int]:
         """Yields how many operations each piece of work counts for."""
         yield from self._inboxes(shard)
-        yield from self._range(Table.INBOX, expiry_key(shard, 0, b""), prefix_stop(expiry_key(shard, 0, b"")[:2]))
+        for first in (expiry_key(shard, 0, b""), count_key(body_key(shard, 0))):
+            yield from self._range(Table.INBOX, first, prefix_stop(first[:2]))
+        yield from self._range(Table.BODIES, body_key(shard, 0), prefix_stop(bytes((shard,))))
         yield from self._pairs(shard)
         yield from self._range(Table.OUTBOX, outbox_key(shard, 0), prefix_stop(bytes((shard,))))
         yield END_OF_SLICE  # what follows needs all before it to be durable

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage.errors import StoreCorruptError
-from storage.inbox import counted
+from storage.inbox import counted, counted_waiting
 from storage.memtable import NEVER_MS, index_after
 
 if TYPE_CHECKING:
+    from storage.bodies import Waiting
     from storage.inbox import Inbox, Summary
     from storage.memtable import DeviceQueue, Memtable
     from storage.records import Entry
@@ -73,7 +74,7 @@ class Queues:
         At least one entry is returned if one waits, however large.
         """
         queue = self._memtable.devices.get(device)
-        result: list[Entry] = []
+        result: list[Waiting] = []
         size_bytes = 0
         floor = max(after, queue.floor) if queue else after
         removed = (queue.removed if queue else None) or ()
@@ -85,12 +86,12 @@ class Queues:
                     continue
                 size_bytes += entry.size_bytes
                 if result and size_bytes > size_bytes_max:
-                    return result
+                    return self._inbox.whole(result)
                 result.append(entry)
             if len(page) < wanted:
                 break
             floor = page[-1].position
-        return result
+        return self._inbox.whole(result)
 
     def expired(self, shard: int, now_ms: int, limit: int) -> list[bytes]:
         """Return up to `limit` devices of a shard for which an expired entry waits."""
@@ -104,7 +105,7 @@ class Queues:
             self._add_hot_expired(shard, now_ms, devices)
         return list(devices)[:limit]
 
-    def _page(self, device: bytes, queue: DeviceQueue | None, after: int, wanted: int) -> list[Entry]:
+    def _page(self, device: bytes, queue: DeviceQueue | None, after: int, wanted: int) -> list[Waiting]:
         """Return the next entries behind a position; what is in both places is there once."""
         # Entries move in position order, so whatever the inbox has lies at or below all that is hot only.
         page = self._inbox.read(device, after, NEVER_MS, wanted)
@@ -124,7 +125,7 @@ class Queues:
         while queue.floor >= summary.head and position < queue.floor:
             page = self._inbox.read(device, position, queue.floor, PAGE_ENTRIES)
             count -= len(page)
-            size_bytes -= counted(page)
+            size_bytes -= counted_waiting(page)
             position = page[-1].position if len(page) == PAGE_ENTRIES else queue.floor
         for removed in queue.removed or ():
             entry = self._inbox.entry(device, removed) if removed > queue.floor else None

@@ -105,7 +105,7 @@ class Store:
         self._node = node
         # shard_of hashes (0.6 us); the same few accounts come again and again (0.06 us).
         self._residences = read_residences(engine)
-        self._memtable = Memtable(lru_cache(SHARD_CACHE_ACCOUNTS)(shard_of))
+        self._memtable = Memtable(lru_cache(SHARD_CACHE_ACCOUNTS)(shard_of), limits.shared_bytes_min)
         self._journal = Journal(self._memtable, committer, schedule, now_ms, limits)
         self._inbox = Inbox(engine)
         self._outbox = Outbox(engine, self._memtable)
@@ -173,6 +173,7 @@ class Store:
         check_schema(engine)
         store = cls(engine, committer, schedule, now_ms, limits, node, shard_of, directory_shard)
         store._replay()
+        store._mover.recover(set(store.holdings()))
         store._room.look()
         store._purger.maintain()
         return store

@@ -19,6 +19,7 @@ from storage import (
     StoreVersionError,
     Table,
 )
+from storage.bodies import body_key, count_key, decode_reference
 from storage.directory import snapshot_key
 from storage.engine import commit_now
 from storage.inbox import decode_summary, entries_prefix, entry_key, summary_key
@@ -66,6 +67,16 @@ def inbox_entry(data: bytes) -> None:
         check_sentence(str(error))
         return
     assert decode_entry(encode_entry(entry)) == entry
+
+
+def inbox_reference(data: bytes) -> None:
+    """What lies in the inbox for an entry whose body is stored once."""
+    try:
+        reference = decode_reference(1, data)
+    except UNREADABLE as error:
+        check_sentence(str(error))
+        return
+    assert (len(data), len(reference.body_key)) == (14, 9)
 
 
 def inbox_summary(data: bytes) -> None:
@@ -178,7 +189,7 @@ def _run(desk: Desk) -> None:
 def _planted(data: bytes) -> Iterator[tuple[Table, bytes, bytes]]:
     position = 0
     while len(data) >= 2:
-        kind, value, data = data[0] % 9, data[2 : 2 + data[1]], data[2 + data[1] :]
+        kind, value, data = data[0] % 11, data[2 : 2 + data[1]], data[2 + data[1] :]
         position += 1
         match kind:
             case 0:
@@ -197,6 +208,10 @@ def _planted(data: bytes) -> Iterator[tuple[Table, bytes, bytes]]:
                 yield Table.META, META_KEYS[value[0] % len(META_KEYS)] if value else b"head", value[1:]
             case 7:
                 yield Table.INBOX, b"x" + value[:9] + PHONE, b""
+            case 10:
+                yield Table.BODIES, body_key(position % SHARDS, position), value
+            case 9:
+                yield Table.INBOX, count_key(body_key(position % SHARDS, position)), value
             case _:
                 if len(value) > 2:
                     yield Table(value[0] % len(Table)), value[2 : 3 + value[1]], value[3 + value[1] :]
@@ -205,6 +220,7 @@ def _planted(data: bytes) -> Iterator[tuple[Table, bytes, bytes]]:
 STORE_TARGETS = (
     Target("journal_record", journal_record, "the record, or StoreCorruptError or StoreVersionError"),
     Target("inbox_entry", inbox_entry, "the entry, or StoreCorruptError"),
+    Target("inbox_reference", inbox_reference, "the reference, or StoreCorruptError"),
     Target("inbox_summary", inbox_summary, "the summary, or StoreCorruptError"),
     Target("conversation_snapshot", conversation_snapshot, "a view whose retries are found, or an error as above"),
     Target("account_record", account_record, "the account, notice, time or holder, or an error as above"),

@@ -181,6 +181,11 @@ def entry_for(device: bytes, number: int, body: bytes = b"body", expires_ms: int
     return Entries(0, number, [(account, [device])], 0, "talk0", number, "ann2", expires_ms, 0, body)
 
 
+def group_entry(number: int, *devices: bytes, body: bytes = bytes(1_200), expires_ms: int = 0) -> Entries:
+    """An entry of shard 1 for several devices, large enough for its body to be stored once."""
+    return Entries(0, number, [("bob1", list(devices))], 0, "#talk0", number, "ann2", expires_ms, 0, body)
+
+
 def message(seq: int, *targets: tuple[str, bytes], conversation: str = "talk0", number: int | None = None) -> Accepted:
     """A message of shard 0."""
     ids = seq.to_bytes(16, "big")

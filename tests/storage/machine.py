@@ -22,11 +22,12 @@ from storage import (
     Removed,
     ShardView,
 )
+from tests.storage.audit import audit
 from tests.storage.plain import SHARDS, shard_of
 from tests.storage.twin import ACCOUNTS, CONVERSATIONS, DEVICES, KEYS, LIMITS, Twin, devices_of
 
 accounts = st.lists(st.sampled_from(ACCOUNTS), min_size=1, max_size=3, unique=True)
-bodies = st.integers(0, 60).map(bytes)
+bodies = st.one_of(st.integers(0, 60), st.sampled_from((400, 600, 1_200))).map(bytes)
 
 
 class StoreModel(Twin):
@@ -61,6 +62,15 @@ class StoreModel(Twin):
         targets = [(to, devices_of(to)[: 1 + position % 2])]
         expires_ms = self.now_ms + ttl if ttl else 0
         self.append(shard, Entries(source, position, targets, 0, "x0", position, "a0", expires_ms, 0, body))
+
+    @rule(source=st.integers(0, 2), count=st.integers(1, 3), ttl=st.sampled_from((0, 500)))
+    def enter_group(self, source: int, count: int, ttl: int) -> None:
+        """A group with several members of one shard: their entries may refer to one body."""
+        for _ in range(count):
+            position = self.sources[0, source] = self.sources.get((0, source), 0) + 1
+            targets = [(account, devices_of(account)) for account in ("a0", "d0")]
+            expires_ms = self.now_ms + ttl if ttl else 0
+            self.append(0, Entries(source, position, targets, 0, "#0", position, "b1", expires_ms, 0, bytes(400)))
 
     @rule(device=st.sampled_from(sorted(DEVICES)), share=st.floats(0, 1))
     def ack(self, device: bytes, share: float) -> None:
@@ -280,6 +290,7 @@ class StoreModel(Twin):
             self.committer.step()
         self.failing = False
         assert not self.calls, "nobody waits for ever"
+        audit(self.engine, counted=False)
         assert self.store.durable_position == self.last_position or not self.plain.journal
 
     @rule(commits=st.integers(0, 12))
@@ -318,6 +329,7 @@ class StoreModel(Twin):
         self.plain.reopened()
         self.plain.taken_lost |= self.plain.taken
         self.open()
+        audit(self.engine, counted=False)
         self.seqs = {name: self.plain.next_seq(name) - 1 for name in CONVERSATIONS}
         self.sources = {(at, src): last for at in range(SHARDS) for src, last in self.plain.cursors(at).items()}
         self.lost.clear()
@@ -342,5 +354,7 @@ class StoreModel(Twin):
         self.store.move()
         self.run()
         self.check_all()
+        self.run()
+        audit(self.engine, counted=True)
         self.crash((False, False, False))
         self.run()

@@ -35,6 +35,7 @@ from storage import (
 )
 from storage.memory_engine import MemoryPrepared
 from storage.records import decode_record, key_position
+from tests.storage.audit import audit
 from tests.storage.plain import SHARDS, Plain, directory_shard, shard_of
 from tests.storage.twin import ACCOUNTS, CONVERSATIONS, DEVICES, NOUNS, WatchedCommitter, devices_of
 
@@ -51,6 +52,7 @@ LIMITS = StoreLimits(
     hot_window_bytes_max=2_000,
     hot_window_s_max=10,
     move_operations_max=7,
+    shared_bytes_min=1,
 )
 shards, sides = st.integers(0, SHARDS - 1), st.integers(0, 1)
 through = st.tuples(st.booleans(), st.booleans(), st.booleans())
@@ -421,6 +423,8 @@ class MovingModel(RuleBasedStateMachine):
             side.store.maintain()
         self.settle()
         assert not self.transfers
+        for side in self.sides:
+            audit(side.engine, counted=False)
         for shard in range(SHARDS):
             home = self.home(shard)
             assert home is not None
@@ -472,13 +476,14 @@ class MovingModel(RuleBasedStateMachine):
         assert shard not in side.store.arrivals()
         keys = {
             table: [key for key, _ in side.engine.scan(table, b"", b"\xff" * 500, 9_999)]
-            for table in (Table.META, Table.INBOX, Table.DIRECTORY, Table.OUTBOX)
+            for table in (Table.META, Table.INBOX, Table.DIRECTORY, Table.OUTBOX, Table.BODIES)
         }
         devices = [device for device, account in DEVICES.items() if shard_of(account) == shard]
         assert not [key for key in keys[Table.INBOX] for device in devices if device in key]
+        assert not [key for key in keys[Table.INBOX] if key[:1] in (b"n", b"x") and key[1] == shard]
         assert not [key for key in keys[Table.DIRECTORY] if key.startswith(b"shard%d/" % shard)]
         assert not [key for key in keys[Table.DIRECTORY] if key[:2] == b"\x00c" and shard_of(key.decode()) == shard]
-        assert not [key for key in keys[Table.OUTBOX] if key[0] == shard]
+        assert not [key for table in (Table.OUTBOX, Table.BODIES) for key in keys[table] if key[0] == shard]
         number = bytes((shard,))
         assert not {b"purge" + number, b"arrival" + number} & set(keys[Table.META])
         assert not [key for key in keys[Table.META] if key.startswith(b"cursor" + number)]
@@ -492,3 +497,5 @@ class MovingModel(RuleBasedStateMachine):
         for side in self.sides:
             side.store.move()
         self.run()
+        for side in self.sides:
+            audit(side.engine, counted=True)

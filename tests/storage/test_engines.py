@@ -35,14 +35,14 @@ from storage import (
     Table,
 )
 from storage.engine import commit_now, prefix_stop
-from storage.meta import SCHEMA_KEY
-from storage.records import SCHEMA_VERSION, encode_record, position_key
+from storage.meta import SCHEMA_KEY, STORE_VERSION
+from storage.records import encode_record, position_key
 from tests.storage.desk import PHONE, Desk, entry_for
 from tests.storage.plain import shard_of
 
 MEBIBYTE = 1 << 20
 keys = st.binary(min_size=1, max_size=3)
-tables = st.sampled_from([Table.META, Table.INBOX, Table.DIRECTORY])
+tables = st.sampled_from([Table.META, Table.INBOX, Table.DIRECTORY, Table.BODIES])
 batches = st.builds(
     Batch,
     st.just([]),
@@ -166,9 +166,17 @@ def open_store(engine: Engine) -> Store:
 
 def test_a_store_of_a_newer_version_says_so(engine: Engine) -> None:
     open_store(engine)
-    commit_now(engine, Batch(puts=[(Table.META, SCHEMA_KEY, position_key(SCHEMA_VERSION + 1))]))
-    with pytest.raises(StoreVersionError, match=f"newer Roost .schema {SCHEMA_VERSION + 1}"):
+    commit_now(engine, Batch(puts=[(Table.META, SCHEMA_KEY, position_key(STORE_VERSION + 1))]))
+    with pytest.raises(StoreVersionError, match=f"newer Roost .schema {STORE_VERSION + 1}"):
         open_store(engine)
+    engine.close()
+
+
+def test_a_store_of_the_version_before_opens_and_is_this_ones_from_then_on(engine: Engine) -> None:
+    """What it holds is all right; but what is stored next, the version before could not read."""
+    commit_now(engine, Batch(puts=[(Table.META, SCHEMA_KEY, position_key(STORE_VERSION - 1))]))
+    open_store(engine)
+    assert engine.get(Table.META, SCHEMA_KEY) == position_key(STORE_VERSION)
     engine.close()
 
 

@@ -16,21 +16,15 @@ from storage import (
     Marked,
     MemoryEngine,
     Removed,
-    Row,
     ShardAwayError,
     StorageError,
     StoreLimits,
     Table,
     TransferError,
 )
-from storage.directory import snapshot_key
-from storage.inbox import Summary, entries_prefix, entry_key, summary_key
 from storage.memory_engine import MemoryPrepared
-from storage.meta import POSITION_KEY, cursor_key, epoch_key
-from storage.outbox import outbox_key
-from storage.records import NUMBER_MAX, Entry, encode_entry, position_key
-from tests.storage.desk import PHONE, TABLET, Desk, Move, entry_for, message
-from tests.storage.plain import shard_of
+from storage.meta import cursor_key
+from tests.storage.desk import PHONE, TABLET, Desk, Move, entry_for, group_entry, message
 from tests.storage.twin import NOUNS
 
 if TYPE_CHECKING:
@@ -84,6 +78,7 @@ def lived_in(limits: StoreLimits = SMALL) -> Mortal:
     desk.store.directory.put(b"node", b"own", lambda _: None)
     for number in range(1, 13):
         desk.append(1, entry_for(PHONE, number, expires_ms=5_000 * (number % 2)))
+    desk.append(1, group_entry(13, PHONE, TABLET))
     desk.append(1, message(1, ("ann2", TABLET), ("bob1", TABLET), conversation="talk1"))
     desk.append(0, message(1, ("bob1", PHONE)))
     desk.append(1, Marked("talk1", "bob1", 1, 1, 1))
@@ -93,8 +88,9 @@ def lived_in(limits: StoreLimits = SMALL) -> Mortal:
     positions = [entry.position for entry in desk.read()]
     desk.append(1, Acked(PHONE, positions[2], "bob1"))
     desk.append(1, Removed(PHONE, "bob1", [positions[5]], 1, [("ann2", "talk2", 1)], [("ann2", [b"far"])], [b"no"]))
-    for number in range(13, 16):
+    for number in range(14, 17):
         desk.append(1, entry_for(PHONE, number))
+    desk.append(1, group_entry(17, PHONE, TABLET))
     desk.append(1, message(2, ("ann2", TABLET), conversation="talk1"))
     desk.append(0, message(2, ("bob1", PHONE)))
     desk.store.directory.put(b"shard1/b", b"new", lambda _: None)
@@ -119,11 +115,11 @@ def picture(desk: Desk, shard: int) -> tuple[object, ...]:
 def rows_of(desk: Desk, shard: int) -> dict[Table, list[bytes]]:
     """Every key of a shard in the tables, with what is said of it in META."""
     found: dict[Table, list[bytes]] = {table: [] for table in Table}
-    for table in (Table.INBOX, Table.DIRECTORY, Table.OUTBOX):
+    for table in (Table.INBOX, Table.DIRECTORY, Table.OUTBOX, Table.BODIES):
         for key, _ in desk.engine.scan(table, b"", b"\xff" * 500, 9_999):
             if (
                 (table is Table.INBOX and shard == 1)
-                or (table is Table.OUTBOX and key[0] == shard)
+                or (table in (Table.OUTBOX, Table.BODIES) and key[0] == shard)
                 or (table is Table.DIRECTORY and (key.startswith(b"shard%d" % shard) or key.endswith(b"%d" % shard)))
             ):
                 found[table].append(key)
@@ -396,75 +392,6 @@ def test_a_shard_finds_no_room_in_a_store_that_keeps_the_rest_for_its_own_acks()
     move = Move(source, target, 1)
     assert isinstance(move.write(move.rows()), EngineFullError)
     assert target.store.arrivals() == {}
-
-
-ENTRY = encode_entry(Entry(5, 0, "talk0", 1, "ann2", 0, 0, b"body"))
-SUMMARY = Summary(1, 1, 68, 5, 5).encode()
-PREFIX = entries_prefix(PHONE)
-
-
-@pytest.mark.parametrize(
-    ("row", "sentence"),
-    [
-        ((9, b"key", b"value"), "table 9"),
-        ((Table.JOURNAL, position_key(1), b"value"), "table 1"),
-        ((Table.DIRECTORY, b"shard0/a", b"value"), "another shard"),
-        ((Table.DIRECTORY, b"node", b"value"), "another shard"),
-        ((Table.DIRECTORY, snapshot_key("talk0", shard_of), b"value"), "another shard"),
-        ((Table.DIRECTORY, b"\x00odd", b"value"), "another shard"),
-        ((Table.DIRECTORY, b"\x00c\xff", b"value"), "another shard"),
-        ((Table.DIRECTORY, b"", b"value"), "0 bytes"),
-        ((Table.DIRECTORY, b"shard1" + bytes(500), b"value"), "506 bytes"),
-        ((Table.DIRECTORY, b"shard1/a", bytes(2_000)), "bytes came at once"),
-        ((Table.META, b"head", position_key(1)), "none that a shard has"),
-        ((Table.META, epoch_key(0), position_key(1)), "none that a shard has"),
-        ((Table.META, cursor_key(0, 1), position_key(1)), "none that a shard has"),
-        ((Table.META, epoch_key(1), b"junk"), "cannot be read"),
-        ((Table.META, POSITION_KEY, position_key(NUMBER_MAX)), "above every position"),
-        ((Table.META, b"rows", position_key(7)), "1 rows came of 7"),
-        ((Table.INBOX, entry_key(PREFIX, 5), ENTRY), "does not announce"),
-        ((Table.INBOX, summary_key(PHONE), b"junk"), "cannot be read"),
-        ((Table.INBOX, summary_key(PHONE), Summary(0, 1, 68, 5, 5).encode()), "no queue of this shard"),
-        ((Table.INBOX, summary_key(PHONE) + b"?", SUMMARY), "no queue of this shard"),
-        ((Table.INBOX, b"x" + bytes(20), SUMMARY), "no queue of this shard"),
-        ((Table.INBOX, b"s", SUMMARY), "no queue of this shard"),
-        ((Table.INBOX, summary_key(PHONE), Summary(1, 0, 0, 0, 0).encode()), "lacks"),
-        ((Table.INBOX, summary_key(PHONE), Summary(1, 1, 68, 5, 11).encode()), "above 10"),
-        ((Table.OUTBOX, outbox_key(0, 5), b"value"), "cannot be read"),
-        ((Table.OUTBOX, b"\x01", b"value"), "cannot be read"),
-    ],
-)
-def test_a_row_that_is_none_of_the_shard_ends_the_transfer_with_a_sentence(row: Row, sentence: str) -> None:
-    target = Desk(MemoryEngine(), StoreLimits(import_bytes_max=1_000), owned=())
-    tell = partial(target.store.import_rows, 1, "node", b"T")
-    assert target.ask(partial(tell, [(Table.META, POSITION_KEY, position_key(10))])) is None
-    error = target.ask(partial(tell, [row]))
-    assert isinstance(error, TransferError)
-    assert sentence in str(error)
-    assert rows_of(target, 1) == {}
-
-
-@pytest.mark.parametrize(
-    ("rows", "sentence"),
-    [
-        ([(Table.INBOX, summary_key(PHONE), SUMMARY), (Table.INBOX, summary_key(TABLET), SUMMARY)], "1 are announced"),
-        (
-            [(Table.INBOX, summary_key(PHONE), SUMMARY), (Table.INBOX, entry_key(entries_prefix(TABLET), 5), ENTRY)],
-            "does not announce",
-        ),
-        ([(Table.INBOX, summary_key(PHONE), SUMMARY), (Table.INBOX, entry_key(PREFIX, 6), ENTRY)], "does not announce"),
-        ([(Table.INBOX, summary_key(PHONE), SUMMARY), (Table.INBOX, entry_key(PREFIX, 5), b"junk")], "cannot be read"),
-        ([(Table.META, b"rows", position_key(2)), (Table.DIRECTORY, b"shard1", b"")], "behind the last one"),
-    ],
-)
-def test_rows_that_do_not_belong_together_end_the_transfer_with_a_sentence(rows: list[Row], sentence: str) -> None:
-    target = empty()
-    begin = [(Table.META, POSITION_KEY, position_key(10)), (Table.META, epoch_key(1), position_key(1))]
-    tell = partial(target.store.import_rows, 1, "node", b"T")
-    assert target.ask(partial(tell, begin)) is None
-    error = target.ask(partial(tell, rows))
-    assert isinstance(error, TransferError)
-    assert sentence in str(error)
 
 
 def test_completions_come_in_order_and_a_callback_may_take_the_shard() -> None:

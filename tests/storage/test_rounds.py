@@ -47,7 +47,7 @@ def _begins(desk: Desk) -> None:
 
 
 def _enters(desk: Desk) -> None:
-    for number in range(16, 20):
+    for number in range(18, 22):
         desk.append(1, entry_for(PHONE, number, expires_ms=4_000 * (number % 2)))
 
 

@@ -35,7 +35,11 @@ CONVERSATIONS = ("x0", "y1", "z2")
 DEVICES = {f"{account}{number}".encode(): account for account in ("a0", "b1", "c2", "d0") for number in (1, 2)}
 ACCOUNTS = sorted(set(DEVICES.values()))
 KEYS = (b"k", b"k1", b"l")
-NOUNS = (frozenset({Table.META, Table.JOURNAL, Table.OUTBOX}), frozenset({Table.INBOX}), frozenset({Table.DIRECTORY}))
+NOUNS = (
+    frozenset({Table.META, Table.JOURNAL, Table.OUTBOX}),
+    frozenset({Table.INBOX, Table.BODIES}),
+    frozenset({Table.DIRECTORY}),
+)
 LIMITS = StoreLimits(
     commit_patience_s=0.002,
     commit_company=3,

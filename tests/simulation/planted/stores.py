@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulation import Scenario, Sizes
 from simulation.trap import TrappedStore
+from storage.body_counts import BodyCounts
 from storage.engine import Table
 from storage.inbox_writer import InboxWriter
 from storage.journal import Journal
@@ -137,6 +138,25 @@ class EntryLostInMove(TrappedStore):
         self._mover._inbox_writer.__class__ = LosesTheLatest
 
 
+class ForgetsOthers(BodyCounts):
+    """Drops a body with the first device that lets go of it."""
+
+    __slots__ = ()
+
+    def _take_off(self, key: bytes, gone: int) -> None:
+        self._write(key, 0)
+
+
+class BodyDroppedEarly(TrappedStore):
+    """The store with those counts."""
+
+    __slots__ = ()
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._mover._inbox_writer.counts.__class__ = ForgetsOthers
+
+
 class Unfenced(Journal):
     """Takes records under any epoch."""
 
@@ -199,6 +219,9 @@ BUGS: Final = {
     ),
     "ack of the first device forgetting for all": Bug(_planted(AckForgetsForAll), LOST, ORDER, DELETED, RESTART, RESTS),
     "entry lost in the move to the inbox": Bug(_planted(EntryLostInMove), LOST, ORDER, DELETED, RESTART, EMPTY, RESTS),
+    "body dropped with its first device": Bug(
+        Scenario(store=BodyDroppedEarly, sizes=MOVES_OFTEN), RESTART, LOST, DELETED, EMPTY, RESTS
+    ),
     "old owner still writing": Bug(_planted(OldOwnerWrites), FENCED),
     "restart reading behind an in-flight commit": Bug(_planted(ReadsBehindCommit), ORDER, ONCE, NUMBERS, LOST),
 }
