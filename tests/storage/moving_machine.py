@@ -7,6 +7,7 @@ Whatever happens, a shard is held by one side at most, and there it is as the pl
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -195,9 +196,7 @@ class MovingModel(RuleBasedStateMachine):
         self.transfers: dict[int, Transfer] = {}
         self.transfer_number = 0
         self.failing = False
-        self.limits = StoreLimits(
-            **{name: getattr(LIMITS, name) for name in LIMITS.__slots__} | {"move_operations_max": operations}
-        )
+        self.limits = replace(LIMITS, move_operations_max=operations)
         self.seqs: dict[str, int] = {}
         self.sources: dict[tuple[int, int], int] = {}
         self.positions: dict[int, int] = {}
