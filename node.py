@@ -36,6 +36,7 @@ from actors import (
     message_table,
     messenger_children,
     messenger_limits,
+    move_limits,
     rates,
     store_limits,
 )
@@ -203,7 +204,7 @@ class Node:
         if len(self.nodes) == 1:
             return None
         weights = {node.name: node.weight for node in self.nodes}
-        return Cluster(weights, self.log.warning, float(self.config.cluster.move_timeout_s))
+        return Cluster(weights, self.log.warning, move_limits(self.config))
 
     def _shards(self) -> list[int]:
         """The shards that this node has; one that is alone has all that it has not handed over."""

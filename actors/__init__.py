@@ -25,7 +25,7 @@ message that comes after the commit. Nothing is acknowledged before it is durabl
 
 from actors.directory_keys import directory_shard
 from actors.messages import message_table
-from actors.slices import connection_limits, messenger_limits, rates, store_limits
+from actors.slices import connection_limits, messenger_limits, move_limits, rates, store_limits
 from actors.tally import Tally
 from actors.tree import Cluster, MessengerLimits, connection_maker, messenger_children
 
@@ -39,6 +39,7 @@ __all__ = [
     "message_table",
     "messenger_children",
     "messenger_limits",
+    "move_limits",
     "rates",
     "store_limits",
 ]

@@ -8,6 +8,7 @@ from actors.accounts.api import AccountLimits, Rate
 from actors.connection.api import ConnectionLimits
 from actors.conversation.api import ConversationLimits
 from actors.linking.api import LinkLimits
+from actors.placement.api import MoveLimits
 from actors.presence.api import Load, PresenceLimits
 from actors.queue.api import QueueLimits
 from actors.tree import MessengerLimits
@@ -16,7 +17,7 @@ from storage import StoreLimits
 if TYPE_CHECKING:
     from config import ClusterConfig, RatesConfig
 
-__all__ = ["connection_limits", "messenger_limits", "rates", "store_limits"]
+__all__ = ["connection_limits", "messenger_limits", "move_limits", "rates", "store_limits"]
 
 SLOW_READER_S = 30.0
 NETWORKS_PER_ACCOUNT = 4
@@ -63,6 +64,11 @@ def messenger_limits(config: ClusterConfig, load: Load) -> MessengerLimits:
         float(queue.sweep_interval_s),
         LinkLimits(limits.link_lifetime_s),
     )
+
+
+def move_limits(config: ClusterConfig) -> MoveLimits:
+    """The bounds of each move of a shard."""
+    return MoveLimits(float(config.cluster.move_timeout_s))
 
 
 def connection_limits(config: ClusterConfig, load: Load) -> ConnectionLimits:

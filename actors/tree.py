@@ -13,8 +13,8 @@ from actors.connection.actor import ConnectionActor
 from actors.conversation.actor import ConversationActor
 from actors.linking.actor import RendezvousActor
 from actors.linking.api import LinkLimits
-from actors.placement.actor import MOVE_TIMEOUT_S, PlacementActor
-from actors.placement.api import PLACEMENT
+from actors.placement.actor import PlacementActor
+from actors.placement.api import PLACEMENT, MoveLimits
 from actors.placement.estate import Estate
 from actors.placement.residents import SHARDS_SUPERVISOR
 from actors.presence.actor import PresenceActor
@@ -77,12 +77,12 @@ class Cluster(NamedTuple):
     Attributes:
         weights: The nodes, this one among them, and what share of the shards each should have.
         warn: Tells the operator: an event, and what belongs to it.
-        move_timeout_s: A move of a shard without any progress for so long is given up.
+        move_limits: The bounds of each move of a shard.
     """
 
     weights: Mapping[str, float]
     warn: Callable[..., object]
-    move_timeout_s: float = MOVE_TIMEOUT_S
+    move_limits: MoveLimits = MoveLimits()
 
 
 def messenger_children(
@@ -169,7 +169,7 @@ def messenger_children(
 def _placement(kind: type[PlacementActor], cluster: Cluster, store: Store, router: Router, estate: Estate) -> ChildSpec:
     return ChildSpec(
         "placement",
-        lambda: kind(cluster.weights, store, router, estate, cluster.warn, cluster.move_timeout_s),
+        lambda: kind(cluster.weights, store, router, estate, cluster.warn, cluster.move_limits),
         name=PLACEMENT,
         mailbox_limit=1_000_000,
     )

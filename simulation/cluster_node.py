@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.messages import message_table
-from actors.placement.api import PLACEMENT
+from actors.placement.api import PLACEMENT, MoveLimits
 from actors.router.api import shard_number
 from actors.tree import Cluster
 from cluster import Identity, NodeDown, NodeRefused, NodeUp, Peer, cluster_supervisor
@@ -53,7 +53,9 @@ class ClusterNode(SimulatedNode):
 
     def cluster(self) -> Cluster:
         """The others, all alike."""
-        return Cluster(dict.fromkeys((node.name for node in self.world.nodes), 1.0), self._warned)
+        sizes, weights = self.sizes, dict.fromkeys((node.name for node in self.world.nodes), 1.0)
+        moves = MoveLimits(page_size_bytes=sizes.copy_page_bytes, in_flight_max=sizes.copy_pages_max)
+        return Cluster(weights, self._warned, moves)
 
     def _warned(self, event: str, **about: object) -> None:
         """An operator is told of something; a shard that is on some disk was not lost, whatever its node believes."""

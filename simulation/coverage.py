@@ -74,6 +74,7 @@ SOMETIMES_BETWEEN_NODES: Final = (
     "a fenced writer is refused",
     "something comes to a node whose shard has moved",
     "a copy of a shard that did not move is purged",
+    "a shard changes while it is copied",
 )
 """The same for a suite of clusters."""
 

@@ -72,6 +72,8 @@ class Sizes:
         mailbox_limit: How many messages may wait for one connection.
         background_delay_s: How long what is not urgent waits for a device at which nobody looks.
         shared_bytes_min: What the inbox has to spare by storing a body once for several devices.
+        copy_page_bytes: What goes at once of a shard that moves.
+        copy_pages_max: How many of these may be on their way.
     """
 
     entries_max: int = 10_000
@@ -85,6 +87,8 @@ class Sizes:
     mailbox_limit: int = 10_000
     shared_bytes_min: int = 1
     background_delay_s: float = 0.0
+    copy_page_bytes: int = 512 << 10
+    copy_pages_max: int = 8
 
 
 class NodeScheduler(SeededScheduler):

@@ -121,4 +121,6 @@ def _sizes(seed: int) -> Sizes:
         move_operations=chance.choice((512, 32, 8)),
         background_delay_s=chance.choice((0.0, 2.0)),
         shared_bytes_min=chance.choice((1, 1, 1_024)),
+        copy_page_bytes=chance.choice((512 << 10, 1_000, 200)),
+        copy_pages_max=chance.choice((8, 1)),
     )

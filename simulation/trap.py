@@ -9,12 +9,13 @@ from storage import Store
 from storage.group import Failed, raise_it
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from protocol import AccountId, ConversationId, DeviceId
     from runtime import Pid, Runtime
     from simulation.coverage import Coverage
     from simulation.network import Socket
+    from storage import Export, Row
     from storage.group import Done
     from storage.records import Record
 
@@ -133,6 +134,14 @@ class TrappedStore(Store):
             )
             self.fenced_positions.update(range(next_position, self._journal.next_position))
         self._trap.after()
+
+    def read_export(
+        self, export: Export, size_bytes_max: int, completed: Callable[[list[Row]], None], failed: Failed = raise_it
+    ) -> None:
+        """Read on in a shard that moves."""
+        if export.changes and not export.is_last and not self._journal.owns(export.shard):
+            self._coverage.reached("a shard changes while it is copied")
+        super().read_export(export, size_bytes_max, completed, failed)
 
     def discard_arrival(self, shard: int, completed: Done) -> None:
         """Forget a copy that is void."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from storage import meta
 from storage.errors import ShardAwayError, StorageError, TransferError
@@ -66,6 +66,8 @@ class Handover:
         schedule: Runs a function on the loop after a delay in seconds.
         shard_of_pair: The shard of a pair in the directory.
     """
+
+    check: ClassVar[type[ImportCheck]] = ImportCheck
 
     __slots__ = (
         "_changes",
@@ -268,7 +270,7 @@ class Handover:
         def said(error: Exception | None) -> None:
             if error is None:
                 self._residences.arrivals[shard] = arrival
-                self._landings[shard] = _Landing(transfer, ImportCheck(shard, self._shard_of_pair, self._engine))
+                self._landings[shard] = _Landing(transfer, self.check(shard, self._shard_of_pair, self._engine))
             done(error)
 
         def clean(error: Exception | None) -> None:

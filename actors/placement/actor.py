@@ -15,6 +15,7 @@ from actors.placement.api import (
     ListShards,
     MoveCode,
     Moved,
+    MoveLimits,
     MoveRefused,
     MoveShard,
     Place,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PlacementActor"]
 
-MOVE_TIMEOUT_S: Final = 30.0
 TRANSFER_SIZE_BYTES: Final = 16
 RESUBSCRIBE_S: Final = 0.1
 TAKE_AGAIN_S: Final = 0.2
@@ -114,7 +114,7 @@ class PlacementActor(LoadingActor):
         router: Is told where shards are.
         estate: The shards that run here.
         warn: Tells the operator: an event, and what belongs to it.
-        move_timeout_s: A move without any progress for so long is given up.
+        move_limits: The bounds of each move.
     """
 
     __slots__ = (
@@ -122,7 +122,7 @@ class PlacementActor(LoadingActor):
         "_atlas",
         "_estate",
         "_leaving",
-        "_move_timeout_s",
+        "_move_limits",
         "_node",
         "_residents",
         "_router",
@@ -145,7 +145,7 @@ class PlacementActor(LoadingActor):
         router: Router,
         estate: Estate,
         warn: Callable[..., object],
-        move_timeout_s: float = MOVE_TIMEOUT_S,
+        move_limits: MoveLimits = MoveLimits(),  # noqa: B008  # immutable
     ) -> None:
         super().__init__()
         self._weights = weights
@@ -153,7 +153,7 @@ class PlacementActor(LoadingActor):
         self._router = router
         self._estate = estate
         self._warn = warn
-        self._move_timeout_s = move_timeout_s
+        self._move_limits = move_limits
         self._up: set[str] = set()
         self._untold: set[str] = set()
         self._leaving: dict[int, Leaving] = {}
@@ -415,7 +415,7 @@ class PlacementActor(LoadingActor):
     def _depart(self, shard: int, to: str, caller: From) -> None:
         process = self.process
         transfer = process.runtime.randomness.bytes(TRANSFER_SIZE_BYTES)
-        departure = self.departure(self._store, shard, to, transfer, process.pid, self._move_timeout_s)
+        departure = self.departure(self._store, shard, to, transfer, process.pid, self._move_limits)
         pid = process.start_link(departure)
         self._leaving[shard] = Leaving(to, transfer, pid, caller, 0.0)
 

@@ -13,6 +13,7 @@ __all__ = [
     "Holdings",
     "ListShards",
     "MoveCode",
+    "MoveLimits",
     "MoveRefused",
     "MoveShard",
     "Moved",
@@ -128,6 +129,20 @@ class Moved(msgspec.Struct, array_like=True, frozen=True):
     rows: int
     size_bytes: int
     still_s: float
+
+
+class MoveLimits(NamedTuple):
+    """The bounds of a move.
+
+    Attributes:
+        timeout_s: Without any progress for so long it is given up.
+        page_size_bytes: Of a page of rows, and of a piece of a row that is larger alone: both fit a frame of a link.
+        in_flight_max: Pages that are not on the other disk yet; a slow one costs this node so much memory, and no time.
+    """
+
+    timeout_s: float = 30.0
+    page_size_bytes: int = 512 << 10
+    in_flight_max: int = 8
 
 
 class MoveCode(IntEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from actors.placement.api import PLACEMENT, MoveCode
+from actors.placement.api import PLACEMENT, MoveCode, MoveLimits
 from actors.placement.moves import (
     AllRows,
     Complete,
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DepartureActor"]
 
-PAGE_SIZE_BYTES: Final = 512 << 10
-"""Of a page of rows, and of a piece of a row that is larger alone: both fit a frame of a link."""
-IN_FLIGHT_MAX: Final = 8
-"""Messages of rows that are not on the other disk yet: what a slow one costs here is 4 MiB, and no time."""
 ROUNDS_MAX: Final = 5
 CHANGES_FEW: Final = 500
 """So few changes are brought within a tenth of a second, so the shard may stop for them."""
@@ -75,7 +71,7 @@ class DepartureActor(Actor):
         to: The node that is to have it.
         transfer: Names the move.
         placement: The placement of this node.
-        timeout_s: Without any progress for so long it is given up.
+        limits: How much is on its way at once, and for how long it may stand still.
     """
 
     __slots__ = (
@@ -84,6 +80,7 @@ class DepartureActor(Actor):
         "_in_flight",
         "_is_final",
         "_is_vacated",
+        "_limits",
         "_pieces",
         "_placement",
         "_progress_s",
@@ -93,18 +90,17 @@ class DepartureActor(Actor):
         "_shard",
         "_size_bytes",
         "_store",
-        "_timeout_s",
         "_to",
         "_transfer",
     )
 
-    def __init__(self, store: Store, shard: int, to: str, transfer: bytes, placement: Pid, timeout_s: float) -> None:
+    def __init__(self, store: Store, shard: int, to: str, transfer: bytes, placement: Pid, limits: MoveLimits) -> None:
         self._store = store
         self._shard = shard
         self._to = to
         self._transfer = transfer
         self._placement = placement
-        self._timeout_s = timeout_s
+        self._limits = limits
         self._progress_s = 0.0
         self._arrival: Pid | None = None
         self._export: Export | None = None
@@ -120,7 +116,7 @@ class DepartureActor(Actor):
     def init(self) -> None:
         """Begin at once."""
         self.process.send_after(0.0, Begin())
-        self.process.send_after(self._timeout_s, Overdue())
+        self.process.send_after(self._limits.timeout_s, Overdue())
         self._progress_s = self.process.runtime.clock.now_s()
 
     def terminate(self, reason: Reason) -> None:
@@ -190,26 +186,25 @@ class DepartureActor(Actor):
 
     def _look(self) -> None:
         """Give a move up that stands still; not one that is decided."""
-        left_s = self._progress_s + self._timeout_s - self.process.runtime.clock.now_s()
+        left_s = self._progress_s + self._limits.timeout_s - self.process.runtime.clock.now_s()
         if left_s > 0:
             self.process.send_after(left_s, Overdue())
         else:
-            sentence = (
-                f"Nothing has moved for {self._timeout_s:g} s; see the log and the disk of {self._to}; ask again."
-            )
+            stood_s = self._limits.timeout_s
+            sentence = f"Nothing has moved for {stood_s:g} s; see the log and the disk of {self._to}; ask again."
             self._give_up(MoveCode.STALLED, sentence)
 
     def _read_on(self) -> None:
         """Keep some pages on their way; when all of a round are there, go on."""
         assert self._export is not None, "nothing is read before the other side is ready"
-        while self._pieces and self._in_flight < IN_FLIGHT_MAX:
+        while self._pieces and self._in_flight < self._limits.in_flight_max:
             self._in_flight += 1
             self._tell(self._pieces.popleft())
-        if self._reading or self._in_flight >= IN_FLIGHT_MAX:
+        if self._reading or self._in_flight >= self._limits.in_flight_max:
             return
         if not self._export.ended:
             self._reading = True
-            self._store.read_export(self._export, PAGE_SIZE_BYTES, *answers(self.process, Page))
+            self._store.read_export(self._export, self._limits.page_size_bytes, *answers(self.process, Page))
         elif not self._in_flight:
             self._end_round(self._export)
 
@@ -233,8 +228,9 @@ class DepartureActor(Actor):
             self._rows += len(rows)
             size_bytes = sum(len(key) + len(value) for _, key, value in rows)
             self._size_bytes += size_bytes
-            if size_bytes > PAGE_SIZE_BYTES:
-                self._pieces.extend(_pieces(rows[0]))  # a row that is larger than a page comes alone
+            page_size_bytes = self._limits.page_size_bytes
+            if size_bytes > page_size_bytes:
+                self._pieces.extend(_pieces(rows[0], page_size_bytes))  # a row that is larger than a page comes alone
             else:
                 self._in_flight += 1
                 self._tell(Rows(rows))
@@ -254,8 +250,8 @@ class DepartureActor(Actor):
             self.process.stop()
 
 
-def _pieces(row: Row) -> Iterator[Piece]:
+def _pieces(row: Row, size_bytes: int) -> Iterator[Piece]:
     table, key, value = row
-    for first in range(0, len(value), PAGE_SIZE_BYTES):
-        end = first + PAGE_SIZE_BYTES
+    for first in range(0, len(value), size_bytes):
+        end = first + size_bytes
         yield Piece(table, key, value[first:end], end >= len(value))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.placement.api import PLACEMENT, MoveCode
-from actors.placement.departure import CHANGES_FEW, IN_FLIGHT_MAX, PAGE_SIZE_BYTES, ROUNDS_MAX, DepartureActor
+from actors.placement.api import PLACEMENT, MoveCode, MoveLimits
+from actors.placement.departure import CHANGES_FEW, ROUNDS_MAX, DepartureActor
 from actors.placement.moves import (
     AllRows,
     Complete,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from runtime import Message
 
 SHARD, TRANSFER, TIMEOUT_S = 1, b"T1".ljust(16), 5.0
+LIMITS = MoveLimits(TIMEOUT_S)
 
 
 class Ear(Actor):
@@ -58,7 +59,7 @@ class Move:
         self.placement, self.arrival = Ear(), Ear()
         placement = self.runtime.start(self.placement, name=PLACEMENT)
         self.arrival_pid = self.runtime.start(self.arrival)
-        departure = DepartureActor(self.desk.store, SHARD, "a", TRANSFER, placement, TIMEOUT_S)
+        departure = DepartureActor(self.desk.store, SHARD, "a", TRANSFER, placement, LIMITS)
         self.departure = self.runtime.start(departure)
         self.scheduler.run_for(0.01)
 
@@ -141,13 +142,15 @@ def test_a_shard_in_which_much_happens_is_copied_in_more_rounds_but_not_in_endle
 
 def test_what_is_on_its_way_to_a_slow_disk_is_bounded_whatever_waits() -> None:
     move = Move()
-    move.fills(50, bytes(PAGE_SIZE_BYTES // 2))
+    move.fills(50, bytes(LIMITS.page_size_bytes // 2))
     move.says(Welcome(move.arrival_pid))
     for _ in range(3):
         move.settle()
     sent = move.arrival.of(Rows)
-    assert len(sent) == IN_FLIGHT_MAX
-    assert sum(len(value) for rows in sent for _, _, value in rows.rows) <= IN_FLIGHT_MAX * PAGE_SIZE_BYTES
+    assert len(sent) == LIMITS.in_flight_max
+    assert (
+        sum(len(value) for rows in sent for _, _, value in rows.rows) <= LIMITS.in_flight_max * LIMITS.page_size_bytes
+    )
     move.desk.append(1, entry_for(PHONE, 99))
     move.desk.run()
     assert move.desk.told[-1].error is None, "people go on meanwhile"
@@ -175,7 +178,7 @@ def test_a_move_that_gets_no_further_is_given_up_wherever_it_stands(steps: int) 
 
 def test_a_move_that_gets_on_slowly_is_not_given_up_and_neither_is_one_that_is_decided() -> None:
     move = Move()
-    move.fills(20, bytes(PAGE_SIZE_BYTES))
+    move.fills(20, bytes(LIMITS.page_size_bytes))
     move.says(Welcome(move.arrival_pid))
     for _ in range(3):
         move.scheduler.run_for(TIMEOUT_S - 0.1)
@@ -245,21 +248,19 @@ def test_a_departure_that_is_killed_leaves_a_log_that_ends_with_the_next_one() -
     watched = move.desk.store._memtable.watches[SHARD]
     placement = move.runtime.whereis(PLACEMENT)
     assert placement is not None
-    move.departure = move.runtime.start(
-        DepartureActor(move.desk.store, SHARD, "a", b"T2".ljust(16), placement, TIMEOUT_S)
-    )
+    move.departure = move.runtime.start(DepartureActor(move.desk.store, SHARD, "a", b"T2".ljust(16), placement, LIMITS))
     move.says(Welcome(move.arrival_pid))
     assert move.desk.store._memtable.watches[SHARD] is not watched
 
 
 def test_a_row_larger_than_a_message_goes_in_pieces_also_when_it_comes_again() -> None:
     move = Move()
-    move.desk.store.directory.put(b"shard1/large", bytes(3 * PAGE_SIZE_BYTES), lambda _: None)
+    move.desk.store.directory.put(b"shard1/large", bytes(3 * LIMITS.page_size_bytes), lambda _: None)
     move.desk.run()
     move.says(Welcome(move.arrival_pid))
     pieces = [piece for piece in move.takes_rows() if isinstance(piece, Piece)]
     assert [piece.is_last for piece in pieces] == [False, False, True]
-    move.desk.store.directory.put(b"shard1/large", bytes(2 * PAGE_SIZE_BYTES), lambda _: None)
+    move.desk.store.directory.put(b"shard1/large", bytes(2 * LIMITS.page_size_bytes), lambda _: None)
     move.desk.run()
     move.says(Vacated())
     rows = move.takes_rows()

@@ -12,12 +12,16 @@ from actors.shard.api import Reachable
 from actors.shard.logic import Inbound
 from actors.shard.spreading import Spread
 from actors.tree import Parts
-from simulation import Scenario
-from tests.simulation.planted.bug import EMPTY, LOST, ONCE, ONE_NODE, ORDER, RESTS, SUPERVISION, Bug, rough
+from simulation import Scenario, Sizes
+from simulation.trap import TrappedStore
+from storage.handover import Handover
+from storage.import_check import ImportCheck
+from tests.simulation.planted.bug import EMPTY, LOST, NUMBERS, ONCE, ONE_NODE, ORDER, RESTS, SUPERVISION, Bug, rough
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from storage import Batch, Row
 
 __all__ = ["BUGS"]
 
@@ -93,6 +97,65 @@ class ReleasedBeforeComplete(PlacementActor):
     departure = LetsGoTooSoon
 
 
+class ForgetsWhatChanged(DepartureActor):
+    """What has changed while the shard was copied is not sent once more."""
+
+    __slots__ = ()
+
+    def handle_cast(self, message: Any) -> None:
+        if isinstance(message, Vacated) and self._export is not None and self._export.changes is not None:
+            changes = self._export.changes
+            for names in (changes.devices, changes.conversations, changes.keys, changes.jobs):
+                names.clear()
+        super().handle_cast(message)
+
+
+class CopiedOnce(PlacementActor):
+    """Its moves bring what was there when they began."""
+
+    __slots__ = ()
+
+    departure = ForgetsWhatChanged
+
+
+class SnapshotLast(ImportCheck):
+    """The first round is applied over the later ones: where both say something of a key, the older word stays."""
+
+    __slots__ = ("_brought",)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._brought: set[tuple[int, bytes]] = set()
+
+    def rows(self, rows: list[Row]) -> Batch:
+        batch, brought = super().rows(rows), self._brought
+        if self._after:
+            batch.puts = [put for put in batch.puts if put[:2] not in brought]
+            batch.deletes = [pair for pair in batch.deletes if pair not in brought]
+            batch.delete_ranges.clear()
+        else:
+            brought.update(put[:2] for put in batch.puts)
+        return batch
+
+
+class TakesTheSnapshotLast(Handover):
+    """Its copies are such."""
+
+    __slots__ = ()
+
+    check = SnapshotLast
+
+
+class ChangesBeforeSnapshot(TrappedStore):
+    """The store with that handover."""
+
+    __slots__ = ()
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._handover.__class__ = TakesTheSnapshotLast
+
+
 class NotStopped(PlacementActor):
     """A shard that moves is fenced, and its actors go on."""
 
@@ -136,6 +199,7 @@ def _planted(faults: dict[str, float] | None = None, **parts: Any) -> Scenario:
 
 
 MOVING: Final = {"a_shard_is_to_move": 40.0}
+SLOWLY: Final = Sizes(copy_page_bytes=200, copy_pages_max=1)
 
 BUGS: Final = {
     "resync not asked after a link came back": Bug(_planted(shard=NeverAsksAgain), LOST, ORDER, EMPTY, RESTS),
@@ -152,6 +216,22 @@ BUGS: Final = {
     ),
     "released before the copy is complete": Bug(
         _planted(MOVING | {"node_dies": 10.0}, placement=ReleasedBeforeComplete), RESTS, LOST
+    ),
+    "a row changed while its shard was copied and not sent again": Bug(
+        Scenario(cluster=True, parts=Parts(placement=CopiedOnce), sizes=SLOWLY, faults=rough(**MOVING)),
+        LOST,
+        ONCE,
+        ORDER,
+        RESTS,
+        NUMBERS,
+    ),
+    "changes applied before the copy that they change": Bug(
+        Scenario(cluster=True, store=ChangesBeforeSnapshot, sizes=SLOWLY, faults=rough(**MOVING)),
+        LOST,
+        ONCE,
+        ORDER,
+        RESTS,
+        NUMBERS,
     ),
     "shard not stopped when it moves": Bug(_planted(MOVING, placement=NotStopped), ONE_NODE),
     "activation where the shard is no longer": Bug(_planted(MOVING, placement=DoorLeftOpen), SUPERVISION, RESTS),
