@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from roost.commands.accounts import key_of, typed
 from roost.commands.opened import opened
 from roost.errors import LinkError, RoostError
+from roost.events import DeviceAdded
 from roost.link import link as link_here
 from roost.plain import date_and_time, identity_sentence, one_line
 
@@ -90,6 +91,10 @@ async def _link(client: Client, code: str, *, sure: bool) -> None:
     await request.confirm()
     print(f"Linked {name}.")
     await _list(client)
+    # Whoever has just confirmed it knows of it; every other device is told.
+    client.device_news_told(
+        *(one for one in client.device_news if isinstance(one, DeviceAdded) and one.device == request.device)
+    )
 
 
 async def _revoke(client: Client, prefix: str) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from textual.events import AppBlur, AppFocus, Resize
     from textual.screen import Screen
 
-    from protocol import AccountId, ConversationId
+    from protocol import AccountId, ConversationId, DeviceId
     from roost.client import Client
     from roost.events import Event
     from roost.terminal.message_view import MessageView
@@ -97,6 +97,7 @@ class RoostApp(App[None]):
         self._looked_at = True
         self._refreshing = False
         self._checked: set[AccountId] = set()
+        self._confirmed: set[DeviceId] = set()
         self.status = StatusBar(client.account, str(client.server))
         self.conversations = ConversationList(client.account)
         self.chat = ChatPane(client)
@@ -165,8 +166,9 @@ class RoostApp(App[None]):
     def _tell_device_news(self) -> None:
         """Say which of our devices are new, once somebody looks: it may be a stranger's."""
         for change in self.client.device_news if self._looked_at else ():
-            text = device_sentence(change)
-            self.notify(text, severity="warning", timeout=_DEVICE_NEWS_SHOWN_S, markup=False)
+            if not isinstance(change, DeviceAdded) or change.device not in self._confirmed:
+                text = device_sentence(change)
+                self.notify(text, severity="warning", timeout=_DEVICE_NEWS_SHOWN_S, markup=False)
             self.client.device_news_told(change)
 
     def _connection_changed(self, event: ConnectionChanged) -> None:
@@ -356,7 +358,7 @@ class RoostApp(App[None]):
     def action_devices(self) -> None:
         """Show our devices, and link a new one."""
         if not self._asking:
-            self.push_screen(DeviceScreen(self.client))
+            self.push_screen(DeviceScreen(self.client, self._confirmed))
 
     async def _chosen(self, conversation: ConversationId | None) -> None:
         if conversation is not None:

@@ -29,7 +29,12 @@ _OTHER_SERVER: Final = "It sees another server: another host of the same cluster
 
 
 class DeviceScreen(ModalScreen[None]):
-    """A small window: the list, a line for the code of a new device, and what came of it."""
+    """A small window: the list, a line for the code of a new device, and what came of it.
+
+    Args:
+        client: the account.
+        confirmed: takes each device that is linked here: whoever does that needs not be told of it.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
@@ -37,9 +42,10 @@ class DeviceScreen(ModalScreen[None]):
         Binding("down", "list", "List"),
     ]
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, confirmed: set[DeviceId]) -> None:
         super().__init__()
         self._client = client
+        self._confirmed_here = confirmed
         self._request: LinkRequest | None = None
         self._leaving: KnownDevice | None = None
         self._devices: dict[str, KnownDevice] = {}
@@ -95,6 +101,7 @@ class DeviceScreen(ModalScreen[None]):
 
     async def _confirmed(self, request: LinkRequest) -> None:
         self._request = None
+        self._confirmed_here.add(request.device)
         try:
             await request.confirm()
         except RoostError as error:

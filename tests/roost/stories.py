@@ -62,3 +62,12 @@ async def people(server: TcpServer, folder: Path, *names: str) -> AsyncIterator[
     finally:
         for client in clients:
             await client.close()
+
+
+async def link_in(folder: Path, server: TcpServer, name: str) -> tuple[roost.LinkCode, asyncio.Task[str]]:
+    """A new device that shows a code; the task ends when it is linked."""
+    shown: asyncio.Future[roost.LinkCode] = asyncio.get_running_loop().create_future()
+    linking = asyncio.create_task(
+        roost.link(lambda code, _: shown.set_result(code), server=server.address, device_name=name, folder=folder)
+    )
+    return await shown, linking

@@ -17,7 +17,7 @@ import roost
 from protocol import AccountId, Code
 from roost.command import main
 from tests.roost.model_server import Account
-from tests.roost.stories import story
+from tests.roost.stories import link_in, story
 from tests.roost.tcp_server import TcpServer
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +48,22 @@ async def run(folder: Path, *words: str, typed: str = "") -> Ran:
     out, err = await process.communicate(typed.encode())
     assert process.returncode is not None
     return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def looked_at(folder: Path, *words: str, typed: str = "") -> str:
+    """What a command complains of where a person looks."""
+    leader, follower = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "roost", *words, stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL, stderr=follower, env={**os.environ, "ROOST_HOME": str(folder)}, cwd=ROOT,
+    )  # fmt: skip
+    await process.communicate(typed.encode())
+    assert process.returncode == 0
+    os.write(follower, b"end")  # so that there is something to read, even if nothing was said
+    said = os.read(leader, 65_536).decode().removesuffix("end")
+    os.close(leader)
+    os.close(follower)
+    return said
 
 
 async def register(folder: Path, server: TcpServer, *names: str) -> None:
@@ -184,21 +200,26 @@ async def test_a_person_at_any_command_is_told_once_of_a_ghost_device(folder: Pa
         await register(folder, server, "alice")
         assert (await run(folder, "devices")).code == 0
         server.model.add("alice", b"l" * 16)
-        said = []
-        for _ in range(2):
-            leader, follower = pty.openpty()
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "roost", "limits", stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL, stderr=follower,
-                env={**os.environ, "ROOST_HOME": str(folder)}, cwd=ROOT,
-            )  # fmt: skip
-            assert await process.wait() == 0
-            os.write(follower, b"end")  # so that there is something to read, even if nothing was said
-            said.append(os.read(leader, 65_536).decode().removesuffix("end"))
-            os.close(leader)
-            os.close(follower)
+        said = [await looked_at(folder, "limits") for _ in range(2)]
     assert "a device to alice (6c6c6c6c) that its primary device has not signed" in said[0]
     assert said[1] == ""
+
+
+@story
+async def test_a_new_device_is_news_on_every_device_but_the_one_where_it_was_confirmed(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder, server, "alice")
+        await run(folder, "devices")
+        for device in ("laptop", "tablet"):
+            code, linking = await link_in(folder / device, server, device)
+            said = await looked_at(folder, "devices", "link", code.text, typed="y\n")
+            assert await linking == "alice"
+            assert f"{device} [linux]" in said
+            assert "If that was not you" not in said
+            if device == "laptop":
+                await run(folder / device, "devices")
+        assert await looked_at(folder, "limits") == ""
+        assert "A new device of yours, tablet" in await looked_at(folder / "laptop", "limits")
 
 
 @story

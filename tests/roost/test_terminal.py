@@ -14,7 +14,7 @@ from roost.ports import SystemClock
 from roost.terminal import RoostApp
 from roost.terminal.chat_pane import ChatPane
 from tests.roost.model_server import ModelServer
-from tests.roost.stories import next_event, people, story
+from tests.roost.stories import link_in, next_event, people, story
 from tests.roost.tcp_server import TcpServer
 
 if TYPE_CHECKING:
@@ -362,29 +362,19 @@ async def test_a_chat_is_muted_and_archived_with_keys_and_found_again(folder: Pa
             await until(pilot, lambda text: "Bobby (bob)" in text)
 
 
-async def link_in(folder: Path, server: TcpServer) -> tuple[roost.LinkCode, asyncio.Task[str]]:
-    """A new device that shows a code."""
-    shown: asyncio.Future[roost.LinkCode] = asyncio.get_running_loop().create_future()
-    linking = asyncio.create_task(
-        roost.link(
-            lambda code, _: shown.set_result(code), server=server.address, device_name="new laptop", folder=folder
-        )
-    )
-    return await shown, linking
-
-
 @story
 async def test_a_new_device_is_linked_seen_and_removed_in_the_window_of_devices(folder: Path) -> None:
     async with TcpServer() as server, people(server, folder, "alice") as (alice,), terminal(alice) as pilot:
         await pilot.press("ctrl+l")
         await until(pilot, lambda text: "Your devices" in text and "(primary, this one)" in text)
-        code, linking = await link_in(folder / "new", server)
+        code, linking = await link_in(folder / "new", server, "new laptop")
         await pilot.press(*code.text.lower(), "enter")
         await until(pilot, lambda text: "new laptop" in text and "knows the code" in text and "Enter says yes" in text)
         assert len(await alice.devices.list()) == 1
         await pilot.press("enter")
         await until(pilot, lambda text: "Linked new laptop." in text and "new laptop [linux]" in text)
         assert await linking == "alice"
+        assert "If that was not you" not in await until(pilot, lambda text: not alice.device_news)
         await pilot.press("down", "down", "delete")
         await until(pilot, lambda text: "Remove new laptop?" in text)
         await pilot.press("enter")
@@ -399,7 +389,7 @@ async def test_a_device_that_is_declined_in_the_window_is_told_so_and_a_wrong_co
         await pilot.press("ctrl+l", *"nonsense", "enter")
         await until(pilot, lambda text: "or it was mistyped" in text)
         await pilot.press("ctrl+u")
-        code, linking = await link_in(folder / "new", server)
+        code, linking = await link_in(folder / "new", server, "new laptop")
         await pilot.press(*code.text, "enter")
         await until(pilot, lambda text: "knows the code" in text)
         await pilot.press("escape")
