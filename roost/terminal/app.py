@@ -19,8 +19,10 @@ from roost.events import (
     DeviceAdded,
     DeviceRemoved,
     DevicesForged,
+    GroupChanged,
     MessageDelayed,
     MessageReceived,
+    OnlookersChanged,
     PresenceChanged,
     ServerComplained,
     TypingChanged,
@@ -30,11 +32,13 @@ from roost.terminal.chat_pane import ChatPane, Purpose
 from roost.terminal.composer import Composer
 from roost.terminal.conversation_list import ConversationList
 from roost.terminal.device_screen import DeviceScreen
+from roost.terminal.group_screen import GroupScreen
 from roost.terminal.key_help import KeyHelp
 from roost.terminal.message_actions import MessageActions
 from roost.terminal.new_chat import NewChat
 from roost.terminal.palette import THEME
 from roost.terminal.status_bar import StatusBar
+from roost.terminal.typists import Typists
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from protocol import AccountId, ConversationId, DeviceId
     from roost.client import Client
     from roost.events import Event
+    from roost.group import Group
     from roost.terminal.message_view import MessageView
     from roost.terminal.scrollback import Scrollback
 
@@ -73,7 +78,7 @@ class RoostApp(App[None]):
     CSS_PATH = "roost.tcss"
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-wide")]  # noqa: RUF012  # the base class declares it so
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (10, "-tall")]  # noqa: RUF012  # the same
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (10, "-low"), (30, "-tall")]  # noqa: RUF012  # the same
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+n", "new_chat", "New chat", priority=True),
         Binding("tab", "switch", "Chats/text", priority=True),
@@ -85,6 +90,7 @@ class RoostApp(App[None]):
         Binding("ctrl+t", "timer", "Timer", show=False, priority=True),
         Binding("ctrl+o", "view_once", "View once", show=False, priority=True),
         Binding("escape", "retreat", "Back", show=False),
+        Binding("ctrl+g", "group", "Group", show=False),
         Binding("ctrl+l", "devices", "Devices", show=False, priority=True),
         Binding("ctrl+r", "retry", "Reconnect", show=False, priority=True),
         Binding("ctrl+q", "quit", "Quit", priority=True),
@@ -99,8 +105,9 @@ class RoostApp(App[None]):
         self._checked: set[AccountId] = set()
         self._confirmed: set[DeviceId] = set()
         self.status = StatusBar(client.account, str(client.server))
-        self.conversations = ConversationList(client.account)
-        self.chat = ChatPane(client)
+        self.typists = Typists()
+        self.conversations = ConversationList(client.account, self.typists)
+        self.chat = ChatPane(client, self.typists)
         self.message_actions = MessageActions(self, client, self.chat)
         self.keys = KeyHelp()
         self.not_encrypted = Static(_NOT_ENCRYPTED[0], id="not-encrypted", markup=False)
@@ -153,11 +160,17 @@ class RoostApp(App[None]):
             case PresenceChanged():
                 self._presence_changed(event)
             case TypingChanged():
-                self._typing_changed(event)
+                self.typists.take(event)
+                self.chat.take(event)
+                self.refresh_soon()
+            case OnlookersChanged():
+                self.chat.take(event)
             case ServerComplained(sentence=sentence) | MessageDelayed(sentence=sentence):
                 self.notify(one_line(sentence), severity="warning", markup=False)
             case DeviceAdded() | DeviceRemoved() | DevicesForged():
                 self._tell_device_news()
+            case GroupChanged(group=group):
+                self._group_changed(group)
             case MessageReceived(ephemeral=True):
                 pass  # for this moment only, and nothing of the terminal client's makes use of it yet
             case _:
@@ -178,28 +191,22 @@ class RoostApp(App[None]):
             self.notify(one_line(event.sentence), severity="error", timeout=_STOPPED_SHOWN_S, markup=False)
         if event.state is not ConnectionState.ONLINE:
             # Without a connection nobody knows who is there.
-            header = self.chat.header
-            header.presence, header.typing = None, False
-            header.draw()
+            self.typists.clear()
+            self.chat.alone()
             self.conversations.present.clear()
-            self.conversations.typing.clear()
         self.refresh_soon()
 
     def _presence_changed(self, event: PresenceChanged) -> None:
         conversation = self.client.conversation_with(event.account)
         present = self.conversations.present
         (present.add if event.online else present.discard)(conversation)
-        if conversation == self.chat.conversation:
-            self.chat.header.presence = event
-            self.chat.header.draw()
+        self.chat.take(event)
         self.refresh_soon()
 
-    def _typing_changed(self, event: TypingChanged) -> None:
-        typing = self.conversations.typing
-        (typing.add if event.active else typing.discard)(event.conversation)
-        if event.conversation == self.chat.conversation:
-            self.chat.header.typing = event.active
-            self.chat.header.draw()
+    def _group_changed(self, group: Group) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, GroupScreen):
+                screen.changed(group)
         self.refresh_soon()
 
     def refresh_soon(self) -> None:
@@ -217,13 +224,14 @@ class RoostApp(App[None]):
         self.call_after_refresh(self._mark_read)
         chats = await self.client.conversations()
         if self.conversations.is_attached:
-            self.conversations.show(chats, time.time_ns() // 1_000_000, self.chat.conversation)
+            self.conversations.show(chats, self.chat.names, time.time_ns() // 1_000_000, self.chat.conversation)
             self._show_keys()
 
     async def _mark_read(self) -> None:
-        """Count the open chat as read if somebody looks at its end."""
-        if self.chat.conversation is not None and self._looked_at and self.chat.scrollback.at_end:
-            await self.client.mark_read(self.chat.conversation)
+        """Count the open chat as read if somebody looks at its end; a narrow window shows it or the list."""
+        conversation = self.chat.conversation if self.chat.display and self._looked_at else None
+        if conversation is not None and self.chat.scrollback.at_end:
+            await self.client.mark_read(conversation)
 
     # What the person does.
 
@@ -233,7 +241,7 @@ class RoostApp(App[None]):
         if before is not None and before != conversation:
             self.client.close_chat(before)
             self.conversations.present.discard(before)
-            self.conversations.typing.discard(before)
+            self.typists.forget(before)
         if before != conversation:
             self.client.open_chat(conversation)
             if (other := other_account(conversation, self.client.account)) is not None:
@@ -318,7 +326,8 @@ class RoostApp(App[None]):
         self._show_keys()
 
     def _show_keys(self) -> None:
-        self.keys.show(picking=self.chat.scrollback.can_focus, listing=self.conversations.has_focus)
+        picking, listing = self.chat.scrollback.can_focus, self.conversations.has_focus
+        self.keys.show(picking=picking, listing=listing, in_group=self.chat.group is not None)
 
     def on_descendant_focus(self) -> None:
         """Show the keys of what has the focus now."""
@@ -360,6 +369,15 @@ class RoostApp(App[None]):
         if not self._asking:
             self.push_screen(DeviceScreen(self.client, self._confirmed))
 
+    def action_group(self) -> None:
+        """Show who is in the open group, and what can be done with it."""
+        if self._asking:
+            return
+        if self.chat.group is None:
+            self.notify("No group is open. Ctrl+N makes one, or joins one by an invite.", markup=False)
+        else:
+            self.push_screen(GroupScreen(self.client, self.chat.group.conversation, self.chat.names))
+
     async def _chosen(self, conversation: ConversationId | None) -> None:
         if conversation is not None:
             await self.open_chat(conversation)
@@ -372,6 +390,7 @@ class RoostApp(App[None]):
         if self.conversations.has_focus and self.chat.conversation is not None:
             self._base.set_class(True, "-chatting")
             self.chat.composer.focus()
+            self.refresh_soon()
         else:
             self.action_list()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -12,20 +13,28 @@ from rich.text import Text
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from protocol import is_group
 from roost.conversations import other_account
+from roost.errors import GroupError
+from roost.events import OnlookersChanged, PresenceChanged
 from roost.plain import clock_time, day_name, duration, one_line, shown
-from roost.terminal.composer import Composer
+from roost.terminal.composer import WRITE, Composer
+from roost.terminal.names import Names, group_title
 from roost.terminal.palette import FAINT, PRESENT, TYPING
 from roost.terminal.scrollback import Scrollback
 from roost.terminal.shortened import shortened
+from roost.terminal.standing import company_words, why_silent
+from roost.terminal.typists import typing_words
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from protocol import ConversationId
     from roost.client import Client
-    from roost.events import PresenceChanged
+    from roost.events import TypingChanged
+    from roost.group import Group
     from roost.history import StoredMessage
+    from roost.terminal.typists import Typists
 
 __all__ = ["ChatHeader", "ChatPane", "Intent", "Purpose"]
 
@@ -35,12 +44,13 @@ _SHOWN_MAX: Final = 600
 
 
 class ChatHeader(Static):
-    """The other one's name, and what is known of them at this moment."""
+    """The other one's name or the group's, and what is known of them at this moment."""
 
     def __init__(self) -> None:
         super().__init__(markup=False, id="chat-header")
         self.presence: PresenceChanged | None = None
-        self.typing = False
+        self.typing = ""
+        self.company = ""
         self.name_shown = ""
         self.timer_s = 0
 
@@ -59,9 +69,9 @@ class ChatHeader(Static):
 
     def _words(self) -> tuple[str, str]:
         if self.typing:
-            return "typing…", f"italic {TYPING}"
+            return self.typing, f"italic {TYPING}"
         if self.presence is None or self.presence.online is None:
-            return "", FAINT
+            return self.company, FAINT
         if self.presence.online:
             return "online", PRESENT
         if not self.presence.last_seen_ms:
@@ -106,9 +116,15 @@ class ContextLine(Static):
 class ChatPane(Vertical):
     """One chat; nothing but a hint while none is open."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, typists: Typists) -> None:
         super().__init__(id="chat")
         self._client = client
+        self._typists = typists
+        self._members = 0
+        self._counted: Group | None = None
+        self._onlookers = 0
+        self.group: Group | None = None
+        self.names = Names()
         self._limit = _PAGE
         self._complete = False
         self.conversation: ConversationId | None = None
@@ -131,20 +147,8 @@ class ChatPane(Vertical):
         """Show a chat from its end."""
         self.conversation = conversation
         self._limit, self._complete = _PAGE, False
-        other = other_account(conversation, self._client.account)
-        header = self.header
-        header.presence, header.typing = None, False
-        group = self._client.groups.get(conversation) if other is None else None
-        header.name_shown = (
-            "Note to self"
-            if other == self._client.account
-            else other or one_line(group.name if group else conversation)
-        )
-        header.draw()
-        names = await self._client.state.names()
-        if other is not None and other in names:
-            header.name_shown = f"{one_line(names[other])} ({other})"
-            header.draw()
+        self.group, self._counted, self._members = None, None, 0
+        self.alone()
         self.set_class(True, "-open")
         self.intend(None)
         await self.scrollback.clear()
@@ -152,16 +156,70 @@ class ChatPane(Vertical):
         self.scrollback.follow()
 
     async def refresh_messages(self) -> None:
-        """Show the history as it is now."""
+        """Show the history as it is now, and with whom it is."""
+        self.names = Names(await self._client.state.names())
         conversation = self.conversation
         if conversation is None:
             return
-        self.header.timer_s = self._client.timer(conversation)
-        self.header.draw()
+        await self._refresh_group(conversation)
         messages = await self._client.history(conversation, limit=self._limit)
+        if conversation != self.conversation or not self.scrollback.is_attached:
+            return
         self._complete = len(messages) < self._limit
-        if conversation == self.conversation and self.scrollback.is_attached:
-            await self.scrollback.show(messages, time.time_ns() // 1_000_000)
+        self.draw_header()
+        await self.scrollback.show(messages, self.names, time.time_ns() // 1_000_000)
+
+    async def _refresh_group(self, conversation: ConversationId) -> None:
+        before, self.group = self.group, self._client.groups.get(conversation) if is_group(conversation) else None
+        if before is not None and self.group is not None and before.is_open != self.group.is_open:
+            # Whoever comes back is told again who is there, and who was removed no more.
+            self.alone()
+            self._client.close_chat(conversation)
+            self._client.open_chat(conversation)
+        if self.group is not None and self.group != self._counted:
+            with suppress(GroupError):  # it is on its way to the disk: the next time
+                details = await self._client.groups.details(self.group)
+                self._counted, self._members = details.group, len(details.members)
+        silent = why_silent(self.group)
+        self.composer.read_only = bool(silent)
+        self.composer.placeholder = silent or WRITE
+
+    # What is known of the others at this moment.
+
+    def take(self, event: TypingChanged | PresenceChanged | OnlookersChanged) -> None:
+        """Show who types or is there, if it is about this chat."""
+        if isinstance(event, PresenceChanged):
+            if self.conversation is None or event.account != other_account(self.conversation, self._client.account):
+                return
+            self.header.presence = event
+        elif event.conversation != self.conversation:
+            return
+        elif isinstance(event, OnlookersChanged):
+            self._onlookers = event.members
+        self.draw_header()
+
+    def alone(self) -> None:
+        """Nobody tells any more who is there."""
+        self.header.presence, self._onlookers = None, 0
+        self.draw_header()
+
+    def draw_header(self) -> None:
+        """Say with whom the chat is, and what they do."""
+        header, conversation = self.header, self.conversation
+        if conversation is None:
+            return
+        other = other_account(conversation, self._client.account)
+        if self.group is not None:
+            header.name_shown = group_title(self.group)
+        elif other == self._client.account:
+            header.name_shown = "Note to self"
+        else:
+            header.name_shown = one_line(conversation) if other is None else self.names.full(other)
+        header.timer_s = self._client.timer(conversation)
+        typing = [self.names.of(one) for one in self._typists.of(conversation)]
+        header.typing = typing_words(typing, in_group=self.group is not None)
+        header.company = company_words(self.group, self._members, self._onlookers) if self.group is not None else ""
+        header.draw()
 
     def intend(self, intent: Intent | None, *, view_once: bool = False) -> None:
         """Say what the next text is for; None to send it as it is."""
@@ -174,7 +232,7 @@ class ChatPane(Vertical):
         words = ""
         if intent is not None:
             said = one_line(shown(intent.message.content))
-            words = f"{intent.purpose.value} {one_line(intent.message.sender)}: {said}"
+            words = f"{intent.purpose.value} {self.names.of(intent.message.sender)}: {said}"
         elif view_once:
             words = "The next message is shown once. Ctrl+O takes that back."
         self.context.show(words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -11,7 +11,10 @@ from textual.widgets import TextArea
 if TYPE_CHECKING:
     from textual import events
 
-__all__ = ["Composer"]
+__all__ = ["WRITE", "Composer"]
+
+WRITE: Final = "Write a message"
+"""What stands in an empty composer into which one may write."""
 
 
 class Composer(TextArea):
@@ -33,9 +36,7 @@ class Composer(TextArea):
         """The cursor was moved up out of an empty text."""
 
     def __init__(self) -> None:
-        super().__init__(
-            soft_wrap=True, tab_behavior="focus", compact=True, placeholder="Write a message", id="composer"
-        )
+        super().__init__(soft_wrap=True, tab_behavior="focus", compact=True, placeholder=WRITE, id="composer")
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":

@@ -11,14 +11,20 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from roost.group import GroupChange
+from roost.history import MessageState
 from roost.plain import clock_time, day_name, one_line, shown
-from roost.terminal.message_view import tick
+from roost.terminal.names import Names, group_title
 from roost.terminal.palette import FAINT, PRESENT, TYPING, UNREAD
 from roost.terminal.shortened import shortened
+from roost.terminal.ticks import tick
+from roost.terminal.typists import Typists, typing_words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from protocol import AccountId, ConversationId
-    from roost.history import Chat
+    from roost.history import Chat, StoredMessage
 
 __all__ = ["ConversationList", "chat_prompt"]
 
@@ -26,18 +32,21 @@ _UNREAD_MAX: Final = 99
 MUTED: Final = "⊘"
 
 
-def chat_prompt(chat: Chat, account: AccountId, width: int, now_ms: int, *, present: bool, typing: bool) -> Text:
+def chat_prompt(
+    chat: Chat, account: AccountId, names: Names, width: int, now_ms: int, *, present: bool, typing: Sequence[AccountId]
+) -> Text:
     """Return the two lines of a conversation in the list.
 
     Args:
         chat: what to show.
         account: our own account, whose conversation is the note to self.
+        names: what people are called.
         width: cells there are.
         now_ms: the present time, to say when the last message was.
         present: whether the other one is known to be online.
-        typing: whether the other one types.
+        typing: who types.
     """
-    name = "Note to self" if chat.other_account == account else one_line(chat.title)
+    name = _title(chat, account)
     name = f"{name} {MUTED}" if chat.muted else name
     when = _when(chat, now_ms)
     dot = "● " if present else "  "
@@ -47,7 +56,9 @@ def chat_prompt(chat: Chat, account: AccountId, width: int, now_ms: int, *, pres
     sign, sign_style = tick(chat.latest.state) if chat.latest else ("", "")
     lead = f"{sign} " if sign else ""
     room = max(0, width - 2 - cell_len(lead) - (len(unread) + 1 if unread else 0))
-    words = "typing…" if typing else shortened(one_line(shown(chat.latest.content)) if chat.latest else "", room)
+    in_group = chat.other_account is None
+    types = shortened(typing_words([names.of(one) for one in typing], in_group=in_group), room)
+    words = types or shortened(_last_words(chat.latest, names, in_group=in_group) if chat.latest else "", room)
     text = Text.assemble((dot, PRESENT), (name, "bold" if chat.unread else ""), gap, (when, FAINT), "\n  ")
     text.append("" if typing else lead, style=sign_style)
     text.append(words, style=TYPING if typing else FAINT)
@@ -57,6 +68,19 @@ def chat_prompt(chat: Chat, account: AccountId, width: int, now_ms: int, *, pres
         text.append(unread, style=FAINT if chat.muted else UNREAD)
     text.no_wrap = True
     return text
+
+
+def _title(chat: Chat, account: AccountId) -> str:
+    if chat.group is not None:
+        return group_title(chat.group)
+    return "Note to self" if chat.other_account == account else one_line(chat.title)
+
+
+def _last_words(message: StoredMessage, names: Names, *, in_group: bool) -> str:
+    words = one_line(shown(message.content))
+    if not in_group or message.state is not MessageState.RECEIVED:
+        return words
+    return f"{names.of(message.sender)}{'' if isinstance(message.content, GroupChange) else ':'} {words}"
 
 
 def _when(chat: Chat, now_ms: int) -> str:
@@ -87,7 +111,7 @@ class ConversationList(OptionList):
             self.chat = chat
             super().__init__()
 
-    def __init__(self, account: AccountId) -> None:
+    def __init__(self, account: AccountId, typists: Typists) -> None:
         super().__init__(id="conversations", markup=False, compact=True)
         self._account = account
         self._chats: list[Chat] = []
@@ -96,11 +120,12 @@ class ConversationList(OptionList):
         self._now_ms = 0
         self._chosen: ConversationId | None = None
         self.present: set[ConversationId] = set()
-        self.typing: set[ConversationId] = set()
+        self._typists = typists
+        self._names = Names()
 
-    def show(self, chats: list[Chat], now_ms: int, chosen: ConversationId | None) -> None:
+    def show(self, chats: list[Chat], names: Names, now_ms: int, chosen: ConversationId | None) -> None:
         """Show these conversations with one of them chosen."""
-        self._all, self._now_ms = chats, now_ms
+        self._all, self._names, self._now_ms = chats, names, now_ms
         self._chats = [chat for chat in chats if self._with_archived or not chat.archived]
         self.redraw(chosen)
 
@@ -112,7 +137,7 @@ class ConversationList(OptionList):
     def action_show_archived(self) -> None:
         """Show the archived conversations among the others, or not."""
         self._with_archived = not self._with_archived
-        self.show(self._all, self._now_ms, self._chosen)
+        self.show(self._all, self._names, self._now_ms, self._chosen)
 
     def on_resize(self) -> None:
         """Lay the entries out for the new width, which is also that of a list shown again."""
@@ -130,10 +155,11 @@ class ConversationList(OptionList):
                 chat_prompt(
                     chat,
                     self._account,
+                    self._names,
                     width,
                     self._now_ms,
                     present=chat.conversation in self.present,
-                    typing=chat.conversation in self.typing,
+                    typing=self._typists.of(chat.conversation),
                 ),
             )
             for chat in self._chats

@@ -10,10 +10,12 @@ from textual.widgets import Static
 
 from roost.terminal.palette import FAINT, PRESENT
 
-__all__ = ["KeyHelp"]
+__all__ = ["KeyHelp", "Keys", "drawn_keys"]
 
-_Keys: TypeAlias = tuple[tuple[str, str, str], ...]
-_KEYS: Final[_Keys] = (
+Keys: TypeAlias = tuple[tuple[str, str, str], ...]
+"""Each key, what it does in a word or two, and the action that a click carries out."""
+
+_KEYS: Final[Keys] = (
     ("^N", "new chat", "app.new_chat"),
     ("Tab", "chats", "app.switch"),
     ("^P", "pick", "app.pick"),
@@ -25,9 +27,8 @@ _KEYS: Final[_Keys] = (
     ("^J", "new line", "app.new_line"),
     ("^Q", "quit", "app.quit"),
 )
-
-
-_LIST_KEYS: Final[_Keys] = (
+_GROUP_KEYS: Final[Keys] = (*_KEYS[:3], ("^G", "group", "app.group"), *_KEYS[3:])
+_LIST_KEYS: Final[Keys] = (
     ("Enter", "open", "app.switch"),
     ("a", "archive", "app.wish('archive')"),
     ("m", "mute", "app.wish('mute')"),
@@ -35,12 +36,13 @@ _LIST_KEYS: Final[_Keys] = (
     ("^N", "new chat", "app.new_chat"),
     ("^Q", "quit", "app.quit"),
 )
-_PICKING_KEYS: Final[_Keys] = (
+_PICKING_KEYS: Final[Keys] = (
     ("r", "reply", "app.ask('reply')"),
     ("t", "react", "app.ask('react')"),
     ("e", "edit", "app.ask('edit')"),
     ("d", "delete", "app.ask('delete')"),
     ("f", "forward", "app.ask('forward')"),
+    ("i", "info", "app.ask('info')"),
     ("o", "open", "app.ask('open')"),
     ("↑↓", "choose", "app.pick"),
     ("Esc", "back", "app.retreat"),
@@ -54,9 +56,9 @@ class KeyHelp(Static):
         super().__init__(markup=False, id="keys")
         self._keys = _KEYS
 
-    def show(self, *, picking: bool, listing: bool = False) -> None:
-        """Show the keys for a picked message, for the list, or the others."""
-        keys = _PICKING_KEYS if picking else _LIST_KEYS if listing else _KEYS
+    def show(self, *, picking: bool, listing: bool, in_group: bool) -> None:
+        """Show the keys for a picked message, for the list, for a group, or for a chat."""
+        keys = _PICKING_KEYS if picking else _LIST_KEYS if listing else _GROUP_KEYS if in_group else _KEYS
         if keys is not self._keys:
             self._keys = keys
             self.on_resize()
@@ -76,3 +78,14 @@ class KeyHelp(Static):
 def _drawn(key: str, words: str, action: str) -> Text:
     click = Style.from_meta({"@click": action})
     return Text.assemble((key, Style.parse(f"bold {PRESENT}") + click), (f" {words}", Style.parse(FAINT) + click))
+
+
+def drawn_keys(keys: Keys, width: int) -> Text:
+    """Return all keys, on as many lines of a width as they need."""
+    text = Text()
+    room = 0
+    for entry in (_drawn(*key) for key in keys):
+        gap = "  " if room >= entry.cell_len + 2 else "\n" if text else ""
+        room = (room if gap == "  " else width + 2) - entry.cell_len - 2
+        text.append(gap).append_text(entry)
+    return text

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from roost.content import Text, ViewOnce
 from roost.errors import RoostError
+from roost.group import GroupChange
 from roost.plain import duration, one_line, plain
 from roost.terminal.chat_pane import Intent, Purpose
 from roost.terminal.choice import Choice, ShownOnce
+from roost.terminal.message_info import InfoScreen
 from roost.terminal.new_chat import NewChat
+from roost.terminal.standing import why_silent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,6 +48,7 @@ class MessageActions:
             "delete": self._delete,
             "forward": self._forward,
             "open": self._open,
+            "info": self._info,
         }
 
     def do(self, name: str, message: StoredMessage) -> None:
@@ -61,13 +65,23 @@ class MessageActions:
         except RoostError as error:
             self._app.notify(one_line(error.sentence), severity="error", markup=False)
 
+    def _may_write(self) -> bool:
+        silent = why_silent(self._chat.group)
+        if silent:
+            self._app.notify(silent, severity="error", markup=False)
+        return not silent
+
     def _reply(self, message: StoredMessage) -> None:
+        if not self._may_write():
+            return
         self._app.stop_picking()
         self._chat.intend(Intent(Purpose.REPLY, message))
 
     def _edit(self, message: StoredMessage) -> None:
         if message.sender != self._client.account or not isinstance(message.content, Text):
             self._app.notify("Only a text of your own can be edited.", severity="error", markup=False)
+            return
+        if not self._may_write():
             return
         self._app.stop_picking()
         self._chat.intend(Intent(Purpose.EDIT, message))
@@ -85,7 +99,8 @@ class MessageActions:
 
     def _delete(self, message: StoredMessage) -> None:
         answers = [("me", "for me, on all my devices")]
-        if message.sender == self._client.account and message.message_id is not None:
+        changed = isinstance(message.content, GroupChange)
+        if message.sender == self._client.account and message.message_id is not None and not changed:
             answers.append(("everyone", "for everyone"))
 
         def chosen(whom: str | None) -> None:
@@ -110,6 +125,13 @@ class MessageActions:
     async def _show_once(self, message: StoredMessage) -> None:
         text = await self._client.open_once(message)
         self._app.push_screen(ShownOnce(plain(text)))
+
+    def _info(self, message: StoredMessage) -> None:
+        self._carry_out(self._show_info(message))
+
+    async def _show_info(self, message: StoredMessage) -> None:
+        info = await self._client.groups.message_info(message)
+        self._app.push_screen(InfoScreen(message, info, self._chat.names))
 
     def do_with_chat(self, wish: str, chat: Chat) -> None:
         """Do what a key says with a conversation of the list: archive or mute it, or the opposite."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from textual.theme import Theme
 
-__all__ = ["FAILED", "FAINT", "PRESENT", "READ", "THEME", "TYPING", "UNREAD", "WARNING"]
+__all__ = ["FAILED", "FAINT", "PRESENT", "READ", "SPEAKERS", "THEME", "TYPING", "UNREAD", "WARNING"]
 
 FAINT: Final = "#7d8791"
 READ: Final = "#5cb8ea"
@@ -15,6 +15,8 @@ TYPING: Final = "#7fc29b"
 UNREAD: Final = "#10161a on #7fc29b"
 FAILED: Final = "#e2777a"
 WARNING: Final = "#c9a86a"
+SPEAKERS: Final = ("#8ab4d8", "#c9a86a", "#b39ad6", "#d98f7a", "#8fc7c0", "#d490b4", "#a9bf7a")
+"""Those who write in a group, told apart on the ground of their messages."""
 
 THEME: Final = Theme(
     name="roost",

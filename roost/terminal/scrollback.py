@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.message import Message
 
+from protocol import is_group
+from roost.history import MessageState
 from roost.plain import day_name
-from roost.terminal.message_view import DaySeparator, MessageView
+from roost.terminal.message_view import DaySeparator, MessageView, is_quiet
+from roost.terminal.names import Names
 
 if TYPE_CHECKING:
     from roost.history import StoredMessage
@@ -29,6 +32,7 @@ class Scrollback(VerticalScroll):
         Binding("d,delete", "ask('delete')", show=False),
         Binding("f", "ask('forward')", show=False),
         Binding("o,enter", "ask('open')", show=False),
+        Binding("i", "ask('info')", show=False),
     ]
 
     class Asked(Message):
@@ -50,6 +54,7 @@ class Scrollback(VerticalScroll):
         self._picked: str | None = None
         self._views: dict[str, MessageView] = {}
         self._items: list[str] = []
+        self._names = Names()
 
     @property
     def at_end(self) -> bool:
@@ -70,10 +75,11 @@ class Scrollback(VerticalScroll):
         self._picked = None
         await self.remove_children()
 
-    async def show(self, messages: list[StoredMessage], now_ms: int) -> None:
+    async def show(self, messages: list[StoredMessage], names: Names, now_ms: int) -> None:
         """Show these messages; only what differs from before is drawn anew."""
+        self._names = names
         wanted = _with_days(messages, now_ms)
-        items = [key for key, _, _ in wanted]
+        items = [item.key for item in wanted]
         at_end, below = self.at_end, self.max_scroll_y - self.scroll_y
         known = len(self._items)
         if self._items and items[:known] == self._items:
@@ -88,9 +94,9 @@ class Scrollback(VerticalScroll):
         self._items = items
         if self._picked is not None:
             self._show_picked()
-        for key, message, _ in wanted:
-            if message is not None:
-                self._views[key].show(message)
+        for item in wanted:
+            if item.message is not None:
+                self._views[item.key].show(item.message, names, named=item.named)
         if not at_end:
             self.call_after_refresh(self._keep, below)
 
@@ -150,21 +156,32 @@ class Scrollback(VerticalScroll):
     def _keep(self, below: float) -> None:
         self.scroll_to(y=self.max_scroll_y - below, animate=False, immediate=True)
 
-    def _made(self, item: tuple[str, StoredMessage | None, str]) -> MessageView | DaySeparator:
-        key, message, day = item
-        if message is None:
-            return DaySeparator(day)
-        self._views[key] = MessageView(message)
-        return self._views[key]
+    def _made(self, item: _Item) -> MessageView | DaySeparator:
+        if item.message is None:
+            return DaySeparator(item.day)
+        self._views[item.key] = MessageView(item.message, self._names, named=item.named)
+        return self._views[item.key]
 
 
-def _with_days(messages: list[StoredMessage], now_ms: int) -> list[tuple[str, StoredMessage | None, str]]:
-    items: list[tuple[str, StoredMessage | None, str]] = []
-    day = ""
+class _Item(NamedTuple):
+    """A message, and whether who wrote it stands above it; or the day of those below it."""
+
+    key: str
+    message: StoredMessage | None = None
+    named: bool = False
+    day: str = ""
+
+
+def _with_days(messages: list[StoredMessage], now_ms: int) -> list[_Item]:
+    items: list[_Item] = []
+    day = before = ""
     for message in messages:
         name = day_name(message.time_ms, now_ms)
         if name != day:
-            day = name
-            items.append((f"day {name} {message.key}", None, name))
-        items.append((message.key, message, ""))
+            day, before = name, ""
+            items.append(_Item(f"day {name} {message.key}", day=name))
+        speaker = message.sender if message.state is MessageState.RECEIVED and not is_quiet(message) else ""
+        named = bool(speaker) and speaker != before and is_group(message.conversation)
+        items.append(_Item(message.key, message, named))
+        before = speaker
     return items

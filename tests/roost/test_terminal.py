@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 import roost
-from protocol import Code, ConversationId
+from protocol import Code
 from roost.ports import SystemClock
-from roost.terminal import RoostApp
 from roost.terminal.chat_pane import ChatPane
 from tests.roost.model_server import ModelServer
+from tests.roost.screens import screen_lines, terminal, until
 from tests.roost.stories import link_in, next_event, people, story
 from tests.roost.tcp_server import TcpServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from textual.pilot import Pilot
 
 ODD = "[red]markup[/red] \x1b[31mesc \u202eevil " + "e" + "\u0301" * 60 + "\U0001f469\u200d\U0001f467 " + "x" * 500
-
-
-def screen_lines(app: RoostApp) -> list[str]:
-    return ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
-
-
-async def until(pilot: Pilot[None], holds: Callable[[str], bool]) -> str:
-    """Wait until the screen shows something, and return it."""
-    text = ""
-    try:
-        while True:
-            await pilot.pause()
-            text = "\n".join(screen_lines(pilot.app))  # type: ignore[arg-type]
-            if holds(text):
-                return text
-            await asyncio.sleep(0.01)
-    except asyncio.CancelledError:
-        print(text)  # the deadline has passed: show what was there instead
-        raise
-
-
-@asynccontextmanager
-async def terminal(
-    client: roost.Client, conversation: ConversationId | None = None, size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[Pilot[None]]:
-    app = RoostApp(client, conversation)
-    async with app.run_test(size=size, notifications=True) as pilot:
-        yield pilot
 
 
 @story
@@ -200,6 +168,23 @@ async def test_the_list_takes_the_room_that_a_widened_window_gives(folder: Path)
         await until(pilot, lambda text: "hello, good people" in text)
         await pilot.resize_terminal(100, 24)
         await until(pilot, lambda text: text.count("hello, good people") == 2)
+
+
+@story
+async def test_a_chat_behind_the_list_of_a_narrow_window_is_not_read(folder: Path) -> None:
+    async with (
+        TcpServer() as server,
+        people(server, folder, "alice", "bob") as (alice, bob),
+        terminal(alice, alice.conversation_with("bob"), (60, 20)) as pilot,
+    ):
+        await (await bob.send("alice", "first")).read()
+        await pilot.press("tab")
+        await until(pilot, lambda text: "Enter open" in text)
+        sending = await bob.send("alice", "second")
+        await until(pilot, lambda text: "second" in text and " 1 " in text)
+        assert sending.state is not roost.MessageState.READ
+        await pilot.press("tab")
+        await sending.read()
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 12), (20, 6)])
