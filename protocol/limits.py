@@ -111,8 +111,8 @@ INVITES_MAX: Final = 20
 INVITE_LIFETIME_S_MAX: Final = 30 * 86_400
 """How long an invite may be good."""
 
-RECEIPT_STEPS_MAX: Final = 16
-"""Steps of a ``GroupReceipt``."""
+RECEIPT_STEPS_MAX: Final = 256
+"""Steps of a ``GroupReceipt``: one for each of the recent messages, at most; usually a few."""
 
 SIGNATURE_SIZE_BYTES_MAX: Final = 256
 """Signature of a change of a group."""

@@ -1,8 +1,7 @@
-"""Receipts of a group: how many have received and read which messages, in a few steps by seq. Pure.
+"""Receipts of a group: how many have received and read which messages, in steps by seq. Pure.
 
 Every member adds one to the count of each message from the one with which it joined up to its mark. So the counts
-change only at a few seqs, however many members and messages there are; the largest changes are told, and what lies
-between two of them is told as the least that holds for all of it.
+change only at some seqs, and at no more than there are recent messages, however many members there are.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RECENT_SEQS", "Counts", "Standing"]
 
-RECENT_SEQS: Final = 256
-"""So many of the last messages are told of."""
+RECENT_SEQS: Final = RECEIPT_STEPS_MAX
+"""So many of the last messages are told of; were each its own step, there would be room."""
 
 
 class Standing(NamedTuple):
@@ -77,27 +76,17 @@ class Counts:
             changes = {seq: list(change) for seq, change in changes.items()}
             self._add(changes, viewer, -1)
         firsts = sorted(changes)
-        told = set(firsts)
-        if len(firsts) > RECEIPT_STEPS_MAX:
-            by_size = sorted(firsts[1:], key=lambda seq: (sum(map(abs, changes[seq])), seq))
-            told = {firsts[0], *by_size[1 - RECEIPT_STEPS_MAX :]}
-        return self._merged(changes, firsts, told, shows_reads)
-
-    def _merged(
-        self, changes: dict[int, list[int]], firsts: list[int], told: set[int], shows_reads: bool
-    ) -> list[Step]:
         steps: list[Step] = []
         members = delivered = read = 0
-        least = [0, 0, 0]
-        for index, first in enumerate(firsts):
+        for first, following in zip(firsts, [*firsts[1:], self._last_seq + 1], strict=True):
             change = changes[first]
             members, delivered, read = members + change[0], delivered + change[1], read + change[2]
-            if first in told:
-                least = [members, delivered, read]
-            else:
-                least = [max(least[0], members), min(least[1], delivered), min(least[2], read)]
-            following = firsts[index + 1] if index + 1 < len(firsts) else None
-            if following is None or following in told:
-                up_to = self._last_seq if following is None else following - 1
-                steps.append(Step(up_to, least[0], least[1], least[2] if shows_reads else 0))
+            step = Step(following - 1, members, delivered, read if shows_reads else 0)
+            if steps and _counts(steps[-1]) == _counts(step):
+                steps.pop()  # else its end would tell who of the hidden has read
+            steps.append(step)
         return steps
+
+
+def _counts(step: Step) -> tuple[int, int, int]:
+    return step.members, step.delivered, step.read

@@ -285,8 +285,8 @@ class Step(Struct, array_like=True, frozen=True, gc=False):
     Attributes:
         up_to: Last seq of the step.
         members: Present members that were there before the first of these messages, without the one who is told.
-        delivered: At least so many of them have received all of these messages.
-        read: At least so many have read them.
+        delivered: So many of them have received all of these messages.
+        read: So many have read them.
     """
 
     up_to: U63
