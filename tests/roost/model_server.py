@@ -20,11 +20,13 @@ from protocol import (
     Epoch,
     MessageId,
     SessionToken,
+    is_group,
     members_of,
     message_id,
 )
 from protocol import messages as m
 from protocol.device_list import checked_label, opened_devices
+from tests.roost.model_groups import ModelGroups, devices_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +97,7 @@ class ModelServer:
         self.code = "123456"
         self.refuse: Callable[[m.Send], tuple[Code, str, int] | None] = lambda _: None
         self.payload_size_bytes_max = 65_536
+        self.groups = ModelGroups(self)
 
     def add(self, account: str, device: bytes, name: str = "") -> None:
         entry = self.accounts.setdefault(AccountId(account), Account(name or account))
@@ -133,6 +136,8 @@ class ModelServer:
         if link.closed:
             return
         handler = getattr(self, f"_on_{type(frame).__name__.lower()}", None)
+        if handler is None and self.groups.receive(link, frame):
+            return
         if handler is None:
             link.out.append(m.Error(0, Code.UNKNOWN_FRAME, Code.UNKNOWN_FRAME.sentence, -1))
         else:
@@ -246,8 +251,8 @@ class ModelServer:
 
     def _judged(self, link: Link, frame: m.Send) -> tuple[Code, str, int, int] | None:
         assert link.account is not None
-        members = members_of(frame.conversation)
-        if link.account not in members:
+        members = self._members(frame.conversation)
+        if link.account not in members and not is_group(frame.conversation):
             return Code.NOT_MEMBER, Code.NOT_MEMBER.sentence, -1, 0
         if frame.flags & m.EPHEMERAL:
             self._spread(link, frame, self._message(link, frame, 0))
@@ -265,7 +270,10 @@ class ModelServer:
             return Code.ALREADY_ACCEPTED, Code.ALREADY_ACCEPTED.sentence, -1, 0
         if frame.number > producer.last + 1:
             return Code.NUMBER_GAP, Code.NUMBER_GAP.sentence, -1, producer.last + 1
-        if any(member not in self.accounts for member in members):
+        code = self.groups.refusal(frame.conversation, link.account) if is_group(frame.conversation) else None
+        if code is not None:
+            return code, code.sentence, -1, 0
+        if not is_group(frame.conversation) and any(member not in self.accounts for member in members):
             return Code.RECIPIENT_UNKNOWN, Code.RECIPIENT_UNKNOWN.sentence, -1, 0
         if (refusal := self.refuse(frame)) is not None:
             return *refusal, 0
@@ -294,8 +302,10 @@ class ModelServer:
         self._spread(link, frame, message)
 
     def _spread(self, link: Link, frame: m.Send, message: m.Message) -> None:
-        for account in set(members_of(frame.conversation)):
-            for device in self.accounts[account].devices if account in self.accounts else ():
+        if message.seq and is_group(frame.conversation):
+            self.groups.all[frame.conversation].targets.append(frozenset(self._members(frame.conversation)))
+        for account in sorted(self._members(frame.conversation)):
+            for device in devices_of(self, account):
                 if device == link.device:
                     continue
                 if message.seq:
@@ -303,6 +313,21 @@ class ModelServer:
                 else:
                     for other in self._ready_links(device):
                         other.out.append(m.Deliver(0, message))
+
+    def _members(self, conversation: ConversationId) -> set[AccountId]:
+        return self.groups.members(conversation) if is_group(conversation) else set(members_of(conversation))
+
+    def change_message(self, conversation: ConversationId, author: AccountId, payload: bytes) -> m.Message:
+        """A message of the server's own in the sequence of a group."""
+        log = self.conversations.setdefault(conversation, Conversation()).log
+        self.counter += 1
+        identifier, device = message_id(self.time_ms(), self.counter.to_bytes(10, "big")), DeviceId(bytes(16))
+        log.append(m.Message(conversation, len(log) + 1, author, device, identifier, self.time_ms(), m.CHANGE, payload))
+        return log[-1]
+
+    def enqueue_all(self, account: AccountId, message: m.Message) -> None:
+        for device in devices_of(self, account):
+            self.enqueue(device, message)
 
     def enqueue(self, device: DeviceId, entry: m.Message | m.Notice) -> None:
         self.position += 1
@@ -353,15 +378,25 @@ class ModelServer:
         if new == old:
             return
         conversation.marks[account] = new
-        for member in set(members_of(identifier)):
-            for link in self.links:
-                if link.ready and link.account == member:
+        for link in self.links:
+            if link.ready and link.account is not None and link.account in self._members(identifier):
+                if is_group(identifier) and link.account != account:
+                    link.out.append(self.groups.receipt(identifier, link.account))
+                else:
                     link.out.append(m.Receipt(identifier, account, *new))
 
     def _on_fetchmarks(self, link: Link, frame: m.FetchMarks) -> None:
         for identifier in frame.conversations:
             conversation = self.conversations.get(identifier, Conversation())
-            for member in set(members_of(identifier)):
+            assert link.account is not None
+            if is_group(identifier):
+                if link.account in self._members(identifier):
+                    own = conversation.marks.get(link.account, (0, 0))
+                    link.out += [
+                        m.Receipt(identifier, link.account, *own), self.groups.receipt(identifier, link.account)
+                    ]  # fmt: skip
+                continue
+            for member in sorted(self._members(identifier)):
                 link.out.append(m.Receipt(identifier, member, *conversation.marks.get(member, (0, 0))))
 
     # The moment.
@@ -372,11 +407,19 @@ class ModelServer:
 
     def _tell_presence(self, account: AccountId) -> None:
         for link in self.links:
-            if link.ready and link.account != account and any(account in members_of(c) for c in link.open_chats):
+            if (
+                link.ready
+                and link.account != account
+                and any(account in members_of(c) for c in link.open_chats if not is_group(c))
+            ):
                 link.out.append(self._presence(account))
 
     def _on_open(self, link: Link, frame: m.Open) -> None:
         link.open_chats.add(frame.conversation)
+        if is_group(frame.conversation):
+            others = {it.account for it in self.links if it.ready and frame.conversation in it.open_chats}
+            link.out.append(m.GroupHere(frame.conversation, len(others - {link.account})))
+            return
         for member in members_of(frame.conversation):
             if member != link.account and member in self.accounts:
                 link.out.append(self._presence(member))
@@ -439,9 +482,6 @@ class ModelServer:
 
     def _on_getlimits(self, link: Link, frame: m.GetLimits) -> None:
         link.out.append(m.Limits(frame.request, [m.Limit("send", 99, 10)]))
-
-    def _on_listgroups(self, link: Link, frame: m.ListGroups) -> None:
-        link.out.append(m.Groups(frame.request, []))
 
     def _on_listdevices(self, link: Link, frame: m.ListDevices) -> None:
         assert link.account is not None
