@@ -38,7 +38,7 @@ class ModelGroups:
     def __init__(self, server: ModelServer) -> None:
         self._server = server
         self.all: dict[ConversationId, ModelGroup] = {}
-        self.meanwhile: Callable[[], None] | None = None
+        self.meanwhile: Callable[[], object] | None = None
 
     def of(self, account: AccountId) -> list[ConversationId]:
         return sorted(conversation for conversation, group in self.all.items() if account in group.members)
@@ -228,9 +228,11 @@ def _apply(group: ModelGroup, author: AccountId, change: m.Change) -> None:
             group.invites[change.invite] = m.Invite(change.invite, author, change.expires_ms, change.uses)
         case m.INVITE_REVOKED:
             del group.invites[change.invite]
-        case _:
+        case m.DISSOLVED:
             group.members.clear()
             group.invites.clear()
+        case _:
+            pass  # a change of a kind that is not invented yet
 
 
 def _set_role(group: ModelGroup, account: AccountId, role: int) -> None:
