@@ -317,7 +317,8 @@ class KnownGroups:
         now_s = self._clock.now_s()
         if error.request == self._list_number and self._list_number:
             self._list_number = 0
-            self._list_until_s = now_s + max(_RETRY_S_MIN, error.retry_after_ms / 1000)
+            if error.retry_after_ms >= 0:
+                self._list_until_s = now_s + max(_RETRY_S_MIN, error.retry_after_ms / 1000)
             return
         conversation = self._numbers.pop(error.request, None)
         if conversation is None:

@@ -138,6 +138,21 @@ def test_a_server_that_has_no_time_is_asked_again_when_it_said_and_not_before(wo
     assert len(world.asked(m.DescribeGroup)) == 1
 
 
+def test_a_server_that_does_not_tell_which_groups_there_are_is_not_asked_over_and_over(world: World) -> None:
+    world.alice.connect()
+    world.asked(m.Login)
+    world.alice.flush_to_server()
+    world.alice.receive()
+    (first,) = world.asked(m.ListGroups)
+    world.alice.session.receive(m.Error(first.request, Code.BUSY, "Later.", 1_000))
+    assert len(world.asked(m.ListGroups)) == 1
+    world.clock.s += 1.0
+    _, second = world.asked(m.ListGroups)
+    world.alice.session.receive(m.Error(second.request, Code.INTERNAL, "No.", -1))
+    world.clock.s += 100.0
+    assert len(world.asked(m.ListGroups)) == 2
+
+
 def test_an_answer_that_does_not_come_is_asked_for_again(world: World) -> None:
     world.settle()
     world.alice.session.groups.want(CLUB)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import AccountId, ClientId, InviteToken, group_conversation
+from protocol import AccountId, ClientId, ConversationId, InviteToken, group_conversation
 from roost.errors import InviteLinkError
 from roost.invite_link import InviteLink
 
@@ -24,6 +27,13 @@ def test_an_invite_is_what_its_text_says(client_id: bytes, token: bytes) -> None
         link.text.removeprefix("roost://group/"),
     ):
         assert InviteLink.parse(text) == link
+
+
+def test_the_text_is_what_the_document_says() -> None:
+    group, token = "01ARZ3NDEKTSV4RRFFQ69G5FAV", bytes(range(16))
+    check = base64.b32encode(hashlib.sha256(b"roost/invite/check" + f"#{group}".encode() + token).digest())[:2].decode()
+    text = f"roost://group/{group}/AAAQEAYEAUDAOCAJBIFQYDIOB4{check}"
+    assert InviteLink(ConversationId(f"#{group}"), InviteToken(token)).text == text
 
 
 @given(SIXTEEN, st.data())
