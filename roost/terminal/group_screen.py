@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GroupScreen", "facts", "keys_for"]
 
+_RELOAD_DELAY_S: Final = 0.5
 _INVITE_USES: Final = (1, 10, 100)
 _ROLES: Final = {Role.OWNER: "an owner", Role.ADMIN: "an admin", Role.MEMBER: "a member"}
 _PASS_ON: Final = (
@@ -47,8 +48,8 @@ _NOT_ALLOWED: Final = "That is not for you to do in this group; the keys below a
 def facts(details: GroupDetails) -> str:
     """Return what is to be known of a group besides its name."""
     group, count = details.group, len(details.members)
-    words = [f"{count} member{'' if count == 1 else 's'}"] if count else []
-    words += ["only admins write"] if group.announcement else []
+    words = [f"{count:,} member{'' if count == 1 else 's'}"] if count else []
+    words += ["only admins write"] if group.announcement and group.is_open else []
     words += [f"you are {_ROLES[group.role]}"] if group.is_open else [why_silent(group)]
     return " · ".join(words)
 
@@ -100,6 +101,7 @@ class GroupScreen(ModalScreen[None]):
         self._details: GroupDetails | None = None
         self._lines: dict[str, GroupMember | GroupInvite] = {}
         self._busy = False
+        self._reloading = False
 
     def compose(self) -> ComposeResult:
         """Lay out the window."""
@@ -132,10 +134,12 @@ class GroupScreen(ModalScreen[None]):
 
     def changed(self, group: Group) -> None:
         """Something of a group has changed, perhaps of this one."""
-        if group.conversation == self._conversation:
-            self.run_worker(self._reload(), name="group")
+        if group.conversation == self._conversation and not self._reloading:
+            self._reloading = True  # many changes within this time are shown together
+            self.set_timer(_RELOAD_DELAY_S, self._reload)
 
     async def _reload(self) -> None:
+        self._reloading = False
         try:
             details = await self._client.groups.details(self._conversation)
         except RoostError as error:

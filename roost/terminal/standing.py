@@ -29,5 +29,5 @@ def company_words(group: Group, members: int, onlookers: int) -> str:
     """Return how many belong to a group, and how many others have it open."""
     if not group.is_open:
         return {Standing.REMOVED: "removed", Standing.DISSOLVED: "dissolved"}.get(group.standing, "left")
-    words = f"{members} member{'' if members == 1 else 's'}" if members else ""
+    words = f"{members:,} member{'' if members == 1 else 's'}" if members else ""
     return f"{words}, {onlookers} {'has' if onlookers == 1 else 'have'} it open" if onlookers else words

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from actors.groups.logic import GroupState, Member, judge
-from protocol import AccountId, ConversationId, DeviceId
+from protocol import AccountId, ConversationId, DeviceId, InviteId
 from protocol import messages as wire
 from protocol.messages import ChangeGroup
 from roost.content import Text
-from roost.group import Group, GroupDetails, GroupMember, MessageInfo, Progress, Role, Standing
+from roost.group import Group, GroupDetails, GroupInvite, GroupMember, MessageInfo, Progress, Role, Standing
 from roost.history import MessageState, StoredMessage
 from roost.terminal.group_rights import may_remove, roles_to_give
+from roost.terminal.group_screen import facts, keys_for
+from roost.terminal.key_help import drawn_keys
 from roost.terminal.message_info import info_text
 from roost.terminal.names import Names, colour_of, group_title
 from roost.terminal.standing import company_words, why_silent
@@ -123,6 +125,37 @@ def test_what_is_offered_is_what_the_server_allows(roles: list[Role]) -> None:
             assert offered == {role for role in Role if allowed(state, wire.ROLE, member.account, role)}
             if member.account != ALICE:
                 assert may_remove(details, ALICE, member) == allowed(state, wire.REMOVED, member.account)
+
+
+def test_the_keys_of_a_window_are_those_that_the_role_and_the_line_allow() -> None:
+    me, other = GroupMember(ALICE, Role.OWNER, 1), GroupMember(BOB, Role.MEMBER, 1)
+    invite = GroupInvite(InviteId(b"i" * 16), ALICE, 5_000, 3)
+    details = GroupDetails(replace(GROUP, role=Role.OWNER), (me, other), (invite,))
+    assert keys_of(details, me) == "inalx"
+    assert keys_of(details, other) == "rDelinalx"
+    assert keys_of(details, invite) == "Delinalx"
+    assert keys_of(replace(details, group=replace(GROUP, role=Role.ADMIN)), other) == "rDelinal"
+    assert keys_of(replace(details, group=GROUP), other) == "l"
+    over = replace(details, group=replace(GROUP, role=Role.OWNER, announcement=True, standing=Standing.DISSOLVED))
+    assert keys_of(over, other) == ""
+    assert facts(over) == "2 members · This group was dissolved."
+    assert facts(replace(details, group=replace(GROUP, announcement=True))) == (
+        "2 members · only admins write · you are a member"
+    )
+
+
+def keys_of(details: GroupDetails, chosen: GroupMember | GroupInvite) -> str:
+    *keys, (leave, _, _) = keys_for(details, ALICE, chosen)
+    assert leave == "Esc"
+    return "".join(key for key, _, _ in keys)
+
+
+@pytest.mark.parametrize("width", [10, 30, 60, 200])
+def test_all_keys_are_shown_in_lines_that_fit(width: int) -> None:
+    keys = (("r", "role", "x"), ("Del", "remove", "x"), ("a", "only admins write", "x"), ("Esc", "back", "x"))
+    lines = drawn_keys(keys, width).plain.split("\n")
+    assert [line for line in lines if cell_len(line) > width] == (["a only admins write"] if width == 10 else [])
+    assert "  ".join(lines) == "r role  Del remove  a only admins write  Esc back"
 
 
 def test_nothing_is_offered_in_a_group_that_is_over() -> None:

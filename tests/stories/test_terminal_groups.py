@@ -27,7 +27,7 @@ async def test_a_group_is_made_an_invite_shown_and_somebody_joins_by_it_with_key
     async with town.people("alice", "bob") as [alice, bob], terminal(alice) as at_alice, terminal(bob) as at_bob:
         await at_alice.press("ctrl+n", *"Family", "ctrl+g")
         await until(at_alice, lambda text: "#Family" in text and "1 member" in text and "Write a message" in text)
-        await until(at_alice, lambda text: f"{alice.account} made the group Family" in text)
+        await until(at_alice, lambda text: f"{alice.account} made the group Family" in text and "^G group" in text)
         await at_alice.press("ctrl+g")
         await until(at_alice, lambda text: "you are an owner" in text and "x dissolve" in text)
         await at_alice.press("i", "1")
