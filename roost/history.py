@@ -263,7 +263,10 @@ def messages_after(
 
 
 def chats(database: sqlite3.Connection, account: AccountId, now_ms: int) -> list[Chat]:
-    """Return all conversations in which there was anything to see, the latest first."""
+    """Return all conversations in which there was anything to see, the latest first, and then our silent groups.
+
+    To a device that is new nothing may have been said yet in a group that the account has belonged to for long.
+    """
     rows = database.execute(
         "SELECT c.id, c.read, (SELECT count(*) FROM messages m WHERE m.conversation = c.id"
         f" AND m.state = {RECEIVED} AND m.seq > c.read AND m.flags & {CHANGE} = 0 AND {_shown(now_ms)})"
@@ -274,7 +277,11 @@ def chats(database: sqlite3.Connection, account: AccountId, now_ms: int) -> list
         values_of(database, kind) for kind in (RecordKind.ARCHIVED, RecordKind.MUTED, RecordKind.NAME)
     )
     groups = {group.conversation: group for group in all_groups(database)}
-    for conversation, read, unread in checked(rows, list[ChatRow]):
+    talked = checked(rows, list[ChatRow])
+    heard = {conversation for conversation, _, _ in talked}
+    silent = sorted((one.name, one.conversation) for one in groups.values() if one.is_open)
+    talked += [(conversation, 0, 0) for _, conversation in silent if conversation not in heard]
+    for conversation, read, unread in talked:
         latest = history(database, conversation, 1, None, now_ms)
         other, group = other_account(conversation, account), groups.get(conversation)
         found.append(

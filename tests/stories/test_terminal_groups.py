@@ -250,6 +250,20 @@ async def test_a_message_is_forwarded_to_a_group_by_its_name(town: Town) -> None
 
 
 @story
+async def test_a_new_device_lists_a_group_in_which_nothing_was_said_yet(town: Town) -> None:
+    async with club(town, "alice", "bob") as (group, [_, bob]):
+        await town.register("bob", "laptop")
+        async with town.connect("bob", "laptop") as laptop, terminal(laptop) as pilot:
+            await until(pilot, lambda text: "#Club" in text)
+            [chat] = await laptop.conversations()
+            assert (chat.conversation, chat.title, chat.latest, chat.unread) == (group.conversation, "Club", None, 0)
+            await pilot.press("enter")
+            await until(pilot, lambda text: "2 members" in text and "Write a message" in text)
+            await laptop.groups.leave(group)
+            await until(pilot, lambda text: "You have left this group." in text and f"{bob.account} left" in text)
+
+
+@story
 async def test_without_a_connection_the_window_of_a_group_still_shows_what_is_known(town: Town) -> None:
     async with club(town, "alice", "bob") as (group, [alice, bob]):
         await bob.close()
