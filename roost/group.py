@@ -191,8 +191,8 @@ class Progress:
 
     Args:
         members: how many others are members and were so when it came.
-        delivered: at least so many of them have received it.
-        read: at least so many have read it.
+        delivered: how many of them have received it.
+        read: how many have read it, as far as they tell.
     """
 
     members: int

@@ -368,14 +368,15 @@ class Store(Facts):
         )
 
     def _progress_stored(self, change: ProgressStored) -> None:
-        """Of as many readers as before, as many have it as before at least, though less may be told of a step."""
+        """Count who has it. Of as many readers no fewer have it than before, though a crash forgets some."""
         behind = change.behind
         for step in change.steps:
             self._database.execute(
                 "UPDATE messages SET readers = :members,"
                 " delivered_to = iif(readers = :members, max(delivered_to, :delivered), :delivered),"
                 " read_by = iif(readers = :members, max(read_by, :read), :read)"
-                f" WHERE conversation = :conversation AND seq > :behind AND seq <= :up_to AND state = {SENT}",
+                f" WHERE conversation = :conversation AND place > :behind AND place <= :up_to AND state = {SENT}"
+                " AND (readers != :members OR delivered_to < :delivered OR read_by < :read)",
                 {
                     "members": step.members, "delivered": step.delivered, "read": step.read,
                     "conversation": change.conversation, "behind": behind, "up_to": step.up_to,
