@@ -72,27 +72,58 @@ def test_a_new_device_learns_of_the_groups_of_its_account(world: World) -> None:
 
 
 def test_pages_of_different_versions_are_asked_for_again(world: World) -> None:
-    for who in (BOB, CAROL, DAVE):
-        world.groups.change(CLUB, who, m.JOINED)
-    world.server.queues[world.alice.device].clear()
-    seen: list[AccountId] = []
-
-    def meanwhile() -> None:
-        """Behind the first page, somebody comes who would stand on it."""
-        asked = [frame for frame in world.alice.sent_frames if isinstance(frame, m.DescribeGroup)]
-        seen.append(AccountId("?"))
-        if asked or len(seen) < 3:
-            world.groups.meanwhile = meanwhile
-        if len(seen) == 3:
-            world.groups.change(CLUB, AccountId("aaron"), m.JOINED)
-            world.server.queues[world.alice.device].clear()
-
-    world.groups.meanwhile = meanwhile
     world.settle()
+
+    def answered(version: int, accounts: list[AccountId], *, is_last: bool) -> m.DescribeGroup:
+        """Answer the latest question with a page; the next one."""
+        asked = world.asked(m.DescribeGroup)[-1]
+        page = [m.Member(account, m.OWNER, 1) for account in accounts]
+        world.alice.session.receive(m.Group(asked.request, CLUB, version, 9, "Club", False, 3, page, [], is_last))
+        following: m.DescribeGroup = world.asked(m.DescribeGroup)[-1]
+        return following
+
+    world.alice.session.groups.want(CLUB)
+    assert answered(4, [ALICE, BOB], is_last=False).after == BOB
+    assert answered(5, [CAROL], is_last=True).after == ""  # somebody has come meanwhile, perhaps before alice
+    assert answered(5, [AccountId("aaron"), ALICE], is_last=False).after == ALICE
+    answered(5, [BOB, CAROL], is_last=True)
     details = world.alice.store.group(CLUB)
     assert details is not None
-    assert [one.account for one in details.members] == ["aaron", ALICE, BOB, CAROL, DAVE]
+    assert [one.account for one in details.members] == ["aaron", ALICE, BOB, CAROL]
     assert details.group.version == 5
+
+
+def test_what_is_wanted_while_the_answer_is_on_its_way_is_asked_for_once_more(world: World) -> None:
+    world.settle()
+    number = world.alice.session.groups.describe(CLUB)
+    (asked,) = world.asked(m.DescribeGroup)
+    again = world.alice.session.groups.describe(CLUB)
+    page = [m.Member(ALICE, m.OWNER, 1)]
+    world.alice.session.receive(m.Group(asked.request, CLUB, 1, 1, "Club", False, 1, page, [], True))
+    step = world.alice.session.take_step()
+    assert not {number, again} & {answer.request for answer in step.answers}  # it may be older than the second question
+    (asked,) = [frame for frame in step.frames if isinstance(frame, m.DescribeGroup)]
+    world.alice.session.receive(m.Group(asked.request, CLUB, 1, 1, "Club", False, 1, page, [], True))
+    assert [answer.request for answer in world.alice.session.take_step().answers][-2:] == [number, again]
+
+
+def test_of_a_group_that_we_left_nothing_is_asked_and_nothing_is_told(world: World) -> None:
+    world.groups.change(CLUB, BOB, m.JOINED)
+    world.groups.change(CLUB, ALICE, m.ROLE, account=BOB, role=m.OWNER)
+    world.settle()
+    world.alice.session.send(CLUB, encode_text("last words"))
+    world.groups.change(CLUB, BOB, m.REMOVED, account=ALICE)
+    world.settle()
+    assert world.known().standing is Standing.REMOVED
+    world.alice.session.mark_read(CLUB, world.alice.store.last_seq(CLUB))
+    assert world.asked(m.Mark) == []
+    world.alice.cut()
+    world.alice.connect()
+    world.asked(m.Login)
+    world.alice.flush_to_server()
+    world.alice.receive()
+    assert world.asked(m.Mark) == world.asked(m.FetchMarks) == world.asked(m.DescribeGroup) == []
+    assert [chat.unread for chat in world.alice.store.chats()] == [0]
 
 
 def test_a_gap_between_the_versions_is_asked_about_and_meanwhile_nothing_is_guessed(world: World) -> None:
