@@ -351,7 +351,7 @@ async def test_whatever_many_say_at_once_who_folds_the_changes_has_what_the_serv
     async with members(town, "eve", "fay", "gus", "hal") as people:
         eve, group = people[0], group_of(people[0])
         tokens = [await eve.invites(group, uses=uses) for uses in (1, 5, 100)]
-        for _ in range(80):
+        for _ in range(40):
             version = 1 + sum(decode_change(it.payload).version > 1 for it in eve.got if it.flags & CHANGE)
             tokens[chance.randrange(3)] = InviteToken(chance.randbytes(16))
             for _ in range(20):
@@ -368,7 +368,7 @@ async def test_whatever_many_say_at_once_who_folds_the_changes_has_what_the_serv
             if message.flags & CHANGE:
                 state = state.apply(message.sender, decode_change(message.payload), message.seq, message.time_ms)
         assert (state.version, state.name, state.announcement) == (seen.version, seen.name, seen.announcement)
-        assert state.version > 10, "much has happened"
+        assert state.version > 8, "much has happened"
         told = {member.account: (member.role, member.joined_seq) for member in seen.members}
         assert told == {account: (member.role, member.joined_seq) for account, member in state.members.items()}
         versions = [decode_change(message.payload).version for message in eve.got if message.flags & CHANGE]
