@@ -29,6 +29,7 @@ from storage.inbox import Summary, entries_prefix, entry_key, expiry_key, summar
 from storage.meta import POSITION_KEY, ROWS_KEY, epoch_key
 from storage.outbox import outbox_key
 from storage.records import Entry, encode_entry, position_key
+from tests.storage.audit import audit
 from tests.storage.desk import PHONE, TABLET, Desk, Move, entry_for, message
 from tests.storage.test_handover import SMALL, DiedError, again, empty, lived_in, picture, rows_of
 
@@ -175,6 +176,7 @@ class _Walk:
         self.target.run()
         assert picture(self.target, 1) == before
         assert _indexed_once(self.target)
+        assert audit(self.target.engine, counted=True) <= 3
         assert rows_of(self.source, 1) == {}
         assert picture(again(self.target), 1) == before
 
