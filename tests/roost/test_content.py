@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import ConversationId, DeviceId, MessageId
+from protocol.messages import CHANGE
 from roost.content import (
     TIMER_S_MAX,
     Content,
@@ -29,6 +30,7 @@ from roost.content import (
     encode_view_once,
     text_to_view_once,
 )
+from roost.group import GroupChange
 from roost.own_state import Gone, Record, Records, StateWanted, encode_own_state
 from roost.plain import shown
 
@@ -134,3 +136,11 @@ def test_a_megabyte_of_junk_and_a_deep_nest_are_unknown_content() -> None:
                  lambda inner: st.lists(inner, max_size=3), max_leaves=4)))  # fmt: skip
 def test_no_payload_raises_and_every_one_can_be_shown(payload: bytes) -> None:
     assert isinstance(shown(decode_content(payload)), str)
+    assert isinstance(shown(decode_content(payload, CHANGE)), str)
+
+
+@given(st.lists(st.integers(0, 20) | st.text(max_size=5) | st.binary(max_size=16) | st.booleans(), max_size=11))
+def test_whatever_a_server_says_of_a_change_is_shown_in_words_or_as_newer(fields: list[object]) -> None:
+    content = decode_content(msgpack.packb(fields), CHANGE)
+    assert isinstance(content, GroupChange | UnknownContent)
+    assert shown(content)

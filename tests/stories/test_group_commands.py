@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 import roost
-from tests.stories.clubs import said
+from tests.stories.clubs import club, said
 from tests.stories.town import story
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Shell:
 
 
 @story
-async def test_a_group_is_made_joined_written_to_and_left_with_commands_alone(town: Town) -> None:
+async def test_a_group_is_made_joined_and_written_to_with_commands_alone(town: Town) -> None:
     await town.register("alice")
     await town.register("bob")
     shell, bob = Shell(town), town.address("bob")
@@ -70,11 +70,18 @@ async def test_a_group_is_made_joined_written_to_and_left_with_commands_alone(to
     joined, hello = (json.loads(line) for line in heard.splitlines())
     assert (joined["group"], joined["note"], joined["change"]["kind"]) == ("Book club", "joined", "joined")
     assert (hello["from"], hello["text"], hello["conversation"]) == (bob, "hello all", group[0])
-    await shell.run("alice", "role", "Book club", bob, "admin")
-    await shell.run("bob", "rename", "Book club", "Reading")
+
+
+@story
+async def test_a_group_is_looked_after_with_commands_alone(town: Town) -> None:
+    async with club(town, "alice", "bob"):
+        pass
+    shell, bob = Shell(town), town.address("bob")
+    await shell.run("alice", "role", "Club", bob, "admin")
+    await shell.run("bob", "rename", "Club", "Reading")
     assert await shell.run("alice", "announce", "Reading", "on") == "Only admins write in Reading."
     assert (await shell.run("bob", "list")).endswith("Reading  (admin, 2 members)")
-    assert "Reading" in await shell.run("bob", "info", "Reading")
+    assert f"admin   {bob}" in await shell.run("alice", "info", "Reading")
     assert "You have left Reading" in await shell.run("bob", "leave", "Reading")
     assert "left" in await shell.run("bob", "info", "Reading")
     assert "named the group Reading" in await shell.run("bob", "#reading", command="history")
