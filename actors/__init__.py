@@ -9,6 +9,7 @@ that owns the state. In reading order, along a message's way:
 - `groups`: who belongs to a group, and may do what in it.
 - `shard`: the journal, group commit answered with ✓, and the durable fan-out to other shards.
 - `queue`: what waits for one device until that device has it.
+- `notices`: what did not reach a group's members, told together.
 - `placement`: which node has which shard, and how one moves.
 - `receipts`: how far every member has received and read.
 - `presence`: who is here, who types; never on the durable path.

@@ -13,6 +13,8 @@ from actors.connection.actor import ConnectionActor
 from actors.conversation.actor import ConversationActor
 from actors.linking.actor import RendezvousActor
 from actors.linking.api import LinkLimits
+from actors.notices.actor import CollectorActor
+from actors.notices.api import collecting_group
 from actors.placement.actor import PlacementActor
 from actors.placement.api import PLACEMENT, MoveLimits
 from actors.placement.estate import Estate
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
     from actors.conversation.api import ConversationLimits
     from actors.presence.api import PresenceLimits
     from actors.queue.api import QueueLimits
-    from protocol import Ulid
+    from protocol import AccountId, DeviceId, Ulid
+    from runtime import Actor
     from storage import Store
 
 __all__ = ["Cluster", "MessengerLimits", "Parts", "connection_maker", "messenger_children"]
@@ -65,6 +68,7 @@ class Parts(NamedTuple):
     account: type[AccountActor] = AccountActor
     conversation: type[ConversationActor] = ConversationActor
     queue: type[QueueActor] = QueueActor
+    collector: type[CollectorActor] = CollectorActor
     presence: type[PresenceActor] = PresenceActor
     shard: type[ShardActor] = ShardActor
     shard_supervisor: type[Supervisor] = Supervisor
@@ -114,6 +118,13 @@ def messenger_children(
     def shard(number: int, epoch: int) -> ChildSpec:
         """One shard: its own process first, for all the others write through it."""
         disk = Disk(store, number, epoch, counted)
+
+        def queue(device: DeviceId, account: AccountId) -> Actor:
+            group = collecting_group(device)
+            if group is not None:
+                return parts.collector(group, disk, router)
+            return parts.queue(device, account, disk, router, limits.queue)
+
         household = Household(
             accounts=_keyed(
                 "account", lambda account: parts.account(account, disk, router, limits.account, code_sender)
@@ -122,7 +133,7 @@ def messenger_children(
                 "conversation", lambda id_: parts.conversation(id_, disk, router, ulid, limits.conversation)
             ),
             queues=KeyedSupervisor(
-                lambda key: parts.queue(key[0], key[1], disk, router, limits.queue),
+                lambda key: queue(*key),
                 lambda key: ("queue", key[0]),
                 CHILDREN_MAX,
                 mailbox_limit=MAILBOX_MAX,

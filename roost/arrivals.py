@@ -15,12 +15,14 @@ from roost.content import decode_content, is_shown
 from roost.events import MessageReceived, NotDelivered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence, Sized
+
     from protocol import MessageId
     from protocol.messages import Deliver, Message, Notice, Ready
     from roost.changes import Snapshot
     from roost.steps import Step
 
-__all__ = ["SEEN_MAX", "Arrivals", "not_delivered_sentence"]
+__all__ = ["SEEN_MAX", "Arrivals", "not_delivered_sentences"]
 
 SEEN_MAX: Final = 10_000
 """Message ids remembered. The server sends again only what is not acked, which is far less."""
@@ -33,10 +35,36 @@ _REASONS: Final = {
 }
 
 
-def not_delivered_sentence(account: str, device: bytes, reason: int) -> str:
-    """Return why a message did not reach a device, for a person to read."""
-    why = _REASONS.get(reason, f"the server gave reason {reason}, which this version does not know")
-    return f"Not delivered to device {device.hex()[:8]} of {account}: {why}."
+NAMED_MAX: Final = 3
+"""So many devices are named; of more it is told how many they are, for each reason."""
+
+
+def not_delivered_sentences(missed: Sequence[tuple[str, bytes, int]]) -> tuple[str, ...]:
+    """Return why a message did not reach devices, for a person to read.
+
+    Args:
+        missed: Account, device and reason of each.
+    """
+    if len(missed) <= NAMED_MAX:
+        return tuple(
+            f"Not delivered to device {device.hex()[:8]} of {account}: {_why(reason)}."
+            for account, device, reason in missed
+        )
+    by_reason: dict[int, list[str]] = {}
+    for account, _, reason in missed:
+        by_reason.setdefault(reason, []).append(account)
+    return tuple(
+        f"Not delivered to {_count(accounts, 'device')} of {_count(set(accounts), 'member')}: {_why(reason)}."
+        for reason, accounts in sorted(by_reason.items())
+    )
+
+
+def _count(things: Sized, noun: str) -> str:
+    return f"1 {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
+
+
+def _why(reason: int) -> str:
+    return _REASONS.get(reason, f"the server gave reason {reason}, which this version does not know")
 
 
 class Arrivals:
@@ -105,19 +133,13 @@ class Arrivals:
             del self._seen[next(iter(self._seen))]
 
     def notice(self, notice: Notice, step: Step) -> None:
-        """Take a notice that a message of ours did not reach a device; its key makes a repetition harmless."""
+        """Take a notice that a message of ours did not reach devices; their keys make a repetition harmless."""
         self.received_up_to = max(self.received_up_to, notice.position)
-        step.changes.append(NoticeStored(notice.conversation, notice.seq, notice.account, notice.device, notice.reason))
-        step.events.append(
-            NotDelivered(
-                notice.conversation,
-                notice.seq,
-                notice.account,
-                notice.device,
-                notice.reason,
-                not_delivered_sentence(notice.account, notice.device, notice.reason),
-            )
-        )
+        others = tuple((it.account, it.device, it.reason) for it in notice.others)
+        missed = ((notice.account, notice.device, notice.reason), *others)
+        step.changes += [NoticeStored(notice.conversation, notice.seq, *each) for each in missed]
+        sentence = " ".join(not_delivered_sentences(missed))
+        step.events.append(NotDelivered(notice.conversation, notice.seq, *missed[0], sentence, others))
 
     def acknowledge(self, step: Step) -> None:
         """Ack what this step and the steps before it store."""

@@ -252,7 +252,17 @@ class OnlookersChanged:
 
 @dataclass(frozen=True, slots=True)
 class NotDelivered:
-    """A message of ours did not reach one device of its reader; the sentence says why."""
+    """A message of ours did not reach a device of its reader, or of a group several; the sentence says why.
+
+    Args:
+        conversation: where we wrote it.
+        seq: its place there.
+        account: whose device it is.
+        device: its id.
+        reason: one of the NOTICE values of the protocol.
+        sentence: all of it, for a person.
+        others: further devices: account, device, reason.
+    """
 
     conversation: ConversationId
     seq: int
@@ -260,6 +270,7 @@ class NotDelivered:
     device: DeviceId
     reason: int
     sentence: str
+    others: tuple[tuple[AccountId, DeviceId, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

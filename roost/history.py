@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocol import DeviceId
 from protocol.messages import CHANGE
-from roost.arrivals import not_delivered_sentence
+from roost.arrivals import not_delivered_sentences
 from roost.content import Content, Text, decode_content
 from roost.conversations import other_account
 from roost.group import Progress
@@ -71,7 +71,7 @@ class StoredMessage:
         content: what it says.
         state: how far it has come.
         sentence: why it failed.
-        not_delivered: a sentence for each device it did not reach.
+        not_delivered: sentences that say which devices it did not reach; in a group, how many.
         message_id: the server's id; None before the server has it.
         edited: whether the author has changed what it says.
         reactions: of each account that reacted, in the order in which they did.
@@ -219,7 +219,7 @@ def _notices(database: sqlite3.Connection, conversation: str, seq: int) -> tuple
     rows = database.execute(
         "SELECT account, device, reason FROM notices WHERE conversation = ? AND seq = ?", (conversation, seq)
     )
-    return tuple(not_delivered_sentence(*checked(row, NoticeRow)) for row in rows)
+    return not_delivered_sentences([checked(row, NoticeRow) for row in rows])
 
 
 def _shown(now_ms: int) -> str:

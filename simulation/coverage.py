@@ -26,6 +26,7 @@ SOMETIMES: Final = (
     "a full queue lets a message go with a notice",
     "a revoked device's message leaves with a notice",
     "a notice reaches the sender",
+    "a group tells what its members missed",
     "entries move to the inbox",
     "entries move to the inbox while their device drains",
     "several devices share a body",

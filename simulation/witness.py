@@ -11,10 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
-
 from actors.groups.api import NOBODY, GroupState
-from actors.queue.api import NoticeBody
+from actors.notices.api import decode_missed
+from actors.queue.api import decode_notice
 from actors.router.api import shard_number
 from protocol import AccountId, Code, decode_change, decode_message, is_group
 from protocol.messages import (
@@ -29,7 +28,7 @@ from protocol.messages import (
 )
 from simulation.clubs import KINDS
 from storage import MESSAGE, Table
-from storage.records import Accepted, Acked, Entries, Marked, Record, Removed
+from storage.records import Accepted, Acked, Entries, Marked, Record, Removed, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -182,6 +181,7 @@ class Witness:
         by_number: By device, epoch, conversation and number.
         waiting: By device: what waits for it, by position.
         let_go: By device, conversation and seq of a message: why it was removed.
+        told_of: By what a group was to tell: the record with which it told.
         marks: By conversation and account: delivered, read, read as others may see it.
         former_marks: The highest marks of those who have left a group, where they may be on their way to a screen yet.
         groups: By conversation: what its durable changes make of it.
@@ -195,6 +195,7 @@ class Witness:
     by_number: dict[tuple[bytes, bytes, str, int], Accepted] = field(default_factory=dict)
     waiting: dict[bytes, dict[int, EntryKey]] = field(default_factory=dict)
     let_go: dict[tuple[bytes, str, int], Removed] = field(default_factory=dict)
+    told_of: dict[EntryKey, Removed] = field(default_factory=dict)
     marks: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
 
     former_marks: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
@@ -336,7 +337,7 @@ class Witness:
         if record.kind == MESSAGE:
             key: EntryKey = (MESSAGE, record.conversation, record.seq, "", b"")
         else:
-            key = _notice_key(record.conversation, record.seq, record.body)
+            key = _notice_key(record.targets, record.conversation, record.seq, record.body)
         for _, devices in record.targets:
             self._enter(position, devices, key)
 
@@ -360,6 +361,9 @@ class Witness:
             key = waiting.pop(gone, None)
             if key is None:
                 continue
+            if is_group(record.account):
+                self.told_of[key] = record
+                self.world.coverage.reached("a group tells what its members missed")
             if key[0] == MESSAGE:
                 self.let_go[record.device, key[1], key[2]] = record
                 self.world.coverage.reached(REMOVALS.get(record.reason, f"removed for reason {record.reason}"))
@@ -368,7 +372,7 @@ class Witness:
         for account, devices in record.targets:
             if shard_number(account) == shard:
                 _, conversation, seq = record.notices[0]
-                self._enter(position, devices, _notice_key(conversation, seq, record.bodies[0]))
+                self._enter(position, devices, _notice_key(record.targets, conversation, seq, record.bodies[0]))
 
     def moved(self, node: SimulatedNode, table: Table, key: bytes) -> None:
         """A commit puts an entry into the inbox, a body that several have, or a job into the outbox."""
@@ -490,6 +494,6 @@ def _brief(thing: object) -> str:
     return f"{type(thing).__name__} {' '.join(fields)}"
 
 
-def _notice_key(conversation: str, seq: int, body: bytes) -> EntryKey:
-    notice = msgspec.msgpack.decode(body, type=NoticeBody)
+def _notice_key(targets: list[Target], conversation: str, seq: int, body: bytes) -> EntryKey:
+    notice = decode_missed(body) if is_group(targets[0][0]) else decode_notice(body)
     return (notice.reason, conversation, seq, notice.account, notice.device)

@@ -147,6 +147,7 @@ class Removed(msgspec.Struct, array_like=True, tag=5, gc=False, frozen=True):
         notices: Sender account, conversation and seq to be told; none or one.
         targets: The devices of that sender.
         bodies: What will go on the wire, one for each notice.
+        expires_ms: When the notice expires, wall clock; 0 means never.
     """
 
     device: Device
@@ -156,6 +157,7 @@ class Removed(msgspec.Struct, array_like=True, tag=5, gc=False, frozen=True):
     notices: list[tuple[str, str, Number]]
     targets: list[Target]
     bodies: list[bytes]
+    expires_ms: Number = 0
 
 
 class Owned(msgspec.Struct, array_like=True, tag=7, gc=False, frozen=True):
@@ -201,7 +203,7 @@ class Entry(msgspec.Struct, array_like=True, gc=False, frozen=True):
         """What waits in a queue because of the record at this position."""
         if isinstance(record, Removed):
             ((_, conversation, seq),) = record.notices
-            return Entry(position, NOTICE, conversation, seq, record.account, 0, 0, record.bodies[0])
+            return Entry(position, NOTICE, conversation, seq, record.account, record.expires_ms, 0, record.bodies[0])
         kind = record.kind if isinstance(record, Entries) else MESSAGE
         return Entry(
             position, kind, record.conversation, record.seq, record.sender, record.expires_ms, record.flags, record.body

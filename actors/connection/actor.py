@@ -60,6 +60,7 @@ from protocol.messages import (
     SetState,
     TypingBy,
     UnknownFrame,
+    Unreached,
 )
 from runtime import NORMAL, Actor, Crash, Down, Reason, Ref
 from storage.records import MESSAGE
@@ -414,6 +415,7 @@ class ConnectionActor(Actor):
                         AccountId(notice.account),
                         DeviceId(notice.device),
                         notice.reason,
+                        [Unreached(AccountId(it[0]), DeviceId(it[1]), it[2]) for it in notice.others],
                     )
                 )
         self.process.defer()

@@ -94,13 +94,23 @@ class Flow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class NoticeBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a notice says, as it waits in the store: which message did not reach which device, and why."""
+    """What a notice says, as it waits in the store: which message did not reach which device, and why.
+
+    Attributes:
+        conversation: Where the message was written.
+        seq: Its place.
+        account: Whose device it is.
+        device: The device.
+        reason: Why.
+        others: Further devices that it did not reach: account, device, why.
+    """
 
     conversation: str
     seq: Number
     account: str
     device: bytes
     reason: Number
+    others: list[tuple[str, bytes, Number]] = []
 
 
 _decode_notice = msgspec.msgpack.Decoder(NoticeBody).decode

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from actors.accounts.api import AccountView, Show
+from actors.notices.api import DUE_MS, Missed, encode_missed, target_of
 from actors.queue.api import NoticeBody
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, answers
-from protocol import AccountId, DeviceId
+from protocol import AccountId, DeviceId, is_group
 from protocol.messages import NOTICE_EXPIRED, NOTICE_REVOKED
 from storage.records import MESSAGE, Entry, Removed
 
@@ -105,6 +106,9 @@ class Removals:
         if entry.kind != MESSAGE:
             self._write(entry, reason, None)
             return
+        if is_group(entry.conversation):
+            self._write_to_group(entry, reason)
+            return
         asked = self._asked.get(entry.sender)
         if asked is not None:
             asked.append((entry, reason))  # the answer that is on its way serves this one as well
@@ -190,6 +194,17 @@ class Removals:
         """These are off the disk, and their notices are on it."""
         for position in positions:
             self.leaving.pop(position, None)
+
+    def _write_to_group(self, entry: Entry, reason: int) -> None:
+        """The group tells: with a thousand members the sender would hear of nothing else."""
+        device, account, group = self._device, self._account, entry.conversation
+        body = encode_missed(Missed(entry.sender, entry.seq, account, device, reason))
+        notices = [(entry.sender, group, entry.seq)]
+        self._disk.tally.remove(reason)
+        self._disk.append(
+            Removed(device, account, [entry.position], reason, notices, [target_of(group)], [body], DUE_MS),
+            self._process.pid,
+        )
 
     def _write(self, entry: Entry, reason: int, sender: AccountView | None) -> None:
         device, account = self._device, self._account

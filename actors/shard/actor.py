@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from actors.directory_keys import device_key, holder_of
+from actors.notices.api import collecting_group
 from actors.placement.api import PLACEMENT, Unowned
 from actors.router.api import Router, UnreachableError, shard_number
 from actors.shard.api import (
@@ -131,6 +132,10 @@ class ShardActor(LoadingActor):
             self._expire_queue(DeviceId(message.device), message.account)
 
     def _expire(self, device: bytes) -> None:
+        group = collecting_group(DeviceId(device))
+        if group is not None:
+            self._cast_queue(DeviceId(device), AccountId(group), Expire())
+            return
         found = answers(self.process, lambda account: DeviceFound(device, account))
         self._disk.store.directory.get(device_key(DeviceId(device)), *found)
 

@@ -301,7 +301,8 @@ def _entries(source: int, position: int, record: Accepted | Removed, targets: li
     """The record with which a target shard takes its part of a job."""
     if isinstance(record, Removed):
         ((_, conversation, seq),) = record.notices
-        return Entries(source, position, targets, NOTICE, conversation, seq, record.account, 0, 0, record.bodies[0])
+        expires_ms, body = record.expires_ms, record.bodies[0]
+        return Entries(source, position, targets, NOTICE, conversation, seq, record.account, expires_ms, 0, body)
     return Entries(
         source,
         position,

@@ -74,6 +74,7 @@ from protocol.messages.groups import (
     Step,
 )
 from protocol.messages.server import (
+    NOTICE_DEVICES_MAX,
     NOTICE_EXPIRED,
     NOTICE_OVER_QUOTA,
     NOTICE_POISON,
@@ -109,6 +110,7 @@ from protocol.messages.server import (
     ServerFrame,
     Settings,
     TypingBy,
+    Unreached,
     Welcome,
 )
 from protocol.messages.shared import (
@@ -139,6 +141,7 @@ __all__ = [
     "JOINED",
     "LEFT",
     "MEMBER",
+    "NOTICE_DEVICES_MAX",
     "NOTICE_EXPIRED",
     "NOTICE_OVER_QUOTA",
     "NOTICE_POISON",
@@ -234,5 +237,6 @@ __all__ = [
     "Typing",
     "TypingBy",
     "UnknownFrame",
+    "Unreached",
     "Welcome",
 ]

@@ -26,6 +26,7 @@ from protocol.messages.shared import (
 )
 
 __all__ = [
+    "NOTICE_DEVICES_MAX",
     "NOTICE_EXPIRED",
     "NOTICE_OVER_QUOTA",
     "NOTICE_POISON",
@@ -61,9 +62,12 @@ __all__ = [
     "ServerFrame",
     "Settings",
     "TypingBy",
+    "Unreached",
     "Welcome",
 ]
 
+NOTICE_DEVICES_MAX = 256
+"""Devices named by one Notice."""
 NOTICE_EXPIRED = 1
 """Reason of a Notice: the time to live ran out before the device fetched it."""
 NOTICE_OVER_QUOTA = 2
@@ -187,8 +191,20 @@ class Deliver(Struct, array_like=True, tag=38, frozen=True, gc=False):
     message: Message
 
 
+class Unreached(Struct, array_like=True, frozen=True, gc=False):
+    """A further device that a message did not reach, and why."""
+
+    account: AccountField
+    device: DeviceField
+    reason: U16
+
+
 class Notice(Struct, array_like=True, tag=39, frozen=True, gc=False):
-    """A message that did not reach a device, and why; takes a queue position and is acknowledged like Deliver."""
+    """A message that did not reach a device, and why; takes a queue position and is acknowledged like Deliver.
+
+    A group tells together what came together: ``others`` names further devices that the same message did not reach.
+    More may follow, each device in one of them.
+    """
 
     position: U63
     conversation: ConversationField
@@ -196,6 +212,7 @@ class Notice(Struct, array_like=True, tag=39, frozen=True, gc=False):
     account: AccountField
     device: DeviceField
     reason: U16
+    others: Annotated[list[Unreached], Meta(max_length=NOTICE_DEVICES_MAX - 1)] = []
 
 
 class Receipt(Struct, array_like=True, tag=40, frozen=True, gc=False):

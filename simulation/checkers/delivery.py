@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from actors.notices.api import target_of
 from protocol import encode_message, is_group
 from protocol.messages import NOTICE_OVER_QUOTA, NOTICE_POISON, Deliver, Notice, Sent
 from roost.changes import Accepted as Ticked
@@ -38,7 +39,8 @@ class AcceptedIsDurable(Checker):
         """A position stands for one entry, for ever: devices name by it what they let go."""
         known = self._places.setdefault((device, position), key)
         if known != key:
-            self.breaks(f"position {position} of {self.witness.devices[device]} stands for {known} and for {key}")
+            owner = self.witness.devices.get(device, device)
+            self.breaks(f"position {position} of {owner!r} stands for {known} and for {key}")
 
     def told(self, device: SimulatedDevice, frame: Any) -> None:
         """A tick or a delivery names what is durable, and names it rightly."""
@@ -132,6 +134,12 @@ class NothingIsLost(Checker):
             self.breaks(f"{conversation} {seq} never came to {device}, and nobody was told")
             return
         notice = (removed.reason, conversation, seq, device.account, device.id)
+        if is_group(conversation):
+            told = self.witness.told_of.get(notice)
+            if told is None:
+                self.breaks(f"{conversation} {seq} never came to {device}, and the group told nobody")
+                return
+            removed = told
         for _, devices in removed.targets:
             for target in devices:
                 sender = self.witness.devices[target]
@@ -165,7 +173,7 @@ class ShownOnce(Checker):
     def entered(self, device: bytes, position: int, key: EntryKey) -> None:
         """A message waits once for a device."""
         if (device, key) in self._entered:
-            self.breaks(f"{key[1]} {key[2]} was queued twice for {self.witness.devices[device]}")
+            self.breaks(f"{key[1]} {key[2]} was queued twice for {self.witness.devices.get(device, device)!r}")
         self._entered.add((device, key))
 
     def committed(self, device: SimulatedDevice, change: Change) -> None:
@@ -199,8 +207,14 @@ class DeletedOnAck(Checker):
 
     def removed(self, device: bytes, key: EntryKey, record: Removed) -> None:
         """Let go for a reason: all of the sender's other devices are to be told."""
-        if key[0] != MESSAGE:
+        at_group = is_group(record.account)
+        if key[0] != MESSAGE and not at_group:
             return
+        if not at_group and is_group(key[1]):
+            if record.targets != [target_of(key[1])]:
+                self.breaks(f"{key[1]} {key[2]} was removed, and its group is not to tell")
+            return
+        device = key[4] if at_group else device
         sender = self.witness.accepted[key[1], key[2]].sender
         told = {other for _, devices in record.targets for other in devices}
         others = self.witness.devices_of(sender)
@@ -212,6 +226,8 @@ class DeletedOnAck(Checker):
     def told(self, device: SimulatedDevice, frame: Any) -> None:
         """A notice speaks of a removal that was one, and says why."""
         if isinstance(frame, Notice):
-            removed = self.witness.let_go.get((frame.device, frame.conversation, frame.seq))
-            if removed is None or (removed.reason, removed.account) != (frame.reason, frame.account):
-                self.breaks(f"{device} heard of a removal in {frame.conversation} that was none")
+            others = [(it.account, it.device, it.reason) for it in frame.others]
+            for account, missed, reason in ((frame.account, frame.device, frame.reason), *others):
+                removed = self.witness.let_go.get((missed, frame.conversation, frame.seq))
+                if removed is None or (removed.reason, removed.account) != (reason, account):
+                    self.breaks(f"{device} heard of a removal in {frame.conversation} that was none")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from actors.notices.api import collecting_group
 from actors.router.api import shard_number
+from protocol import DeviceId
 from simulation.witness import Checker
 from storage import Table
 
@@ -30,7 +32,11 @@ class NothingIsLeft(Checker):
 
     def unrest(self, world: World) -> list[str]:
         """What waits for a device, a removed one included, or for another shard; notices count."""
-        found = []
+        found = [
+            f"{device.decode()} has {len(waiting)} devices to tell of"
+            for device, waiting in self.witness.waiting.items()
+            if waiting and collecting_group(DeviceId(device)) is not None
+        ]
         for node in world.nodes:
             for device in _residents(self, node):
                 count = _answer(lambda done, failed, device=device, node=node: _view(node, device, done, failed))  # type: ignore[misc]

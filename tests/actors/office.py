@@ -236,4 +236,4 @@ class Office:
         """Seq and reason of the notices that came."""
         entries = [entry for entry in visitor.heard if isinstance(entry, tuple) and entry[1] != MESSAGE]
         bodies = [msgspec.msgpack.decode(body) for _, _, body in entries]
-        return [(seq, reason) for _, seq, _, _, reason in bodies]
+        return [(seq, reason) for _, seq, _, _, reason, _ in bodies]

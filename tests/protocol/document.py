@@ -82,7 +82,8 @@ def type_text(field: inspect.Field) -> str:
     text = _type(field.type)
     if field.required:
         return text
-    return f"{text} = {_default(field.default)}"
+    made = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    return f"{text} = {_default(made)}"
 
 
 def _default(value: object) -> str:
@@ -91,7 +92,7 @@ def _default(value: object) -> str:
             return "nil"
         case bool():
             return str(value).lower()
-        case b"":
+        case b"" | []:
             return "empty"
         case _:
             return str(value)

@@ -119,7 +119,7 @@ EXAMPLES: Final[tuple[m.Frame, ...]] = (
     m.Deliver(1, m.Message(CHAT, 1, ANN, DEVICE, MESSAGE, TIME_MS, 0, b"hello")),
     m.Deliver(0, m.Message(CHAT, 0, BOB, DEVICE, MESSAGE, TIME_MS, m.EPHEMERAL, b"\x00\xff")),
     m.Notice(7, CHAT, 1, BOB, DEVICE, m.NOTICE_EXPIRED),
-    m.Notice(8, CHAT, 2, BOB, DEVICE, m.NOTICE_POISON),
+    m.Notice(8, CHAT, 2, BOB, DEVICE, m.NOTICE_POISON, [m.Unreached(BOB, DEVICE, m.NOTICE_EXPIRED)]),
     m.Receipt(CHAT, BOB, 5, 4),
     m.Receipt(CHAT, ANN, 0, 0),
     m.Presence(BOB, True, TIME_MS, 2),

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     import msgspec
 
-STRUCTURES = (m.Message, m.Limit, m.Device, m.SignedDevices, m.Change, m.Member, m.Invite, m.Step, m.GroupMark)
+STRUCTURES = (
+    *(m.Message, m.Limit, m.Device, m.SignedDevices, m.Change, m.Member, m.Invite, m.Step, m.GroupMark),
+    m.Unreached,
+)
 
 
 def always(data: bytes) -> Callable[[int], bytes]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from protocol import (
     AccountId,
     ClientId,
@@ -332,7 +334,7 @@ class ModelServer:
     def enqueue(self, device: DeviceId, entry: m.Message | m.Notice) -> None:
         self.position += 1
         if isinstance(entry, m.Notice):
-            entry = m.Notice(self.position, entry.conversation, entry.seq, entry.account, entry.device, entry.reason)
+            entry = msgspec.structs.replace(entry, position=self.position)
         self.queues[device][self.position] = entry
         for link in self._ready_links(device):
             self._pump(link)

@@ -336,6 +336,21 @@ def test_a_notice_is_stored_told_and_acked(world: World) -> None:
     assert not world.server.queues[world.alice.device]
 
 
+def test_a_notice_of_a_group_is_stored_for_each_device_that_it_names_and_told_as_one(world: World) -> None:
+    world.online()
+    world.alice.send(world.bob, "hi")
+    world.settle()
+    others = [m.Unreached(AccountId(f"m{it}"), DeviceId(bytes((it,)) * 16), m.NOTICE_OVER_QUOTA) for it in range(4)]
+    world.server.enqueue(world.alice.device, m.Notice(0, AB, 1, AccountId("bob"), DEVICE, m.NOTICE_EXPIRED, others))
+    world.settle()
+    (notice,) = [event for event in world.alice.published if isinstance(event, events.NotDelivered)]
+    assert len(notice.others) == 4
+    assert "to 1 device of 1 member: it was not fetched" in notice.sentence
+    assert "to 4 devices of 4 members: its queue on the server is full" in notice.sentence
+    (message,) = world.alice.store.history(AB, 10)
+    assert message.not_delivered == tuple(sentence + "." for sentence in notice.sentence[:-1].split(". "))
+
+
 def test_a_complaint_about_no_request_is_told_and_the_connection_goes_on(world: World) -> None:
     world.online()
     world.alice.session.receive(m.Error(0, Code.UNKNOWN_FRAME, "what is that?", -1))

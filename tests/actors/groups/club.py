@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -44,6 +44,9 @@ from protocol.messages import (
     Sent,
 )
 from tests.actors.office import Office, device_of
+
+if TYPE_CHECKING:
+    from actors.queue.api import QueueLimits
 
 __all__ = ["CLIENT", "TOKEN", "Club", "Person"]
 
@@ -150,10 +153,11 @@ class Club:
     Args:
         seed: Who runs when.
         names: Whoever has an account; each has one device of the same name and ``'s phone``.
+        queue: Limits of the queues.
     """
 
-    def __init__(self, seed: int, *names: str) -> None:
-        self.office = Office(seed)
+    def __init__(self, seed: int, *names: str, queue: QueueLimits | None = None) -> None:
+        self.office = Office(seed, queue)
         self.people = {name: self.person(name) for name in names}
         self.owner = next(iter(self.people.values()))
         self.id = group_conversation(self.owner.name, CLIENT)

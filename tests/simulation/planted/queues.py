@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from actors.notices.actor import CollectorActor
 from actors.queue.actor import QueueActor
 from actors.queue.api import Acknowledge, Attach
 from actors.queue.logic import QueueState
@@ -12,11 +13,12 @@ from actors.shard.api import Enqueue
 from actors.tree import Parts
 from simulation import Scenario
 from storage import QueueView
-from storage.records import Acked
+from storage.records import Acked, Removed
 from tests.simulation.planted.bug import DELETED, EMPTY, LOST, ORDER, PRESENCE, RESTS, Bug, rough
 
 if TYPE_CHECKING:
     from actors.accounts.api import AccountView
+    from actors.notices.logic import Telling
     from storage import Entry
 
 __all__ = ["BUGS"]
@@ -140,6 +142,16 @@ def _planted(queue: type[QueueActor]) -> Scenario:
     return Scenario(parts=Parts(queue=queue))
 
 
+class TellsNobody(CollectorActor):
+    """What did not reach the members of a group goes, and nobody is told."""
+
+    __slots__ = ()
+
+    def _tell(self, telling: Telling, sender: AccountView) -> None:
+        record = Removed(self._group.encode(), self._group, telling.positions, telling.missed[0].reason, [], [], [])
+        self._disk.append(record, self.process.pid)
+
+
 BUGS: Final = {
     "cumulative ack off by one": Bug(_planted(AckOffByOne), DELETED),
     "ack of all that was sent": Bug(_planted(AckBeyondAcked), DELETED),
@@ -150,4 +162,5 @@ BUGS: Final = {
         Scenario(parts=Parts(queue=StaleConnectionKept), faults=rough(client_crashes=30.0)), RESTS, EMPTY, PRESENCE
     ),
     "expiry without notice": Bug(_planted(RemovedWithoutNotice), DELETED),
+    "group that tells nobody": Bug(Scenario(parts=Parts(collector=TellsNobody)), DELETED),
 }
