@@ -60,7 +60,7 @@ class StoreLockedError(StorageError):
 
 @dataclass(slots=True, eq=False)
 class StoreVersionError(StorageError):
-    """The data folder, or a record in it, was written by a newer Roost.
+    """The data folder, or a record in it, was written by a newer Roost, or by one that is too old.
 
     Attributes:
         found: The schema number on disk.
@@ -71,6 +71,11 @@ class StoreVersionError(StorageError):
     readable_max: int
 
     def __str__(self) -> str:
+        if self.found <= self.readable_max:
+            return (
+                f"written by a Roost before the first release (schema {self.found}), which kept chats elsewhere than "
+                f"this one (schema {self.readable_max}); give this one an empty folder"
+            )
         return (
             f"written by a newer Roost (schema {self.found}), this one reads up to {self.readable_max}; "
             "run the newer version, or give this one its own folder"

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from storage.memtable import Memtable
 
-STORE_VERSION: Final = 2
-"""1: every entry of the inbox has its body with it. Since 2 several may refer to one."""
+STORE_VERSION: Final = 3
+"""Since 2 several entries of the inbox may refer to one body; since 3 a chat of two is in the shard of one of them."""
+STORE_VERSION_MIN: Final = 3
+"""Nobody would find the chats of an older store, and their sequences would begin again."""
 SCHEMA_KEY: Final = b"schema"
 HEAD_KEY: Final = b"head"
 PARKED_KEY: Final = b"parked"
@@ -45,16 +47,16 @@ def check_schema(engine: Engine) -> None:
     """Check that this program reads the store, and mark it with this version, so that none reads it that cannot.
 
     Raises:
-        StoreVersionError: A newer Roost wrote it.
+        StoreVersionError: A newer Roost wrote it, or one before the first release.
         StoreCorruptError: Its version is no number.
         EngineError: The disk failed.
     """
     value = engine.get(Table.META, SCHEMA_KEY)
     version = key_position(value) if value is not None else 0
-    if version > STORE_VERSION:
-        raise StoreVersionError(version, STORE_VERSION)
     if value is not None and not version:
         raise StoreCorruptError(WHERE, "it does not say which schema it has")
+    if version > STORE_VERSION or (value is not None and version < STORE_VERSION_MIN):
+        raise StoreVersionError(version, STORE_VERSION)
     if version < STORE_VERSION:
         commit_now(engine, Batch(puts=[(Table.META, SCHEMA_KEY, position_key(STORE_VERSION))]))
 

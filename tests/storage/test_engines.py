@@ -172,11 +172,12 @@ def test_a_store_of_a_newer_version_says_so(engine: Engine) -> None:
     engine.close()
 
 
-def test_a_store_of_the_version_before_opens_and_is_this_ones_from_then_on(engine: Engine) -> None:
-    """What it holds is all right; but what is stored next, the version before could not read."""
+def test_a_store_of_before_the_first_release_says_so(engine: Engine) -> None:
+    """Its chats lie in other shards: their sequences would begin again, and nobody would be told."""
     commit_now(engine, Batch(puts=[(Table.META, SCHEMA_KEY, position_key(STORE_VERSION - 1))]))
-    open_store(engine)
-    assert engine.get(Table.META, SCHEMA_KEY) == position_key(STORE_VERSION)
+    with pytest.raises(StoreVersionError, match=r"before the first release .*an empty folder"):
+        open_store(engine)
+    assert engine.get(Table.META, SCHEMA_KEY) == position_key(STORE_VERSION - 1)
     engine.close()
 
 
