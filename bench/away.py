@@ -100,7 +100,7 @@ async def _measure(node: MeasuredNode, data: Path, everybody: Sequence[Person]) 
     size = len(everybody)
     members = [Member(person) for person in everybody]
     await connect(node.address, members)
-    group = await gather(members)
+    group = await gather(members, ClientId(os.urandom(16)))
     await _settled(node, data, 0)  # all of them have heard of the last that joined
     leave(members)
     await _settled(node, data, 0)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from bench.bars import percentile
 from bench.client import PAYLOAD, Client, connect, leave
 from bench.measured_node import MeasuredNode
 from bench.person import people
 from bench.registration import register
-from protocol import ClientId, ConversationId, InviteToken, is_group
+from protocol import ClientId, ConversationId, InviteToken, group_conversation, is_group
 from protocol.messages import CreateGroup, CreateInvite, GroupDone, JoinGroup, Send
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SMALL, LARGE = 200, 1_024
 DELIVERIES = 100_000
 JOINS_MEASURED = 24
+COLD_STARTS = 3
 TOKEN = InviteToken(b"bench bench benc")
 STEP_TIMEOUT_S = 120.0
 REST_S = 1.5
@@ -66,11 +68,16 @@ class Member(Client):
         self.room: Room | None = None
         self.number = 0
         self.answer: asyncio.Future[GroupDone] | None = None
+        self.ticked = asyncio.Event()
 
     def delivered(self, deliver: Any) -> None:
         """A message of the group has come."""
         if self.room is not None:
             self.room.delivered(deliver.message.seq)
+
+    def sent(self, sent: Any) -> None:
+        """A tick."""
+        self.ticked.set()
 
     def other(self, frame: Any) -> None:
         """The group has answered, or anything else."""
@@ -99,10 +106,10 @@ class Member(Client):
         self.wire.say(Send(group, self.number, client_id, PAYLOAD))
 
 
-async def gather(members: Sequence[Member]) -> ConversationId:
+async def gather(members: Sequence[Member], client_id: ClientId) -> ConversationId:
     """The first makes a group, and the others join it, some at a time."""
     owner, *others = members
-    done = await owner.ask(CreateGroup(1, ClientId(os.urandom(16)), "bench"))
+    done = await owner.ask(CreateGroup(1, client_id, "bench"))
     assert is_group(done.conversation)
     await owner.ask(CreateInvite(2, done.conversation, TOKEN, 3_600, LARGE))
     for first in range(0, len(others), 32):
@@ -136,11 +143,16 @@ async def flow(
     return cpu_s / (messages * room.others) * 1e6
 
 
+def _client_id(size: int) -> ClientId:
+    """By which the group of this size is made."""
+    return ClientId(size.to_bytes(16, "big"))
+
+
 async def _measure(node: MeasuredNode, everybody: Sequence[Person], size: int) -> dict[str, float]:
     members = [Member(person) for person in everybody[:size]]
     await connect(node.address, members)
     early, late = members[:-JOINS_MEASURED], members[-JOINS_MEASURED:]
-    group = await gather(early)
+    group = await gather(early, _client_id(size))
     leave(early)
     await asyncio.sleep(REST_S)
     cpu_s = node.cpu_s()
@@ -158,6 +170,21 @@ async def _measure(node: MeasuredNode, everybody: Sequence[Person], size: int) -
     return figures
 
 
+async def _cold(node: MeasuredNode, owner: Person) -> float:
+    """Milliseconds of CPU until the tick of the first message that a group gets of which nothing is in memory."""
+    member = Member(owner)
+    await connect(node.address, [member])
+    await asyncio.sleep(REST_S)
+    cpu_s = node.cpu_s()
+    member.say(group_conversation(owner.account, _client_id(LARGE)))
+    member.flush()
+    async with asyncio.timeout(STEP_TIMEOUT_S):
+        await member.ticked.wait()
+    cpu_s = node.cpu_s() - cpu_s
+    leave([member])
+    return cpu_s * 1e3
+
+
 def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     """Measure in a fresh folder."""
     everybody = people("gus", LARGE)
@@ -166,4 +193,9 @@ def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     with MeasuredNode(folder, None if profile is None else profile) as node:
         for size in (SMALL, LARGE):
             figures |= uvloop.run(_measure(node, everybody, size))
+    cold_ms: list[float] = []
+    for _ in range(COLD_STARTS):
+        with MeasuredNode(folder) as node:
+            cold_ms.append(uvloop.run(_cold(node, everybody[0])))
+    figures[f"groups: first message to a cold one of {LARGE}, CPU"] = percentile(cold_ms, 50)
     return figures

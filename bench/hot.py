@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from bench.groups import LARGE, Member, gather
 from bench.measured_node import MeasuredNode
 from bench.person import people
 from bench.registration import register
+from protocol import ClientId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +68,7 @@ async def _heat(member: Member, group: ConversationId) -> None:
 async def _measure(node: MeasuredNode, everybody: Sequence[Person], pair: Sequence[Person]) -> dict[str, float]:
     members = [Member(person) for person in everybody]
     await connect(node.address, members)
-    group = await gather(members)
+    group = await gather(members, ClientId(os.urandom(16)))
     leave(members[1:])
     writer, reader = Sender(*pair), Reader(pair[1])
     await connect(node.address, [writer, reader])

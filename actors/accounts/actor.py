@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["AccountActor"]
 
 IDLE_S: Final = 0.25  # 10,000 quiet logins keep no account in memory, and few at a time (1.5 KB each)
+WATCHED_S: Final = 5.0  # while somebody subscribes: a group of 1,024 keeps as many accounts (4 us a look)
 LOGIN_RECORDED_EVERY_MS: Final = 3_600_000
 _OF_REGISTRATION: Final[dict[type, Callable[[Registrar, Ask, Any], None]]] = {
     RequestCode: Registrar.request_code,
@@ -85,14 +86,15 @@ class AccountActor(Owner):
         sender: How a verification code travels.
     """
 
-    __slots__ = ("_active", "_keeper", "_memberships", "_registrar")
+    __slots__ = ("_active", "_keeper", "_memberships", "_registrar", "_sender")
 
     def __init__(
         self, account: AccountId, disk: Disk, router: Router, limits: AccountLimits, sender: CodeSender
     ) -> None:
         super().__init__(account, disk, router, limits)
         self._keeper = DeviceKeeper(self)
-        self._registrar = Registrar(self, sender, self._keeper.tell_leaving)
+        self._sender = sender
+        self._registrar: Registrar | None = None  # with the first wish for a code
         self._active = True
 
     def init(self) -> None:
@@ -120,7 +122,7 @@ class AccountActor(Owner):
         elif kind is Down:
             self.subscribers.pop(message.ref, None)
         elif kind is TaskDone or kind is TaskFailed:
-            self._registrar.code_travelled(message)
+            self._some_registrar().code_travelled(message)
         elif kind is Retire:
             self._retire()
         elif kind is TellLeaving:
@@ -129,12 +131,18 @@ class AccountActor(Owner):
     def _retire(self) -> None:
         self._keeper.look()
         busy = self._active or self.subscribers or self.writing or self._keeper.busy or self.process.waiting
-        busy = busy or self._memberships.busy
-        if busy or self._registrar.busy(self.process.runtime.clock.now_s()) or not self.is_loaded:
+        busy = busy or self._memberships.busy or not self.is_loaded
+        registrar = self._registrar
+        if busy or (registrar is not None and registrar.busy(self.process.runtime.clock.now_s())):
             self._active = False
-            self.process.send_after(IDLE_S, Retire())
+            self.process.send_after(WATCHED_S if self.subscribers else IDLE_S, Retire())
         else:
             self.process.stop()
+
+    def _some_registrar(self) -> Registrar:
+        if self._registrar is None:
+            self._registrar = Registrar(self, self._sender, self._keeper.tell_leaving)
+        return self._registrar
 
     def receive(self, message: Any) -> None:
         """Act on a message."""
@@ -169,7 +177,7 @@ class AccountActor(Owner):
             if self.owned(ask) is not None:
                 self._memberships.ask(ask)
         else:
-            _OF_REGISTRATION[kind](self._registrar, ask, frame)
+            _OF_REGISTRATION[kind](self._some_registrar(), ask, frame)
 
     def _sign_in(self, sign_in: SignIn) -> None:
         account, cast = self.account, self.process.cast

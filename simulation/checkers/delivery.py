@@ -219,7 +219,7 @@ class DeletedOnAck(Checker):
         told = {other for _, devices in record.targets for other in devices}
         others = self.witness.devices_of(sender)
         owed = {other.id for other in others if other.registered and not other.doomed} - {device}
-        allowed = {other.id for other in others} - {device}
+        allowed = {other.id for other in others} - (set() if at_group else {device})  # it may hear of others with it
         if not owed <= told <= allowed:
             self.breaks(f"{key[1]} {key[2]} was removed with {len(told)} notices, not {len(owed)}")
 
