@@ -10,7 +10,8 @@ from actors.accounts.api import Subscribe
 from protocol import AccountId, ClientId, Code, ConversationId, StaticKey, device_id_of
 from protocol import messages as m
 from protocol.device_list import IdentityKey, opened_devices, sealed_label
-from runtime import Actor
+from runtime import KILLED, Actor
+from tests.actors.office import Office, Visitor
 from tests.actors.primary import Primary
 from tests.actors.small_node import SmallDevice, SmallNode
 
@@ -287,3 +288,17 @@ def test_the_device_id_on_a_list_is_that_of_its_key(version: int) -> None:
     ann = Primary(SmallNode(), "ann", key=key)
     signed, _ = ann.signed([key.public], ["phone"], version=version)
     assert opened_devices(signed, ann.phone.account).primary.device == device_id_of(key.public) == ann.phone.device
+
+
+def test_an_account_stays_while_somebody_listens_and_goes_soon_after_that(seed: int) -> None:
+    office = Office(seed)
+    office.employ("ann", "ann's phone")
+    listener = Visitor()
+    pid = office.runtime.start(listener)
+    office.runtime.cast(office.router.account(AccountId("ann")), Subscribe(pid))
+    office.wait(60.0)
+    name = ("account", AccountId("ann"))
+    assert office.runtime.whereis(name) is not None
+    office.runtime.exit(pid, KILLED)
+    office.wait(6.0)
+    assert office.runtime.whereis(name) is None
