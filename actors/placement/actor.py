@@ -274,7 +274,9 @@ class PlacementActor(LoadingActor):
         for shard, gone in holdings.gone.items():
             self._activate(shard, gone)
         for shard, arrival in self._store.arrivals().items():
-            if arrival.source == node and shard in holdings.shards and shard not in self._arrivals.values():
+            # A half copy is void once nobody brings more of it, whoever has the shard by now.
+            is_void = arrival.source == node or not arrival.complete
+            if is_void and shard in holdings.shards and shard not in self._arrivals.values():
                 self._store.discard_arrival(shard, _ignored)
         unknown = {shard for shard in holdings.shards if self._router.node_of(shard) is None}
         self._learned(news | unknown | (holdings.shards.keys() if is_new else set()))

@@ -266,6 +266,18 @@ def test_an_offer_of_a_third_node_takes_nothing_from_a_whole_copy_whose_source_m
     assert house.estate.shards == {SHARD: EPOCHS_A_STAY}
 
 
+def test_a_half_copy_that_nobody_goes_on_with_is_discarded_whoever_has_the_shard_by_now() -> None:
+    """Seed 272: its source had given the shard to a third node, and so never said again that it had it."""
+    house, other = House(), SHARD + 1
+    rows = Move(Desk(), house.desk, other).rows()
+    tell = partial(house.desk.store.import_rows, other, "c", b"T2".ljust(16), rows)
+    assert house.desk.ask(tell) is None
+    assert not house.desk.store.arrivals()[other].complete
+    house.hears(Holdings("a", THEIRS, {}, {}, {}))
+    house.settle()
+    assert other not in house.desk.store.arrivals()
+
+
 def test_an_offer_of_the_same_node_is_taken_for_it_has_begun_anew() -> None:
     house = House()
     third = house.runtime.start(Hollow())
