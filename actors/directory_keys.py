@@ -12,14 +12,25 @@ from protocol import IdentifierError, normalized_address
 from storage import StoreCorruptError
 
 if TYPE_CHECKING:
-    from protocol import AccountId, DeviceId
+    from protocol import AccountId, ConversationId, DeviceId
 
-__all__ = ["account_key", "device_key", "directory_shard", "groups_key", "holder_of", "last_seen_key", "places_key"]
+__all__ = [
+    "account_key",
+    "device_key",
+    "directory_shard",
+    "groups_key",
+    "holder_of",
+    "last_seen_key",
+    "owed_key",
+    "owed_prefix",
+    "places_key",
+]
 
 _ACCOUNT: Final = b"account/"
 _DEVICE: Final = b"device/"
 _GROUPS: Final = b"groups/"
 _LAST_SEEN: Final = b"last_seen/"
+_OWED: Final = b"owed/"
 
 
 def account_key(account: AccountId) -> bytes:
@@ -40,6 +51,16 @@ def last_seen_key(account: AccountId) -> bytes:
 def device_key(device: DeviceId) -> bytes:
     """Where it says whose device that is; in the shard of that account, which only the value names."""
     return _DEVICE + device
+
+
+def owed_prefix(account: AccountId, device: DeviceId) -> bytes:
+    """What the keys begin with of all that a device has yet to get by a supplement; an address has no slash."""
+    return _OWED + account.encode() + b"/" + device
+
+
+def owed_key(account: AccountId, device: DeviceId, conversation: ConversationId, seq: int) -> bytes:
+    """Where it says that a device of an account has yet to get one message by a supplement."""
+    return owed_prefix(account, device) + seq.to_bytes(8, "big") + conversation.encode()
 
 
 def places_key() -> bytes:
@@ -64,6 +85,8 @@ def directory_shard(key: bytes, value: bytes) -> int | None:
     try:
         if key.startswith(_DEVICE):
             return shard_number(holder_of(value))
+        if key.startswith(_OWED):
+            return shard_number(key[len(_OWED) :].split(b"/", 1)[0].decode())
         for prefix in (_ACCOUNT, _GROUPS, _LAST_SEEN):
             if key.startswith(prefix):
                 return shard_number(key[len(prefix) :].decode())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.accounts.api import AccountView, Ask, Blocked, LoggedIn, LoginRefused, Show, SignIn
+from actors.accounts.api import AccountView, Ask, Blocked, LoggedIn, LoginRefused, Show, SignIn, Supply
 from actors.accounts.api import Subscribe as SubscribeAccount
 from actors.conversation.api import Submit
 from actors.groups.api import Belongs, GroupAsk, Knows, Unwatch, Watch, WatchType
@@ -37,6 +37,7 @@ _NUMBERS: Final[dict[int, type]] = {
     21: LoginRefused,
     22: Ask,
     23: Blocked,
+    24: Supply,
     26: Wait,
     27: Join,
     28: Carry,

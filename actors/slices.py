@@ -39,7 +39,11 @@ def messenger_limits(config: ClusterConfig, load: Load) -> MessengerLimits:
     limits, queue, registration = config.limits, config.queue, config.registration
     return MessengerLimits(
         ConversationLimits(
-            limits.payload_size_bytes_max, queue.ttl_s_default, queue.ttl_s_max, limits.group_members_max
+            limits.payload_size_bytes_max,
+            queue.ttl_s_default,
+            queue.ttl_s_max,
+            limits.group_members_max,
+            limits.device_lists_required,
         ),
         QueueLimits(
             queue.entries_max,

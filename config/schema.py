@@ -235,6 +235,10 @@ class LimitsConfig:
         default=1_024,
         metadata=Whole("Members of one group.", 2, 1_024).metadata(),
     )
+    device_lists_required: bool = field(
+        default=False,
+        metadata=Switch("Refuses messages that do not say for which lists of devices they were made.").metadata(),
+    )
     groups_per_account_max: int = field(
         default=1_000,
         metadata=Whole("Groups of one account; one frame lists them.", 1, 4_000).metadata(),

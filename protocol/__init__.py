@@ -11,7 +11,14 @@ changes nothing. A length is judged before anything is buffered: a stranger make
 and at most 4,096 bytes of a record and of a frame until the login. No key or payload appears in a repr or an error.
 """
 
-from protocol.codec import decode_change, decode_message, encode_change, encode_message
+from protocol.codec import (
+    decode_change,
+    decode_message,
+    encode_change,
+    encode_message,
+    encode_message_head,
+    encode_payload,
+)
 from protocol.errors import Code, IdentifierError, LocalProtocolError, ProtocolError, RemoteProtocolError, code_of
 from protocol.ids import (
     AccountId,
@@ -77,6 +84,8 @@ __all__ = [
     "direct_conversation",
     "encode_change",
     "encode_message",
+    "encode_message_head",
+    "encode_payload",
     "group_conversation",
     "invite_id_of",
     "is_group",

@@ -34,6 +34,8 @@ __all__ = [
     "encode_deliver_head",
     "encode_frame",
     "encode_message",
+    "encode_message_head",
+    "encode_payload",
     "tag_of",
 ]
 
@@ -48,6 +50,7 @@ _decode_any: Final = msgspec.msgpack.Decoder().decode
 
 _FIELD_PATH: Final = re.compile(r"^(?P<problem>.*) - at `\$\[(?P<index>\d+)\](?P<inside>[^`]*)`$", re.DOTALL)
 _ITEMS_SHOWN: Final = re.compile(r"^Expected `array` of at least length (?P<least>\d+), got (?P<got>\d+)$")
+_NO_PAYLOAD: Final = _encode(b"")
 _DELIVER_HEAD: Final = b"\x93\x26"  # an array of three items, the first is the type 38
 _UNREADABLE: Final = (ValueError, RecursionError)  # msgspec's DecodeError and bad UTF-8 are both ValueError
 
@@ -109,6 +112,20 @@ def encode_deliver_head(position: int) -> bytes:
         position: The queue position.
     """
     return _DELIVER_HEAD + _encode(position)
+
+
+def encode_message_head(message: Message) -> bytes:
+    """A message's array up to its payload, which `encode_payload` makes, for each device its own.
+
+    Args:
+        message: With an empty payload.
+    """
+    return _encode(message)[: -len(_NO_PAYLOAD)]
+
+
+def encode_payload(payload: bytes) -> bytes:
+    """The end of a message's array."""
+    return _encode(payload)
 
 
 def encode_alert(alert: Alert) -> bytes:

@@ -192,6 +192,25 @@ class Code(IntEnum):
         "That is no change that can be asked of a group; choose one of the kinds in the protocol document.",
     )
 
+    DEVICES_STALE = (
+        316,
+        "client",
+        False,
+        "The message was made for other devices than there are; make it for those in the answer and send it again.",
+    )
+    BUNDLE_INVALID = (
+        317,
+        "client",
+        False,
+        "A bundle has one payload for each device of the lists it names, and none for all; fix the client.",
+    )
+    LISTS_NEEDED = (
+        318,
+        "client",
+        False,
+        "This server takes only messages that say for which device lists they were made; update the client.",
+    )
+
     RATE_LIMITED = (400, "client", True, "Too many requests of this kind; wait as long as the answer says.")
     TOO_MANY_CONNECTIONS = (401, "server", True, "The server has as many connections as it takes; try again later.")
     OVER_QUOTA = (402, "peer", True, "The recipient's store of waiting messages is full; try again later.")

@@ -9,6 +9,7 @@ from typing import Final
 
 __all__ = [
     "ADDRESS_LENGTH_MAX",
+    "BUNDLE_DEVICES_MAX",
     "DEFAULT_LIMITS",
     "FETCH_MARKS_MAX",
     "FRAME_SIZE_BYTES_MAX",
@@ -31,6 +32,7 @@ __all__ = [
     "SEND_WINDOW",
     "SENTENCE_LENGTH_MAX",
     "SIGNATURE_SIZE_BYTES_MAX",
+    "STALE_ENTRIES_MAX",
     "TAG_SIZE_BYTES",
     "TEXT_LENGTH_MAX",
     "U32_MAX",
@@ -93,6 +95,12 @@ LISTED_DEVICES_MAX: Final = 100
 
 LIST_BODY_SIZE_BYTES_MAX: Final = 12_288
 """Body of a signed list of devices: that many, with 80 bytes each, and some room to grow."""
+
+BUNDLE_DEVICES_MAX: Final = 1_024
+"""Devices for which a ``Send`` may carry a payload of their own; all payloads together are as large as one may be."""
+
+STALE_ENTRIES_MAX: Final = 1_024
+"""Entries of each list of a ``Stale``."""
 
 LABEL_SIZE_BYTES_MAX: Final = 512
 """Label of a device: a name of 64 code points, a platform and a salt."""

@@ -9,8 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from protocol import SessionToken
-from protocol.messages import EPHEMERAL, NOTICE_EXPIRED, NOTICE_OVER_QUOTA, NOTICE_POISON, NOTICE_REVOKED, Ack
-from roost.changes import NoticeStored, Received
+from protocol.messages import (
+    EPHEMERAL,
+    NOTICE_EXPIRED,
+    NOTICE_MISSING,
+    NOTICE_OVER_QUOTA,
+    NOTICE_POISON,
+    NOTICE_REVOKED,
+    Ack,
+)
+from roost.changes import Missed, NoticeStored, Received
 from roost.content import decode_content, is_shown
 from roost.events import MessageReceived, NotDelivered
 
@@ -135,6 +143,9 @@ class Arrivals:
     def notice(self, notice: Notice, step: Step) -> None:
         """Take a notice that a message of ours did not reach devices; their keys make a repetition harmless."""
         self.received_up_to = max(self.received_up_to, notice.position)
+        if notice.reason == NOTICE_MISSING:
+            step.changes.append(Missed(notice.conversation, notice.seq, notice.account, notice.device))
+            return
         others = tuple((it.account, it.device, it.reason) for it in notice.others)
         missed = ((notice.account, notice.device, notice.reason), *others)
         step.changes += [NoticeStored(notice.conversation, notice.seq, *each) for each in missed]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from protocol.messages import Change as WireChange
     from protocol.messages import Step
     from roost.device_trust import Pin
-    from roost.events import DeviceNews
+    from roost.events import DeviceMissed, DeviceNews
     from roost.group import Group, GroupInvite, GroupMember
 
 __all__ = [
@@ -26,7 +26,9 @@ __all__ = [
     "Failed",
     "GroupFolded",
     "GroupKnown",
+    "ListsKnown",
     "MarksChanged",
+    "Missed",
     "NoticeStored",
     "PendingMessage",
     "Pinned",
@@ -37,6 +39,7 @@ __all__ = [
     "Renumbered",
     "Snapshot",
     "StoredMarks",
+    "Supplemented",
     "VersionSigned",
 ]
 
@@ -114,6 +117,38 @@ class NoticeStored:
     account: AccountId
     device: DeviceId
     reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A device was linked in the moment in which a message of ours was accepted, and lacks it.
+
+    Args:
+        conversation: where it was sent.
+        seq: its place there.
+        account: whose device.
+        device: which.
+    """
+
+    conversation: ConversationId
+    seq: int
+    account: AccountId
+    device: DeviceId
+
+
+@dataclass(frozen=True, slots=True)
+class Supplemented:
+    """A message that a device missed was brought there, or never can be."""
+
+    missed: Missed
+
+
+@dataclass(frozen=True, slots=True)
+class ListsKnown:
+    """The device lists for which the messages of a conversation are made from now on; empty if that is not known."""
+
+    conversation: ConversationId
+    lists: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +249,9 @@ Change = (
     | EpochRenewed
     | Received
     | NoticeStored
+    | Missed
+    | Supplemented
+    | ListsKnown
     | ReceiptStored
     | MarksChanged
     | DevicesKnown
@@ -275,6 +313,8 @@ class Snapshot:
         signer: the account's identity key, on its primary device only.
         signed_version: the highest version of a list that this device has signed.
         groups: the groups that it knows.
+        lists: the device lists for which the messages of each conversation were made last.
+        missed: messages of ours that are to be brought to a device.
     """
 
     account: AccountId
@@ -289,3 +329,5 @@ class Snapshot:
     signer: IdentityKey | None = None
     signed_version: int = 0
     groups: tuple[Group, ...] = ()
+    lists: dict[ConversationId, tuple[int, ...]] = field(default_factory=dict)
+    missed: tuple[DeviceMissed, ...] = ()

@@ -25,6 +25,7 @@ from roost.errors import (
 from roost.events import (
     ConnectionChanged,
     ConnectionState,
+    DeviceMissed,
     MessageDelayed,
     MessageFailed,
     MessageQueued,
@@ -367,6 +368,10 @@ class Client(Writing, Queries):
         self._timers.take(event)
         if isinstance(event, StateAsked):
             self._share(self.state.tell_all)
+            return
+        if isinstance(event, DeviceMissed):
+            self._runner.session.supplement(event)
+            self._runner.wake()
             return
         match event:
             case MessageQueued(key=key):

@@ -15,6 +15,7 @@ from roost.group import Progress
 if TYPE_CHECKING:
     from protocol import AccountId, ConversationId, DeviceId, MessageId
     from protocol.messages import Step
+    from roost.changes import Missed
     from roost.content import Content
     from roost.group import Group
 
@@ -22,6 +23,7 @@ __all__ = [
     "ConnectionChanged",
     "ConnectionState",
     "DeviceAdded",
+    "DeviceMissed",
     "DeviceNews",
     "DeviceRemoved",
     "DevicesForged",
@@ -195,6 +197,19 @@ class StateChanged:
 @dataclass(frozen=True, slots=True)
 class StateAsked:
     """A new device of ours asked for what all share; the client answers by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMissed:
+    """A device missed a message of ours while it was linked; the client brings it there by itself.
+
+    Args:
+        missed: which device, and which message.
+        payload: what the message said.
+    """
+
+    missed: Missed
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +418,7 @@ Event = (
     | GroupChanged
     | OnlookersChanged
     | NotDelivered
+    | DeviceMissed
     | DeviceAdded
     | DeviceRemoved
     | DevicesForged

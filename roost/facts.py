@@ -7,8 +7,11 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from protocol import AccountId, StaticKey
 from protocol.device_list import IdentityKey
+from roost import missing
 from roost.database_file import UNREADABLE
 from roost.device_trust import decode_pin
 from roost.errors import StoreError
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protocol.keys import RandomBytes
+    from roost.changes import ListsKnown, Missed, Supplemented
     from roost.device_trust import Pin
+    from roost.landing import Landing
 
 __all__ = ["Facts", "pin_fact"]
 
@@ -32,6 +37,8 @@ class Facts(ABC):
     path: Path
     _database: sqlite3.Connection
     _account: AccountId
+    _landing: Landing
+    _missed: set[Missed]
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[None]:
@@ -129,6 +136,30 @@ class Facts(ABC):
     def pin(self, account: str) -> Pin | None:
         """Return the list of an account's devices that was believed last; None if none was."""
         return decode_pin(self.fact(pin_fact(account), b""))
+
+    # The lists for which messages are made, and what devices missed.
+
+    def _note_missed(self, change: Missed) -> None:
+        if len(self._missed) < missing.MISSED_MAX:
+            missing.note(self._database, change)
+            self._missed.add(change)
+            self._tell_missed(change.conversation, change.seq)
+
+    def _tell_missed(self, conversation: str, seq: int) -> None:
+        """The message may be here before word comes that a device misses it, or after that."""
+        for missed in self._missed:
+            if (missed.conversation, missed.seq) == (conversation, seq):
+                found = missing.found(self._database, self._account, missed)
+                if found is not None:
+                    self._landing.events.append(found)
+
+    def _supplemented(self, change: Supplemented) -> None:
+        missing.forget(self._database, change.missed)
+        self._missed.discard(change.missed)
+
+    def _lists_known(self, change: ListsKnown) -> None:
+        name = missing.lists_fact(change.conversation)
+        self._set_fact(name, msgspec.msgpack.encode(change.lists))
 
 
 def pin_fact(account: str) -> str:

@@ -73,6 +73,7 @@ class Entry:
     transmitted_at_s: float = 0.0
     answer_wait_s: float = ANSWER_WAIT_S
     refusals: int = 0
+    repairs: int = 0
     delayed_by: int = 0
 
     @property
@@ -165,19 +166,22 @@ class Outbox:
                 return self._entries.pop(entry.client_id) if entry.number_transmitted == number else None
         return None
 
-    def refused(self, answer: Refused, now_s: float, randomness: Randomness) -> tuple[Outcome, Entry | None]:
+    def refused(
+        self, answer: Refused, now_s: float, randomness: Randomness, *, repaired: bool = False
+    ) -> tuple[Outcome, Entry | None]:
         """Say what a refusal means; a failed message is taken out.
 
         Args:
             answer: the refusal, naming a message of this conversation.
             now_s: the present time.
             randomness: spreads the retries.
+            repaired: whether it was made for other devices than there are, and we know now for which.
         """
         entry = self._entries.get(answer.client_id)
         if entry is None or not entry.unanswered:
             return Outcome.STALE, None
         entry.unanswered = False
-        outcome = self._judged(entry, answer, now_s, randomness)
+        outcome = self._again(entry, now_s, randomness) if repaired else self._judged(entry, answer, now_s, randomness)
         if answer.retry_after_ms < 0:  # else it came from a door, perhaps, which knows of no earlier transmission
             entry.uncertain = False
         if outcome is Outcome.FAILED:
@@ -199,6 +203,14 @@ class Outbox:
             self._pause(entry, answer.retry_after_ms, now_s, randomness)
             return Outcome.RETRY
         return Outcome.FAILED
+
+    def _again(self, entry: Entry, now_s: float, randomness: Randomness) -> Outcome:
+        """Make it for the right devices and send it at once; if these change again and again, less and less often."""
+        entry.repairs += 1
+        if entry.repairs > 1:
+            entry.refusals += 1
+            self._pause(entry, 0, now_s, randomness)
+        return Outcome.RETRY
 
     def _pause(self, entry: Entry, retry_after_ms: int, now_s: float, randomness: Randomness) -> None:
         backoff_ms = min(_RETRY_DELAY_MS_MIN * 2 ** min(entry.refusals - 1, 16), _RETRY_DELAY_MS_MAX)

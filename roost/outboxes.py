@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from protocol import Epoch
+from protocol import Code, Epoch
 from protocol.messages import Send
+from roost.audiences import Audiences
 from roost.changes import Accepted, EpochRenewed, Failed, Queued, Renumbered
 from roost.content import decode_content
 from roost.errors import OutboxFullError
-from roost.events import MessageDelayed, MessageFailed, MessageQueued, MessageSent
+from roost.events import MessageDelayed, MessageFailed, MessageQueued, MessageSent, ServerComplained
 from roost.outbox import WINDOW_DEFAULT, Entry, Outbox, Outcome
+from roost.supplements import Supplements
 
 if TYPE_CHECKING:
     from protocol import ClientId, ConversationId
     from protocol.messages import Refused, Sent
     from roost.changes import Snapshot
     from roost.ports import Randomness
+    from roost.requests import Requests
     from roost.steps import Step
 
 __all__ = ["PENDING_MAX", "Outboxes"]
@@ -36,11 +39,25 @@ _OUTBOX_FULL: Final = (
 class Outboxes:
     """What this device has still to send, over all conversations."""
 
-    __slots__ = ("_active", "_idle_numbers", "_pending", "_randomness", "_window", "epoch", "renewing")
+    __slots__ = (
+        "_active",
+        "_idle_numbers",
+        "_pending",
+        "_randomness",
+        "_window",
+        "audiences",
+        "epoch",
+        "renewing",
+        "supplements",
+    )
 
-    def __init__(self, snapshot: Snapshot, randomness: Randomness) -> None:
+    def __init__(self, snapshot: Snapshot, randomness: Randomness, requests: Requests) -> None:
         self.epoch = snapshot.epoch
         self.renewing = False
+        self.audiences = Audiences(snapshot)
+        self.supplements = Supplements(requests)
+        for missed in snapshot.missed:
+            self.supplements.bring(missed, 0.0)
         self._randomness = randomness
         self._window = WINDOW_DEFAULT
         self._idle_numbers = dict(snapshot.next_numbers)
@@ -96,10 +113,13 @@ class Outboxes:
     def transmit(self, now_s: float, step: Step) -> None:
         """Send what is due."""
         for conversation, outbox in self._active.items():
-            for entry in outbox.due(now_s, only_uncertain=self.renewing):
+            due = outbox.due(now_s, only_uncertain=self.renewing)
+            lists = self.audiences.named(conversation) if due else []
+            for entry in due:
                 step.frames.append(
-                    Send(conversation, entry.number, entry.client_id, entry.payload, entry.ttl_s, entry.flags)
+                    Send(conversation, entry.number, entry.client_id, entry.payload, entry.ttl_s, entry.flags, lists)
                 )
+        self.supplements.advance(now_s, step)
 
     def sent(self, answer: Sent, step: Step) -> None:
         """Take a ✓."""
@@ -116,10 +136,16 @@ class Outboxes:
 
     def refused(self, answer: Refused, now_s: float, step: Step) -> None:
         """Take a refusal: wait and retry, give up with a reason, or prepare a new epoch."""
+        if not answer.number:
+            if answer.stale is None or not self.audiences.learn(answer.conversation, answer.stale, step):
+                step.events.append(ServerComplained(answer.code, answer.sentence))
+            return  # it was for that moment
         outbox = self._active.get(answer.conversation)
         if outbox is None:
             return
-        outcome, entry = outbox.refused(answer, now_s, self._randomness)
+        stale = answer.stale if answer.code == Code.DEVICES_STALE else None
+        repaired = stale is not None and self.audiences.learn(answer.conversation, stale, step)
+        outcome, entry = outbox.refused(answer, now_s, self._randomness, repaired=repaired)
         if entry is None:
             return
         match outcome:
@@ -168,8 +194,10 @@ class Outboxes:
         """Expect no more answers on the old connection."""
         for outbox in self._active.values():
             outbox.disconnected()
+        self.supplements.disconnected()
 
     def next_deadline_s(self) -> float | None:
         """Return when `transmit` is to be called again although nothing arrived."""
-        deadlines = (outbox.next_deadline_s() for outbox in self._active.values())
+        deadlines = [outbox.next_deadline_s() for outbox in self._active.values()]
+        deadlines.append(self.supplements.next_deadline_s())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)

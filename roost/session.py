@@ -23,6 +23,7 @@ from protocol.messages import (
     Deliver,
     DeviceList,
     DevicesChanged,
+    Done,
     Drained,
     Error,
     Group,
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from protocol.device_list import ListedDevice
     from protocol.messages import Frame
     from roost.changes import Snapshot
-    from roost.events import DeviceNews
+    from roost.events import DeviceMissed, DeviceNews
     from roost.group import Standing
     from roost.ports import Clock, Randomness
 
@@ -153,9 +154,9 @@ class Session:
         self._login_until_s = 0.0
         self._reconnection = Reconnection(randomness)
         self._pulse = Pulse(clock.now_s())
-        self._outboxes = Outboxes(snapshot, randomness)
-        self._arrivals = Arrivals(snapshot)
         self._requests = Requests()
+        self._outboxes = Outboxes(snapshot, randomness, self._requests)
+        self._arrivals = Arrivals(snapshot)
         self.groups = KnownGroups(snapshot, self._requests, clock)
         self._marks = Marks(snapshot, self.groups.is_closed)
         self._chats = Chats()
@@ -233,6 +234,8 @@ class Session:
             handler(frame)
         else:
             self._requests.answer(frame, self._step)
+        if type(frame) in (Done, Error):
+            self._outboxes.supplements.answered(frame, self._clock.now_s(), self._step)  # type: ignore[arg-type]  # just seen
 
     def advance(self) -> None:
         """Do what has become due; call it at `next_deadline_s`."""
@@ -301,8 +304,13 @@ class Session:
         if self.phase is not Phase.READY:
             return False
         client_id = ClientId(self._randomness.bytes(_CLIENT_ID_SIZE_BYTES))
-        self._step.frames.append(Send(conversation, 0, client_id, payload, 0, EPHEMERAL))
+        lists = self._outboxes.audiences.known(conversation)
+        self._step.frames.append(Send(conversation, 0, client_id, payload, 0, EPHEMERAL, lists))
         return True
+
+    def supplement(self, missed: DeviceMissed) -> None:
+        """Bring a message of ours to a device that missed it."""
+        self._outboxes.supplements.bring(missed, self._clock.now_s())
 
     def mark_read(self, conversation: ConversationId, seq: int) -> None:
         """Everything in the conversation up to `seq` has been read."""
@@ -393,7 +401,7 @@ class Session:
             Welcome: self._on_welcome,
             Ready: self._on_ready,
             Sent: self._on_sent,
-            Refused: self._on_refused,
+            Refused: lambda frame: self._outboxes.refused(frame, self._clock.now_s(), self._step),
             Deliver: self._on_deliver,
             Notice: lambda frame: self._arrivals.notice(frame, self._step),
             Receipt: lambda frame: self._marks.receipt(frame, self._step),
@@ -430,6 +438,7 @@ class Session:
         self._step.events.append(ConnectionChanged(ConnectionState.ONLINE, waiting=frame.waiting))
 
     def _devices_at(self, version: int) -> None:
+        self._outboxes.audiences.own(version)
         self._devices.told(version, self._requests, self._clock.now_s(), self._step)
 
     def _on_devices(self, frame: DeviceList) -> None:
@@ -442,12 +451,6 @@ class Session:
         if frame.number:
             self._outboxes.sent(frame, self._step)
             self._marks.written(frame.conversation, frame.seq)
-
-    def _on_refused(self, frame: Refused) -> None:
-        if frame.number:
-            self._outboxes.refused(frame, self._clock.now_s(), self._step)
-        else:
-            self._step.events.append(ServerComplained(frame.code, frame.sentence))
 
     def _on_deliver(self, frame: Deliver) -> None:
         message = self._arrivals.deliver(frame, self._step)

@@ -12,10 +12,10 @@ import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from protocol import AccountId, Epoch
+from protocol import AccountId, ConversationId, Epoch
 from protocol.limits import NUMBER_MAX
 from protocol.messages import CHANGE
-from roost import group_rows, history, records
+from roost import group_rows, history, missing, records
 from roost.arrivals import SEEN_MAX
 from roost.changes import (
     Accepted,
@@ -25,7 +25,9 @@ from roost.changes import (
     Failed,
     GroupFolded,
     GroupKnown,
+    ListsKnown,
     MarksChanged,
+    Missed,
     NoticeStored,
     PendingMessage,
     Pinned,
@@ -36,6 +38,7 @@ from roost.changes import (
     Renumbered,
     Snapshot,
     StoredMarks,
+    Supplemented,
     VersionSigned,
 )
 from roost.content import Deletion, Edit, Reaction, decode_content, is_shown, text_to_view_once
@@ -54,7 +57,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from protocol import ConversationId
     from roost.events import Event
     from roost.group import Group, GroupDetails
     from roost.history import Chat, StoredMessage
@@ -90,6 +92,7 @@ class Store(Facts):
         self.path = path
         self._clock = clock or SystemClock()
         self.next_expiry_ms: int | None = None
+        self._missed = set()
         self._appliers: dict[type[Change], Callable[..., None]] = {
             Queued: self._queued,
             Accepted: self._accepted,
@@ -98,6 +101,9 @@ class Store(Facts):
             EpochRenewed: self._epoch_renewed,
             Received: self._received,
             NoticeStored: self._notice_stored,
+            Missed: self._note_missed,
+            Supplemented: self._supplemented,
+            ListsKnown: self._lists_known,
             ReceiptStored: self._receipt_stored,
             MarksChanged: self._marks_changed,
             DevicesKnown: self._devices_known,
@@ -122,7 +128,8 @@ class Store(Facts):
             self._landing = Landing(self._database, self._account)
             if not read_only:
                 self._landing.stamp_seen = self._last_stamp()
-            if not read_only:
+                with self._reading():
+                    self._missed = missing.all_missed(self._database)
                 self.forget_expired()
         except StoreError:
             self.close()
@@ -201,6 +208,8 @@ class Store(Facts):
                 self._signer(),
                 int.from_bytes(self.fact("signed_version", b"")),
                 tuple(group_rows.all_groups(self._database)),
+                {ConversationId(name): lists for name, lists in missing.all_known_lists(self._database).items()},
+                tuple(filter(None, (missing.found(self._database, self._account, one) for one in self._missed))),
             )
 
     def _rows(self, query: str, kind: Any) -> Any:
@@ -308,6 +317,7 @@ class Store(Facts):
         ).fetchone()
         shown = row is not None and self._landing.land(row, self._clock.wall_ms(), just_sent=True)
         self._touch(change.conversation, change.time_ms if shown else 0, change.seq)
+        self._tell_missed(change.conversation, change.seq)
 
     def _failed(self, change: Failed) -> None:
         self._database.execute(f"DELETE FROM messages WHERE client_id = ? AND kind != {SHOWN}", (change.client_id,))
@@ -351,6 +361,7 @@ class Store(Facts):
             self._database.execute(
                 "UPDATE conversations SET written = max(written, ?) WHERE id = ?", (change.seq, change.conversation)
             )
+            self._tell_missed(change.conversation, change.seq)
         cursor = self._database.execute("INSERT OR IGNORE INTO seen (message_id) VALUES (?)", (change.message_id,))
         self._database.execute("DELETE FROM seen WHERE id <= ?", ((cursor.lastrowid or 0) - SEEN_MAX,))
 

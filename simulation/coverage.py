@@ -51,6 +51,7 @@ SOMETIMES: Final = (
     "a node leaves with a reset",
     "a node leaves without a word",
     "a calendar jumps",
+    "a device is linked while people write",
 )
 """What a suite has to reach somewhere, in the words of the report."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protocol import AccountId, ClientWire, ConversationId, DeviceId, RemoteProtocolError, State, device_id_of
 from protocol.messages import (
+    NOTICE_MISSING,
     Alert,
     Closing,
     CodeSent,
@@ -20,9 +21,9 @@ from protocol.messages import (
     RequestCode,
     Welcome,
 )
-from roost.changes import EpochRenewed, MarksChanged, NoticeStored, ReceiptStored, Received
+from roost.changes import EpochRenewed, MarksChanged, Missed, NoticeStored, ReceiptStored, Received
 from roost.errors import OutboxFullError
-from roost.events import MessageReceived, PresenceChanged
+from roost.events import DeviceMissed, MessageReceived, PresenceChanged
 from roost.session import SOFTWARE, VERSIONS, Phase
 from roost.store import Store
 from runtime import SeededRandomness
@@ -251,7 +252,9 @@ class SimulatedDevice:
             self._speak(step)
 
     def _commit(self, step: Step) -> None:
-        self._store.apply(step.changes)
+        for event in self._store.apply(step.changes):
+            if isinstance(event, DeviceMissed):
+                self.act(lambda session, missed=event: session.supplement(missed))  # type: ignore[misc]
         for change in step.changes:
             self._remember(change)
             self.world.witness.committed(self, change)
@@ -281,13 +284,15 @@ class SimulatedDevice:
     def _remember(self, change: object) -> None:
         if isinstance(change, Received):
             self.received[change.conversation, change.seq] = change.message_id
-            self.highest[change.conversation] = change.seq
+            self.highest[change.conversation] = max(change.seq, self.highest.get(change.conversation, 0))
             if change.sender != self.account:
-                self.delivered[change.conversation] = change.seq
+                self.delivered[change.conversation] = max(change.seq, self.delivered.get(change.conversation, 0))
         elif isinstance(change, EpochRenewed):
             self.epoch = change.epoch
         elif isinstance(change, NoticeStored):
             self.notices.add((change.reason, change.conversation, change.seq, change.account, change.device))
+        elif isinstance(change, Missed):
+            self.notices.add((NOTICE_MISSING, change.conversation, change.seq, change.account, change.device))
         elif isinstance(change, MarksChanged):
             self.read[change.conversation] = change.read
         elif isinstance(change, ReceiptStored):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from actors.directory_keys import account_key
+from protocol import AccountId
 from storage import Batch, EngineError, ManualCommitter, MemoryEngine, Table
 from storage.records import Record, decode_record, key_position
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMIT_FATES", "DiskCommitter", "SimulatedDisk"]
 
+ACCOUNTS: Final = account_key(AccountId(""))
 COMMIT_FATES: Final = ("lost", "kept", "torn")
 """What becomes of a commit that is in flight when its node dies."""
 
@@ -28,23 +31,26 @@ class SimulatedDisk(MemoryEngine):
         durable: Is told of each journal record in the instant of its commit: position, shard, record.
         moved: Is told of each device whose entries a commit puts into the inbox, of each put into the outbox, and of
             each body that several devices share.
+        listed: Is told of each account that a commit writes, as it is written.
         survivor: The disk of the node's former life.
 
     Attributes:
         reads_to_fail: How many of the next reads fail.
     """
 
-    __slots__ = ("_durable", "_moved", "reads_to_fail")
+    __slots__ = ("_durable", "_listed", "_moved", "reads_to_fail")
 
     def __init__(
         self,
         durable: Callable[[int, int, Record], None],
         moved: Callable[[Table, bytes], None],
+        listed: Callable[[bytes], None],
         survivor: MemoryEngine | None = None,
     ) -> None:
         super().__init__()
         self._durable = durable
         self._moved = moved
+        self._listed = listed
         self.reads_to_fail = 0
         if survivor is not None:
             self._tables = survivor._tables
@@ -55,7 +61,9 @@ class SimulatedDisk(MemoryEngine):
         if Table.JOURNAL in tables:
             for key, value in batch.appends:
                 self._durable(key_position(key), *decode_record(value))
-        for table, key, _ in batch.puts:
+        for table, key, value in batch.puts:
+            if table in tables and table == Table.DIRECTORY and key.startswith(ACCOUNTS):
+                self._listed(value)
             if table in tables and table in (Table.INBOX, Table.OUTBOX, Table.BODIES):
                 self._moved(table, key)
 
@@ -78,7 +86,7 @@ class SimulatedDisk(MemoryEngine):
 
     def reopened(self) -> SimulatedDisk:
         """What the node's next life finds."""
-        return SimulatedDisk(self._durable, self._moved, self.crash())
+        return SimulatedDisk(self._durable, self._moved, self._listed, self.crash())
 
 
 class DiskCommitter(ManualCommitter):

@@ -168,7 +168,9 @@ class SimulatedNode:
         self.chance = chance_of(world.seed, f"node {name}")
         self.clock = HostClock(world.agenda, self.chance.uniform(0.999, 1.001), self.chance.randrange(-2_000, 2_000))
         self.static_key = StaticKey.generate(self.chance.randbytes)
-        self.disk = SimulatedDisk(lambda *record: self.witness.durable(self, *record), self._moved)
+        self.disk = SimulatedDisk(
+            lambda *record: self.witness.durable(self, *record), self._moved, self.witness.audience.listed
+        )
         self.codes = Codes()
         self.trap = Trap(world.coverage)
         self.guests: dict[Socket, Guest] = {}

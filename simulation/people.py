@@ -10,13 +10,13 @@ from protocol.messages import URGENT, RemoveDevice, SetRelation, SetSettings
 from roost.content import encode_text
 from simulation.agenda import chance_of
 from simulation.clubs import ACT_EVERY_S, Clubber
+from simulation.device import SimulatedDevice
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
     from simulation.clubs import Club
-    from simulation.device import SimulatedDevice
     from simulation.world import World
 
 __all__ = ["CHATTY", "FLAPPING", "HABITS", "IDLE", "MOSTLY_OFFLINE", "PRIVATE", "STRANGER", "TIDY", "Habit", "Person"]
@@ -37,6 +37,7 @@ class Habit:
         acts: Weights of the rarer things that they do, by name.
         act_every_s: Mean time between two of those.
         ttls_s: Lifetimes of messages, one of which is drawn; 0 for the server's own.
+        links_max: How many devices they get besides, while everybody writes.
     """
 
     name: str
@@ -47,10 +48,11 @@ class Habit:
     online_s: float = 60.0
     offline_s: float = 0.0
     acts: dict[str, float] = field(
-        default_factory=lambda: {"open": 3, "close": 1, "type": 3, "wave": 1, "look away": 2}
+        default_factory=lambda: {"open": 3, "close": 1, "type": 3, "wave": 1, "look away": 2, "link a device": 0.5}
     )
     act_every_s: float = 3.0
     ttls_s: tuple[int, ...] = (0,)
+    links_max: int = 1
 
 
 CHATTY: Final = Habit("chatty", devices=2, ttls_s=(0, 0, 0, 0, 20))
@@ -63,7 +65,9 @@ PRIVATE: Final = Habit(
     acts={"open": 2, "type": 2, "hide reading": 1, "block": 1, "look away": 1},
     ttls_s=(0, 0, 3),
 )
-TIDY: Final = Habit("tidy", devices=3, write_every_s=3.0, act_every_s=12.0, acts={"open": 2, "remove a device": 1})
+TIDY: Final = Habit(
+    "tidy", devices=3, write_every_s=3.0, act_every_s=12.0, acts={"open": 2, "remove a device": 1, "link a device": 1}
+)
 IDLE: Final = Habit("idle", write_every_s=3_600.0, burst=1, read_every_s=1_800.0, act_every_s=3_600.0)
 STRANGER: Final = AccountId("stranger")
 """Somebody whom everybody may block: nobody of that name lives here, though every node could tell."""
@@ -249,6 +253,16 @@ class Person:
         self.world.log(f"{self.account} removes {other.name}")
         device.act(lambda session: session.request(lambda number: RemoveDevice(number, other.id)))
 
+    def link_device(self, device: SimulatedDevice) -> None:
+        """Get one more device: it registers while everybody writes."""
+        if len(self.devices) < self.habit.devices + self.habit.links_max:
+            name = f"{self.account}{len(self.devices) + 1}"
+            new = SimulatedDevice(self.world, self.account, name, device.nodes, device.path.parent)
+            self.world.coverage.reached("a device is linked while people write")
+            self.world.devices.append(new)
+            self.devices.append(new)
+            new.start()
+
 
 ACTS: Final = {
     "open": Person.open,
@@ -259,4 +273,5 @@ ACTS: Final = {
     "hide reading": Person.hide_reading,
     "block": Person.block,
     "remove a device": Person.remove_device,
+    "link a device": Person.link_device,
 }

@@ -26,6 +26,8 @@ from protocol.messages import (
     Notice,
     Ready,
 )
+from simulation.audience import Audience
+from simulation.brief import brief
 from simulation.clubs import KINDS
 from storage import MESSAGE, Table
 from storage.records import Accepted, Acked, Entries, Marked, Record, Removed, Target
@@ -184,6 +186,7 @@ class Witness:
         told_of: By what a group was to tell: the record with which it told.
         marks: By conversation and account: delivered, read, read as others may see it.
         former_marks: The highest marks of those who have left a group, where they may be on their way to a screen yet.
+        audience: For which devices each message is.
         groups: By conversation: what its durable changes make of it.
         group_versions: The same by version, for all that there were.
     """
@@ -203,6 +206,7 @@ class Witness:
     group_versions: dict[tuple[str, int], GroupState] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.audience = Audience(self)
         self._accepted_in: dict[tuple[int, int], tuple[SimulatedNode, int, float]] = {}
         self._delivered: set[tuple[bytes, str, int]] = set()
         self._answered: set[tuple[bytes, str, int]] = set()
@@ -268,7 +272,7 @@ class Witness:
 
     def durable(self, node: SimulatedNode, position: int, shard: int, record: Record) -> None:
         """A record is on stable storage from now on."""
-        self.world.log(f"{node.name} {position} {type(record).__name__} {_brief(record)}")
+        self.world.log(f"{node.name} {position} {type(record).__name__} {brief(record)}")
         fenced = position in node.store.fenced_positions
         for hear in self._hear["written"]:
             hear(node, position, shard, fenced)
@@ -334,6 +338,8 @@ class Witness:
                 self.world.coverage.reached("a message crosses when its link is back")
         if source.life != life:
             self.world.coverage.reached("a fan-out is taken up again after a restart")
+        if record.source == shard:
+            self.audience.brought(record)
         if record.kind == MESSAGE:
             key: EntryKey = (MESSAGE, record.conversation, record.seq, "", b"")
         else:
@@ -431,7 +437,7 @@ class Witness:
         device = self.devices.get(device_id)
         if device is None:
             return
-        self.world.log(f"to {device.name}: {_brief(frame)}")
+        self.world.log(f"to {device.name}: {brief(frame)}")
         self._cover(device, frame)
         for hear in self._hear["told"]:
             hear(device, frame)
@@ -467,7 +473,7 @@ class Witness:
 
     def committed(self, device: SimulatedDevice, change: Change) -> None:
         """A device has something on its own disk."""
-        self.world.log(f"{device.name} stores {_brief(change)}")
+        self.world.log(f"{device.name} stores {brief(change)}")
         for hear in self._hear["committed"]:
             hear(device, change)
 
@@ -475,23 +481,6 @@ class Witness:
         """A device's application hears of something."""
         for hear in self._hear["published"]:
             hear(device, event)
-
-
-_BRIEF = ("conversation", "account", "device", "number", "seq", "position", "up_to", "positions", "delivered", "read",
-          "online", "code", "reason", "epoch", "source", "source_position", "resumed", "waiting", "marks")  # fmt: skip
-
-
-def _brief(thing: object) -> str:
-    """A record, frame or change in a line, without its content."""
-    fields = []
-    for name in _BRIEF:
-        value = getattr(thing, name, None)
-        if value is not None:
-            fields.append(f"{name}={value.hex()[:8] if isinstance(value, bytes) else value}")
-    message = getattr(thing, "message", None)
-    if message is not None:
-        fields.append(_brief(message))
-    return f"{type(thing).__name__} {' '.join(fields)}"
 
 
 def _notice_key(targets: list[Target], conversation: str, seq: int, body: bytes) -> EntryKey:

@@ -285,6 +285,9 @@ class Memtable:
             if target != shard:
                 remaining |= 1 << target
                 continue
+            if record.tails is not None:
+                self._enqueue_each(shard, devices, position, record)
+                continue
             if entry is None:
                 entry = Entry.of(position, record)
             here += len(devices)
@@ -299,6 +302,10 @@ class Memtable:
         if record.source_position > self.cursors.get(cursor, 0):
             self.cursors[cursor] = record.source_position
             self.dirty_cursors.add(cursor)
+        if record.tails is not None:
+            for _, devices in record.targets:
+                self._enqueue_each(shard, devices, position, record)
+            return
         # One entry for all devices of the record: they differ in nothing.
         entry = Entry.of(position, record)
         here = 0
@@ -307,6 +314,10 @@ class Memtable:
             self._enqueue(shard, devices, entry)
         if here > 1 and (here - 1) * len(record.body) >= self._shared_bytes_min:
             self.shared.add(position)
+
+    def _enqueue_each(self, shard: int, devices: list[bytes], position: int, record: Accepted | Entries) -> None:
+        for device in devices:
+            self._enqueue(shard, [device], Entry.of(position, record, device))
 
     def _enqueue(self, shard: int, devices: list[bytes], entry: Entry) -> None:
         known = self.devices

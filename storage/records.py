@@ -51,6 +51,9 @@ class Accepted(msgspec.Struct, array_like=True, tag=1, gc=False, frozen=True):
         body: The message as it will go on the wire, opaque here.
         state: What the conversation is from here on (its members, for a group), opaque here; empty: as before.
         parted: Accounts whose watermarks go, for they belong to it no more.
+        versions: Of the list of devices of each account in `targets`, as the conversation knew it.
+        is_exact: Whether it is for the devices of those lists and no other, by the sender's word.
+        tails: What each device gets behind `body`, if they do not get the same; by device.
 
     The producer is empty for what the conversation says itself: that is not numbered by anyone.
     """
@@ -70,6 +73,9 @@ class Accepted(msgspec.Struct, array_like=True, tag=1, gc=False, frozen=True):
     body: bytes
     state: bytes = b""
     parted: list[str] = []
+    versions: list[Number] = []
+    is_exact: bool = False
+    tails: dict[Device, bytes] | None = None
 
 
 class Entries(msgspec.Struct, array_like=True, tag=2, gc=False, frozen=True):
@@ -86,6 +92,7 @@ class Entries(msgspec.Struct, array_like=True, tag=2, gc=False, frozen=True):
         expires_ms: When it expires, wall clock; 0 means never.
         flags: The sender's flags.
         body: What will go on the wire, opaque here.
+        tails: What each device gets behind `body`, if they do not get the same; by device.
     """
 
     source: Shard
@@ -98,6 +105,7 @@ class Entries(msgspec.Struct, array_like=True, tag=2, gc=False, frozen=True):
     expires_ms: Number
     flags: Number
     body: bytes
+    tails: dict[Device, bytes] | None = None
 
 
 class Acked(msgspec.Struct, array_like=True, tag=3, gc=False, frozen=True):
@@ -199,14 +207,21 @@ class Entry(msgspec.Struct, array_like=True, gc=False, frozen=True):
     body: bytes
 
     @staticmethod
-    def of(position: int, record: Accepted | Entries | Removed) -> Entry:
-        """What waits in a queue because of the record at this position."""
+    def of(position: int, record: Accepted | Entries | Removed, device: bytes = b"") -> Entry:
+        """What waits in a queue because of the record at this position.
+
+        Args:
+            position: Of the record.
+            record: The record.
+            device: Whose queue, if the record has tails: then each device has an entry of its own.
+        """
         if isinstance(record, Removed):
             ((_, conversation, seq),) = record.notices
             return Entry(position, NOTICE, conversation, seq, record.account, record.expires_ms, 0, record.bodies[0])
         kind = record.kind if isinstance(record, Entries) else MESSAGE
+        body = record.body if record.tails is None else record.body + record.tails.get(device, b"")
         return Entry(
-            position, kind, record.conversation, record.seq, record.sender, record.expires_ms, record.flags, record.body
+            position, kind, record.conversation, record.seq, record.sender, record.expires_ms, record.flags, body
         )
 
     @property

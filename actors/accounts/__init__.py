@@ -2,7 +2,8 @@
 
 Reading order: `api` (what others may say), `rates` (who may ask how often), `logic` (the account as data), `pending`
 (verification codes that are waited for), `codes` (their way to people), `owner` (the record and its changes),
-`registration`, `devices` (listed, signed, removed), `wishes` (settings and relations), `actor`.
+`registration`, `devices` (listed, signed, removed), `supplements` (what a device missed while it was linked), `wishes`
+(settings and relations), `actor`.
 
 Invariants: a device is its static key and nothing else; every change is durable before it is answered or told; who
 subscribes hears the present view and every later one; a code is kept only as a digest, lives in memory only, and works

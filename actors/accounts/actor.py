@@ -15,17 +15,19 @@ from actors.accounts.api import (
     Show,
     SignIn,
     Subscribe,
+    Supply,
 )
 from actors.accounts.devices import DeviceKeeper, TellLeaving
 from actors.accounts.logic import decode_account
 from actors.accounts.memberships import GroupsLoaded, GroupsSaved, Memberships
 from actors.accounts.owner import Claimed, Owner, Saved, nothing
 from actors.accounts.registration import Registrar
+from actors.accounts.supplements import OwedFound, OwedListed, Supplements
 from actors.accounts.wishes import WISHES, blocked
 from actors.directory_keys import account_key
 from actors.groups.api import Belongs
 from actors.presence.api import Appear, Vanish
-from actors.shard.api import Disk, answers
+from actors.shard.api import Disk, Supplied, answers
 from protocol import AccountId, Code
 from protocol.messages import (
     CreateGroup,
@@ -86,7 +88,7 @@ class AccountActor(Owner):
         sender: How a verification code travels.
     """
 
-    __slots__ = ("_active", "_keeper", "_memberships", "_registrar", "_sender")
+    __slots__ = ("_active", "_keeper", "_memberships", "_registrar", "_sender", "_supplements")
 
     def __init__(
         self, account: AccountId, disk: Disk, router: Router, limits: AccountLimits, sender: CodeSender
@@ -95,6 +97,7 @@ class AccountActor(Owner):
         self._keeper = DeviceKeeper(self)
         self._sender = sender
         self._registrar: Registrar | None = None  # with the first wish for a code
+        self._supplements = Supplements(self)
         self._active = True
 
     def init(self) -> None:
@@ -111,6 +114,7 @@ class AccountActor(Owner):
                 self.account = decode_account(message.value)
                 self.view = self.account.view()
                 self._keeper.look()
+            self.router.list_loaded(self.view)
             self.loaded()
             self._keeper.tell_leaving()
         elif kind is Saved:
@@ -127,16 +131,21 @@ class AccountActor(Owner):
             self._retire()
         elif kind is TellLeaving:
             self._keeper.tell_again()
+        elif kind is OwedFound:
+            self._supplements.found(message)
+        elif kind is OwedListed:
+            self._supplements.listed(message)
 
     def _retire(self) -> None:
         self._keeper.look()
         busy = self._active or self.subscribers or self.writing or self._keeper.busy or self.process.waiting
-        busy = busy or self._memberships.busy or not self.is_loaded
+        busy = busy or self._memberships.busy or self._supplements.busy or not self.is_loaded
         registrar = self._registrar
         if busy or (registrar is not None and registrar.busy(self.process.runtime.clock.now_s())):
             self._active = False
             self.process.send_after(WATCHED_S if self.subscribers else IDLE_S, Retire())
         else:
+            self.router.list_forgotten(self.id)
             self.process.stop()
 
     def _some_registrar(self) -> Registrar:
@@ -161,6 +170,11 @@ class AccountActor(Owner):
             self.process.cast(message.asker, self.view)
         elif kind is DeviceLeft:
             self._keeper.left(message.device)
+            self._supplements.left(message.device)
+        elif kind is Supply:
+            self._supplements.supply(message)
+        elif kind is Supplied:
+            self._supplements.supplied(message)
         elif kind is Appear or kind is Vanish:
             self._keeper.reported(message)
         elif kind is Belongs:

@@ -25,6 +25,7 @@ from protocol.messages import (
     SetRelation,
     SetSettings,
     SignDevices,
+    Supplement,
 )
 from runtime import Pid
 
@@ -44,6 +45,7 @@ __all__ = [
     "Show",
     "SignIn",
     "Subscribe",
+    "Supply",
     "code_sender",
 ]
 
@@ -51,7 +53,8 @@ __all__ = [
 class AccountView(msgspec.Struct, array_like=True, frozen=True):
     """What the rest of the messenger needs to know of an account, as of `version`.
 
-    `exists` is False for an address that nobody registered; the other fields are then empty.
+    `exists` is False for an address that nobody registered; the other fields are then empty. `since` says of each
+    device in which version of the list of devices it came, or came anew.
     """
 
     account: AccountId
@@ -64,6 +67,7 @@ class AccountView(msgspec.Struct, array_like=True, frozen=True):
     last_seen: str = "everyone"
     online: str = "everyone"
     devices_version: int = 0
+    since: tuple[int, ...] = ()
 
     def shows(self, audience: str, viewer: AccountId) -> bool:
         """Whether `viewer` belongs to an audience ("everyone", "contacts" or "nobody") of this account."""
@@ -136,6 +140,17 @@ class Ask(msgspec.Struct, array_like=True, frozen=True):
     static_key: bytes
     frame: AccountFrame
     network: str = ""
+
+
+class Supply(msgspec.Struct, array_like=True, frozen=True):
+    """From a device of the account `sender`: a message for a device of this account which it missed.
+
+    Answered with frames straight to `connection`.
+    """
+
+    connection: Pid
+    sender: AccountId
+    frame: Supplement
 
 
 class DeviceRevoked(msgspec.Struct, array_like=True, frozen=True):

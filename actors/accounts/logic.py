@@ -24,7 +24,10 @@ WHERE: Final = "the directory's record of an account"
 
 
 class DeviceRecord(msgspec.Struct, array_like=True, frozen=True):
-    """One device of an account: its Noise static key is its identity."""
+    """One device of an account: its Noise static key is its identity.
+
+    `since` is the version of the account's list of devices in which it came, or came anew.
+    """
 
     device: bytes
     static_key: bytes
@@ -32,6 +35,7 @@ class DeviceRecord(msgspec.Struct, array_like=True, frozen=True):
     created_ms: Number
     last_login_ms: Number
     platform: str = ""
+    since: Number = 0
 
 
 class Vouched(NamedTuple):
@@ -90,6 +94,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
             last_seen=self.last_seen,
             online=self.online,
             devices_version=self.devices_version,
+            since=tuple(device.since for device in self.devices),
         )
 
     def device(self, device: DeviceId) -> DeviceRecord | None:
@@ -104,7 +109,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
     def with_device(self, static_key: bytes, name: str, now_ms: int) -> Account:
         """The account with one more device; the same key again only changes its name."""
         device = device_id_of(static_key)
-        added = DeviceRecord(device, static_key, name, now_ms, now_ms)
+        added = DeviceRecord(device, static_key, name, now_ms, now_ms, since=self.devices_version + 1)
         if self.device(device) is None:
             devices = (*self.devices, added)
         else:
@@ -117,7 +122,9 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
         roll = vouched.roll
         devices = []
         for listed, name, platform in zip(roll.devices, vouched.names, vouched.platforms, strict=True):
-            record = self.device(listed.device) or DeviceRecord(listed.device, listed.static_key, "", now_ms, now_ms)
+            record = self.device(listed.device) or DeviceRecord(
+                listed.device, listed.static_key, "", now_ms, now_ms, since=self.devices_version + 1
+            )
             devices.append(msgspec.structs.replace(record, name=name, platform=platform))
         staying = {record.device for record in devices}
         gone = tuple(record.device for record in self.devices if record.device not in staying)

@@ -77,6 +77,7 @@ class Owner(LoadingActor):
         """Make a change durable; then tell everyone, and answer."""
         self.account = account
         self.writing += 1
+        self.router.list_written(account.view())
         self.disk.store.directory.put(
             account_key(self.id),
             encode_account(account),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.accounts.api import Ask, RateLimiter
+from actors.accounts.api import Ask, RateLimiter, Supply
 from actors.conversation.api import Sender, Submit
 from actors.groups.api import GroupAsk, Unwatch, Watch, WatchType
 from actors.presence.api import Subscribe, Type, Unsubscribe
@@ -20,6 +20,7 @@ from protocol.messages import (
     CreateInvite,
     DescribeGroup,
     Error,
+    FetchAudience,
     FetchDevices,
     FetchGroupMarks,
     FetchMarks,
@@ -40,6 +41,7 @@ from protocol.messages import (
     SetRelation,
     SetSettings,
     SignDevices,
+    Supplement,
     Typing,
 )
 from runtime import Named
@@ -222,10 +224,10 @@ def act(session: Session, frames: Sequence[ServerEvent], other: Callable[[Any], 
     size_bytes = 0
     for frame in frames:
         if type(frame) is Send:
-            size_bytes += len(frame.payload)
+            size_bytes += _size_bytes(frame)
             if sends and (frame.conversation != sends[0].conversation or size_bytes > TOGETHER_BYTES_MAX):
                 _send(session, sends)
-                sends, size_bytes = [], len(frame.payload)
+                sends, size_bytes = [], _size_bytes(frame)
             sends.append(frame)
             continue
         if sends:
@@ -238,6 +240,12 @@ def act(session: Session, frames: Sequence[ServerEvent], other: Callable[[Any], 
             other(frame)
     if sends:
         _send(session, sends)
+
+
+def _size_bytes(frame: Send) -> int:
+    if not frame.payloads:
+        return len(frame.payload)
+    return sum(len(own.payload) + len(own.device) for own in frame.payloads)
 
 
 def _send(session: Session, frames: list[Send]) -> None:
@@ -377,6 +385,31 @@ def _ask_about_group(session: Session, frame: DescribeGroup | FetchGroupMarks) -
     _ask_group(session, "queries", frame)
 
 
+def _fetch_audience(session: Session, frame: FetchAudience) -> None:
+    if session.checked(frame.conversation, frame.request) is not None:
+        _ask_conversation(session, "queries", frame)
+
+
+def _supplement(session: Session, frame: Supplement) -> None:
+    wait_ms = session.wait_ms("sends")
+    supply = Supply(session.process.pid, session.sender.account, frame)
+    if wait_ms:
+        session.fail(frame.request, Code.RATE_LIMITED, wait_ms)
+        return
+    if len(frame.payload) > session.limits.payload_size_bytes_max:
+        session.fail(frame.request, Code.PAYLOAD_TOO_LARGE)
+        return
+    try:
+        if session.process.cast(session.router.account(normalized_address(frame.account)), supply):
+            return
+    except IdentifierError as error:
+        session.fail(frame.request, error.code, sentence=error.sentence)
+        return
+    except UnreachableError:
+        pass
+    session.fail(frame.request, Code.BUSY, BUSY_RETRY_MS)
+
+
 def _is_group(session: Session, frame: Any) -> bool:
     if is_group(frame.conversation):
         return True
@@ -385,8 +418,11 @@ def _is_group(session: Session, frame: Any) -> bool:
 
 
 def _ask_group(session: Session, operation: str, frame: Any) -> None:
-    if not _is_group(session, frame):
-        return
+    if _is_group(session, frame):
+        _ask_conversation(session, operation, frame)
+
+
+def _ask_conversation(session: Session, operation: str, frame: Any) -> None:
     wait_ms = session.wait_ms(operation)
     ask = GroupAsk(session.process.pid, session.sender.account, session.sender.device, frame)
     if wait_ms:
@@ -446,6 +482,8 @@ ROUTES: Final[dict[type, Callable[[Session, Any], None]]] = {
     SignDevices: _change,
     Lookup: _lookup,
     FetchDevices: _lookup,
+    FetchAudience: _fetch_audience,
+    Supplement: _supplement,
     GetLimits: _get_limits,
     CreateGroup: _create_group,
     ChangeGroup: _change_group,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.accounts.api import AccountView
 from actors.conversation.api import ConversationLimits, Sender, Submit
 from actors.conversation.group import GROUP_TIMERS, GroupSide
+from actors.conversation.lists import page_of, refused_by_form, stale
 from actors.conversation.logic import FullQueues, Refusal, recall, refused, within_limits
 from actors.conversation.membership import Direct, Members, Membership, Resubscribe
 from actors.groups.api import GroupAsk, Knows, Unwatch, Watch, WatchType
@@ -15,8 +16,30 @@ from actors.queue.api import Full, Pass, Probe
 from actors.receipts.api import Advance, Inquire, Ledger, Tell
 from actors.router.api import Router, UnreachableError
 from actors.shard.api import ChangeDurable, Disk, LoadingActor, MarksDurable, Ticket, answers
-from protocol import AccountId, Code, ConversationId, DeviceId, Ulid, encode_message, is_group, members_of
-from protocol.messages import CHANGE, EPHEMERAL, Message, Receipt, Send, Sent
+from protocol import (
+    AccountId,
+    Code,
+    ConversationId,
+    DeviceId,
+    Epoch,
+    Ulid,
+    encode_message,
+    encode_message_head,
+    encode_payload,
+    is_group,
+    members_of,
+)
+from protocol.messages import (
+    CHANGE,
+    EPHEMERAL,
+    Audience,
+    Error,
+    FetchAudience,
+    Message,
+    Receipt,
+    Send,
+    Sent,
+)
 from runtime import Down
 from storage.conversation_view import ConversationView
 from storage.records import Accepted
@@ -30,6 +53,8 @@ IDLE_S: Final = 120.0
 UNKNOWN_IDLE_S: Final = 5.0
 """A group that does not exist, but whose id somebody has said."""
 RETRY_MS: Final = 1_000
+BEHIND_RETRY_MS: Final = 200
+NOBODY_PARTS: Final[list[str]] = []
 REFUSED_MAX: Final = 256
 """Sends that a group has refused for good, and refuses again: a late copy may come when their sender is back in it."""
 
@@ -160,6 +185,8 @@ class ConversationActor(LoadingActor):
         if self._refused and (sender.device, frame.client_id) in self._refused:
             self._answer(sender, frame, self._refused[sender.device, frame.client_id])
             return
+        if self._members.lists_seen != self._router.lists_written:
+            self._members.catch_up()
         refusal = self._judge(sender, frame)
         if refusal is not None:
             self._turn_away(sender, frame, refusal)
@@ -168,6 +195,8 @@ class ConversationActor(LoadingActor):
         else:
             assert self._view is not None
             outcome = recall(self._view, sender, frame)
+            if outcome is None and (frame.lists or frame.payloads or self._limits.lists_required):
+                outcome = self._refused_by_lists(sender, frame)
             if outcome is None and self._full:
                 outcome = self._refused_by_full(sender)
             if outcome is None:
@@ -194,9 +223,26 @@ class ConversationActor(LoadingActor):
         if sender.device not in members.targets:
             admitted = members.admit(sender)
             if isinstance(admitted, Refusal):
-                return admitted
+                new = admitted.code is Code.DEVICE_REVOKED and members.is_behind(sender.account)
+                return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS) if new else admitted
             members.keep(sender.device, admitted)
         return within_limits(frame, self._limits)
+
+    def _refused_by_lists(self, sender: Sender, frame: Send) -> Refusal | None:
+        """Whether a message was made for other devices than there are."""
+        members = self._members
+        if not frame.payloads and frame.lists == members.lists:
+            return None
+        refusal = refused_by_form(frame, lists_required=self._limits.lists_required)
+        if refusal is not None or not frame.lists:
+            return refusal
+        named = members.named(frame.lists)
+        if type(members) is Direct and named is not None:
+            ahead = [account for account, version in named.items() if version > members.views[account].devices_version]
+            if any([members.is_behind(account) for account in ahead]):
+                return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
+        found = stale(frame, members.lists, named, members.targets[sender.device], members.views)
+        return None if found is None else Refusal(Code.DEVICES_STALE, stale=found)
 
     def _refused_by_full(self, sender: Sender) -> Refusal | None:
         process = self.process
@@ -227,9 +273,8 @@ class ConversationActor(LoadingActor):
         now_ms = process.runtime.clock.wall_ms()
         message_id = self._ulid.next(now_ms)
         seq, flags = view.next_seq, frame.flags & ~CHANGE
-        body = encode_message(
-            Message(conversation, seq, sender.account, sender.device, message_id, now_ms, flags, frame.payload)
-        )
+        message = Message(conversation, seq, sender.account, sender.device, message_id, now_ms, flags, frame.payload)
+        body = encode_message_head(message) if frame.payloads else encode_message(message)
         record = Accepted(
             conversation,
             sender.device,
@@ -244,6 +289,11 @@ class ConversationActor(LoadingActor):
             flags,
             now_ms,
             body,
+            b"",
+            NOBODY_PARTS,
+            self._members.versions[sender.device],
+            bool(frame.lists),
+            {own.device: encode_payload(own.payload) for own in frame.payloads} if frame.payloads else None,
         )
         view.apply(record)
         if self._group is not None:
@@ -271,18 +321,22 @@ class ConversationActor(LoadingActor):
     def _pass_on(self, sender: Sender, frame: Send) -> None:
         """An ephemeral message: to whoever is connected now, without number, seq, disk or promise."""
         process, conversation = self.process, self._conversation
+        refusal = self._refused_by_lists(sender, frame)
+        if refusal is not None:
+            self._answer(sender, frame, refusal)
+            return
         now_ms = process.runtime.clock.wall_ms()
         message_id = self._ulid.next(now_ms)
-        body = encode_message(
-            Message(
-                conversation, 0, sender.account, sender.device, message_id, now_ms, frame.flags & ~CHANGE, frame.payload
-            )
-        )
+        flags = frame.flags & ~CHANGE
+        message = Message(conversation, 0, sender.account, sender.device, message_id, now_ms, flags, frame.payload)
+        head = encode_message_head(message)
+        tails = {own.device: encode_payload(own.payload) for own in frame.payloads}
+        same = Pass(encode_message(message))
         for account, devices in self._members.targets[sender.device]:
-            for device in devices:
-                queue = self._router.live_queue(DeviceId(device), AccountId(account))
+            for device in map(DeviceId, devices):
+                queue = self._router.live_queue(device, AccountId(account))
                 if queue is not None:
-                    process.cast_sheddable(queue, Pass(body))
+                    process.cast_sheddable(queue, Pass(head + tails[device]) if tails else same)
         self.process.insist(sender.connection, Sent(conversation, 0, 0, message_id, now_ms))
 
     def _advance(self, advance: Advance) -> None:
@@ -349,6 +403,24 @@ class ConversationActor(LoadingActor):
         for receipt in self._receipts(viewer, tuple(self._members.views)):
             self.process.cast_sheddable(inquire.connection, receipt)
 
+    def _ask(self, ask: GroupAsk) -> None:
+        """A request that a direct chat answers as well, or one for a group."""
+        if isinstance(ask.frame, FetchAudience):
+            self._tell_audience(ask, ask.frame)
+        else:
+            self._of_group(ask)
+
+    def _tell_audience(self, ask: GroupAsk, frame: FetchAudience) -> None:
+        members = self._members
+        admitted = members.admit(Sender(ask.connection, ask.account, ask.device, Epoch(bytes(8))))
+        if isinstance(admitted, Refusal) and admitted.code is not Code.ANNOUNCEMENT_ONLY:
+            code = admitted.code
+            self.process.cast(ask.connection, Error(frame.request, code, code.sentence, -1))
+            return
+        accounts = sorted(account for account in members.views if account > frame.after and members.belongs(account))
+        page, is_last = page_of(members.views[account] for account in accounts)
+        self.process.cast(ask.connection, Audience(frame.request, self._conversation, members.lists, page, is_last))
+
     def _of_group(self, message: Any) -> None:
         if self._group is not None:
             self._group.receive(message)
@@ -359,7 +431,7 @@ class ConversationActor(LoadingActor):
         Inquire: _inquire,
         MarksDurable: _marks_durable,
         Full: _hear_of_full,
-        GroupAsk: _of_group,
+        GroupAsk: _ask,
         Knows: _of_group,
         Watch: _of_group,
         Unwatch: _of_group,

@@ -40,9 +40,11 @@ class ConversationLimits(NamedTuple):
         ttl_s_default: How long it waits for its readers if the sender does not say.
         ttl_s_max: The longest that a sender may say.
         group_members_max: Members of a group.
+        lists_required: Whether every message must say for which device lists it was made.
     """
 
     payload_size_bytes_max: int
     ttl_s_default: int
     ttl_s_max: int
     group_members_max: int = 1_024
+    lists_required: bool = False

@@ -184,6 +184,7 @@ class Governance:
         for account in parted:
             self._ledger.forget(AccountId(account))
         payload = encode_change(change)
+        targets = _concerned(members.all_targets(), before, parted)
         record = Accepted(
             self._conversation,
             b"",
@@ -193,13 +194,14 @@ class Governance:
             seq,
             message_id,
             author,
-            _concerned(members.all_targets(), before, parted),
+            targets,
             now_ms + self._limits.ttl_s_default * 1_000,
             CHANGE,
             now_ms,
             encode_message(Message(self._conversation, seq, author, ask.device, message_id, now_ms, CHANGE, payload)),
             encode_group(state),
             parted,
+            members.versions_of(targets),
         )
         view.apply(record)
         ticket = ChangeTicket(self._process.pid, seq)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from actors.accounts.api import AccountView
     from actors.conversation.api import ConversationLimits, Sender
+    from protocol.messages import Stale
     from storage.records import Target
 
 __all__ = ["FullQueues", "Refusal", "authorise", "recall", "refused", "targets_of", "within_limits"]
@@ -35,6 +36,7 @@ class Refusal(NamedTuple):
     code: Code
     expected: int = 0
     retry_after_ms: int = -1
+    stale: Stale | None = None
 
 
 def refused(frame: Send, refusal: Refusal) -> Refused:
@@ -48,6 +50,7 @@ def refused(frame: Send, refusal: Refusal) -> Refused:
         code.sentence,
         refusal.retry_after_ms,
         refusal.expected,
+        refusal.stale,
     )
 
 
@@ -68,7 +71,8 @@ def authorise(sender: Sender, members: Mapping[AccountId, AccountView]) -> Refus
 
 def within_limits(frame: Send, limits: ConversationLimits) -> Refusal | None:
     """Whether one message is small and short-lived enough; None if so."""
-    if len(frame.payload) > limits.payload_size_bytes_max:
+    size_bytes = sum(len(own.payload) for own in frame.payloads) if frame.payloads else len(frame.payload)
+    if size_bytes > limits.payload_size_bytes_max:
         return Refusal(Code.PAYLOAD_TOO_LARGE)
     if frame.ttl_s > limits.ttl_s_max:
         return Refusal(Code.TTL_INVALID)

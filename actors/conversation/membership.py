@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from actors.accounts.api import AccountView, Subscribe
+from actors.accounts.api import AccountView, Show, Subscribe
 from actors.conversation.logic import Refusal, authorise, targets_of
+from actors.conversation.roll import Roll
 from actors.groups.api import NOBODY, GroupState
 from actors.router.api import Router, UnreachableError
 from protocol import AccountId, Code
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Direct", "Members", "Membership", "Resubscribe"]
 
+ANSWER_TRUSTED_S: Final = 2.0
 SENDERS_KEPT_MAX: Final = 64
 """Senders whose targets are kept; each list of a large group takes 8 KB."""
 
@@ -42,9 +45,21 @@ class Membership(ABC):
     Attributes:
         views: By account; those of whoever was ever asked for.
         targets: By sending device, whom its messages go to; forgotten when a view or a member changes.
+        versions: By sending device, of the lists of devices in its targets.
+        lists_seen: How many changes of lists on this node it knows of.
     """
 
-    __slots__ = ("_monitors", "_process", "_router", "targets", "views")
+    __slots__ = (
+        "_answered_s",
+        "_asked",
+        "_monitors",
+        "_process",
+        "_router",
+        "lists_seen",
+        "targets",
+        "versions",
+        "views",
+    )
 
     def __init__(self, process: Process, router: Router) -> None:
         self._process = process
@@ -52,6 +67,19 @@ class Membership(ABC):
         self._monitors: dict[Ref, AccountId] = {}
         self.views: dict[AccountId, AccountView] = {}
         self.targets: dict[DeviceId, list[Target]] = {}
+        self.versions: dict[DeviceId, list[int]] = {}
+        self.lists_seen = router.lists_written
+        self._asked: set[AccountId] = set()
+        self._answered_s: dict[AccountId, float] = {}
+
+    @property
+    @abstractmethod
+    def lists(self) -> list[int]:
+        """What a message says that was made for the devices of all who belong to it."""
+
+    @abstractmethod
+    def named(self, lists: list[int]) -> dict[AccountId, int] | None:
+        """Which version a message that says this was made for, of each list that has changed; None if nobody knows."""
 
     @abstractmethod
     def belongs(self, account: AccountId) -> bool:
@@ -89,14 +117,55 @@ class Membership(ABC):
 
     def take(self, view: AccountView) -> None:
         """An account has changed, or is heard of for the first time."""
+        written = self._router.listed(view.account)
+        if written is not None and written.version > view.version:
+            view = written  # word of it is on its way, and must not be overtaken by older word
         self.views[view.account] = view
+        if view.account in self._asked:
+            self._asked.discard(view.account)
+            self._answered_s[view.account] = self._process.runtime.clock.now_s()
+        self.forget_targets()
+
+    def forget_targets(self) -> None:
+        """Whom messages go to has to be seen anew."""
         self.targets.clear()
+        self.versions.clear()
+
+    def catch_up(self) -> None:
+        """Lists were written on this node: take those that concern us, before word of them comes."""
+        router = self._router
+        changed = router.written_last(router.lists_written - self.lists_seen)
+        self.lists_seen = router.lists_written
+        for account in list(self.views if changed is None else changed):
+            known, written = self.views.get(account), router.listed(account)
+            if known is not None and written is not None and written.devices_version > known.devices_version:
+                self.take(written)
+
+    def is_behind(self, account: AccountId) -> bool:
+        """Whether a list may be newer than the one we know, because somebody's words say so: then its account is asked.
+
+        What an account has answered a moment ago is the truth, as is what one of this node has written.
+        """
+        if self._router.listed(account) is not None:
+            return False
+        now_s = self._process.runtime.clock.now_s()
+        if account not in self._asked and now_s - self._answered_s.get(account, -ANSWER_TRUSTED_S) < ANSWER_TRUSTED_S:
+            return False
+        self._asked.add(account)
+        with contextlib.suppress(UnreachableError):
+            self._process.cast(self._router.account(account), Show(self._process.pid))
+        return True
 
     def keep(self, device: DeviceId, targets: list[Target]) -> None:
         """Remember whom the messages of a device go to."""
         if len(self.targets) >= SENDERS_KEPT_MAX:
-            self.targets.clear()
+            self.forget_targets()
         self.targets[device] = targets
+        self.versions[device] = self.versions_of(targets)
+
+    def versions_of(self, targets: list[Target]) -> list[int]:
+        """Of the list of each account among these."""
+        return [self.views[AccountId(account)].devices_version for account, _ in targets]
 
 
 class Direct(Membership):
@@ -108,13 +177,32 @@ class Direct(Membership):
         accounts: Who they are.
     """
 
-    __slots__ = ("accounts",)
+    __slots__ = ("_lists", "accounts")
 
     def __init__(self, process: Process, router: Router, accounts: Iterable[AccountId]) -> None:
         super().__init__(process, router)
         self.accounts = tuple(dict.fromkeys(accounts))
+        self._lists: list[int] | None = None
         for account in self.accounts:
             self.subscribe(account)
+
+    @property
+    def lists(self) -> list[int]:
+        """The version of each list, in the order of the conversation's id."""
+        if self._lists is None:
+            self._lists = [self.views[account].devices_version for account in self.accounts]
+        return self._lists
+
+    def named(self, lists: list[int]) -> dict[AccountId, int] | None:
+        """Which versions these are."""
+        if len(lists) != len(self.accounts):
+            return None
+        return dict(zip(self.accounts, lists, strict=True))
+
+    def forget_targets(self) -> None:
+        """Whom messages go to has to be seen anew."""
+        super().forget_targets()
+        self._lists = None
 
     def belongs(self, account: AccountId) -> bool:
         """Whether an account is one of the two."""
@@ -140,13 +228,14 @@ class Members(Membership):
         state: The group, with every change that is written or on its way to the disk.
     """
 
-    __slots__ = ("_all", "_places", "state")
+    __slots__ = ("_all", "_places", "_roll", "state")
 
     def __init__(self, process: Process, router: Router) -> None:
         super().__init__(process, router)
         self.state: GroupState = NOBODY
         self._all: list[Target] | None = None
         self._places: dict[str, int] = {}
+        self._roll = Roll()
 
     def begin(self, state: GroupState) -> None:
         """The group as the disk has it: its members are asked for their devices."""
@@ -156,14 +245,28 @@ class Members(Membership):
 
     def become(self, state: GroupState) -> None:
         """The group after a change."""
+        for account in self.state.members.keys() ^ state.members.keys():
+            view = self.views.get(AccountId(account)) if account in state.members else None
+            self._roll.note(AccountId(account), 0 if view is None else view.devices_version)
         self.state = state
         self._all = None
-        self.targets.clear()
+        self.forget_targets()
 
     def take(self, view: AccountView) -> None:
         """An account has changed, or is heard of for the first time."""
         super().take(view)
         self._all = None
+        if self.belongs(view.account):
+            self._roll.note(view.account, self.views[view.account].devices_version)
+
+    @property
+    def lists(self) -> list[int]:
+        """One number for all members and the versions of their lists."""
+        return [self._roll.number]
+
+    def named(self, lists: list[int]) -> dict[AccountId, int] | None:
+        """Which versions of the lists that have changed belong to this number, if that was lately."""
+        return self._roll.since(lists[0])
 
     def belongs(self, account: AccountId) -> bool:
         """Whether an account is a member."""

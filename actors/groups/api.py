@@ -13,6 +13,7 @@ from protocol.messages import (
     CreateGroup,
     CreateInvite,
     DescribeGroup,
+    FetchAudience,
     FetchGroupMarks,
     JoinGroup,
 )
@@ -34,11 +35,13 @@ __all__ = [
     "judge",
 ]
 
-GroupFrame: TypeAlias = CreateGroup | ChangeGroup | CreateInvite | JoinGroup | DescribeGroup | FetchGroupMarks
+GroupFrame: TypeAlias = (
+    CreateGroup | ChangeGroup | CreateInvite | JoinGroup | DescribeGroup | FetchGroupMarks | FetchAudience
+)
 
 
 class GroupAsk(msgspec.Struct, array_like=True, frozen=True):
-    """A request of a client about a group, answered with frames straight to `connection`.
+    """A request about a group, or about whom a message would go to, answered with frames straight to `connection`.
 
     Who asks is what the login of the connection has proved.
     """

@@ -7,7 +7,10 @@ verb of the runtime works the same from anywhere, and nobody waits for an answer
 
 from __future__ import annotations
 
+from collections import deque
 from functools import lru_cache
+from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from protocol import AccountId, ConversationId, DeviceId, shard_of
@@ -15,7 +18,9 @@ from runtime import Named, Pid, Runtime, StartError
 from supervisors import KeyedSupervisor, TooManyChildrenError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable, Mapping
+
+    from actors.accounts.api import AccountView
 
 __all__ = ["Household", "Router", "UnreachableError", "shard_number"]
 
@@ -25,6 +30,9 @@ Key = TypeVar("Key")
 shard_number = lru_cache(maxsize=1 << 16)(shard_of)
 
 _AT: Final = "at"
+NO_LISTS: Final[Mapping[AccountId, AccountView]] = MappingProxyType({})
+LISTS_REMEMBERED: Final = 256
+"""Lists of devices that were written last."""
 
 
 class UnreachableError(Exception):
@@ -32,9 +40,13 @@ class UnreachableError(Exception):
 
 
 class Household:
-    """The keyed supervisors of one shard: whoever lives there."""
+    """The keyed supervisors of one shard: whoever lives there.
 
-    __slots__ = ("accounts", "conversations", "presences", "queues", "rendezvous")
+    Attributes:
+        lists: The accounts that are loaded, as they are on the disk or on their way there.
+    """
+
+    __slots__ = ("accounts", "conversations", "lists", "presences", "queues", "rendezvous")
 
     def __init__(
         self,
@@ -49,6 +61,7 @@ class Household:
         self.queues = queues
         self.presences = presences
         self.rendezvous = rendezvous
+        self.lists: dict[AccountId, AccountView] = {}
 
 
 class Router:
@@ -56,17 +69,20 @@ class Router:
 
     Attributes:
         places: Shard -> node, for shards that live elsewhere.
+        lists_written: How many lists of devices have changed on this node.
 
     Raises:
         UnreachableError: (every method but the `live_` ones) it cannot be reached, or could not be started, now.
     """
 
-    __slots__ = ("_households", "_runtime", "places")
+    __slots__ = ("_households", "_runtime", "_written", "lists_written", "places")
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._households: dict[int, Household] = {}
         self.places: dict[int, str] = {}
+        self.lists_written = 0
+        self._written: deque[AccountId] = deque(maxlen=LISTS_REMEMBERED)
         runtime.foreign.resolver = self.resolve
 
     def settle(self, shard: int, household: Household) -> None:
@@ -77,6 +93,49 @@ class Router:
     def leave(self, shard: int) -> None:
         """A shard lives here no more."""
         self._households.pop(shard, None)
+
+    # The lists of devices. A conversation whose copy is older than what the disk was told before its own record would
+    # pass a device by; so an account shows here what it writes before it is written.
+
+    def listed(self, account: AccountId) -> AccountView | None:
+        """An account of this node as it is, or will be in a moment; None for one that is not loaded, or elsewhere."""
+        household = self._households.get(shard_number(account))
+        return None if household is None else household.lists.get(account)
+
+    def lists_of(self, shard: int) -> Mapping[AccountId, AccountView]:
+        """The accounts of a shard of this node that are loaded, as `listed` says."""
+        household = self._households.get(shard)
+        return NO_LISTS if household is None else household.lists
+
+    def written_last(self, count: int) -> Iterable[AccountId] | None:
+        """The accounts whose lists changed last, so many of them; None if so many are not remembered."""
+        return islice(reversed(self._written), count) if count <= len(self._written) else None
+
+    def list_written(self, view: AccountView) -> None:
+        """An account begins to write itself."""
+        before = self.listed(view.account)
+        self.list_loaded(view)
+        if before is None or before.devices_version != view.devices_version:
+            self.lists_written += 1
+            self._written.append(view.account)
+
+    def list_loaded(self, view: AccountView) -> None:
+        """An account was read from the disk."""
+        household = self._households.get(shard_number(view.account))
+        if household is not None:
+            household.lists[view.account] = view
+
+    def list_forgotten(self, account: AccountId) -> None:
+        """An account ends, and nothing of it is on its way to the disk. One that crashes is kept, for something may."""
+        household = self._households.get(shard_number(account))
+        if household is not None:
+            household.lists.pop(account, None)
+
+    def lists_forgotten(self, shard: int) -> None:
+        """A shard starts anew."""
+        household = self._households.get(shard)
+        if household is not None:
+            household.lists.clear()
 
     def node_of(self, shard: int) -> str | None:
         """The node on which a shard lives; None if nobody knows."""

@@ -21,6 +21,8 @@ from actors.shard.api import (
     MarksDurable,
     Reachable,
     RemovalDurable,
+    Supplied,
+    SupplyTicket,
     Ticket,
     answers,
 )
@@ -34,6 +36,7 @@ from storage.records import Accepted, Entries, Marked, Owned, Removed
 
 if TYPE_CHECKING:
     from actors.shard.logic import Job
+    from storage.records import Target
 
 __all__ = ["Commits", "ShardActor"]
 
@@ -97,6 +100,7 @@ class ShardActor(LoadingActor):
 
     def init(self) -> None:
         """Ask for what is still to be spread, and how far this shard has taken what others spread."""
+        self._router.lists_forgotten(self._shard)
         if not self._disk.store.takes(self._shard, self._disk.epoch):
             self._tell_unowned(self._disk.epoch)
         self._disk.store.load_shard(self._shard, *answers(self.process, lambda view: view))
@@ -113,7 +117,7 @@ class ShardActor(LoadingActor):
                 self._spreading.tell_taken()
             self.process.send_after(TAKEN_INTERVAL_S, message)
         elif kind is AskAgain:
-            self._spreading.ask(message.source)
+            self._spreading.ask_again(message.source)
         elif kind is SendAgain:
             self._spreading.send_again(message.target)
         elif kind is SweepExpired:
@@ -179,10 +183,9 @@ class ShardActor(LoadingActor):
                 self._route(commit.position, record, spreads, arrivals)
             elif isinstance(record, Entries):
                 self._spreading.durable(record)
-                entry = Entry.of(commit.position, record)
-                for account, devices in record.targets:
-                    for device in devices:
-                        arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
+                if isinstance(commit.token, SupplyTicket):
+                    self.process.insist(commit.token.account, Supplied(commit.token.key))
+                _arrive(commit.position, record, record.targets, arrivals)
             elif isinstance(record, Marked):
                 if isinstance(commit.token, Pid):
                     self.process.insist(commit.token, MarksDurable(AccountId(record.account)))
@@ -219,11 +222,8 @@ class ShardActor(LoadingActor):
         """To the queues of this shard at once: the record is its own entry there; to other shards as a job."""
         for target, part in parts_of(record).items():
             if target == self._shard:
-                entry = Entry.of(position, record)
-                for account, devices in part.targets:
-                    if shard_number(account) == target:
-                        for device in devices:
-                            arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(entry)
+                own = [each for each in part.targets if shard_number(each[0]) == target]
+                _arrive(position, record, own, arrivals)
             else:
                 spreads.setdefault(target, []).append((position, part))
 
@@ -248,8 +248,8 @@ class ShardActor(LoadingActor):
             for waiter, _, error in token.waiters:
                 self.process.insist(waiter, error)
             self.process.exit(token.conversation, WRITE_FAILED)
-        elif isinstance(token, Pid):
-            self.process.exit(token, WRITE_FAILED)
+        elif isinstance(token, Pid | SupplyTicket):
+            self.process.exit(token if isinstance(token, Pid) else token.account, WRITE_FAILED)
         elif isinstance(record, Entries):
             self._spreading.failed(record, token)
         elif isinstance(record, Owned):
@@ -287,3 +287,18 @@ class ShardActor(LoadingActor):
         Taken: _taken,
         Reachable: _meet,
     }
+
+
+def _arrive(
+    position: int,
+    record: Accepted | Entries | Removed,
+    targets: list[Target],
+    arrivals: dict[tuple[DeviceId, AccountId], list[Entry]],
+) -> None:
+    """Note the entries that a record makes: one for all devices, unless each gets something else."""
+    tails = None if isinstance(record, Removed) else record.tails
+    entry = Entry.of(position, record)
+    for account, devices in targets:
+        for device in devices:
+            own = entry if tails is None else Entry.of(position, record, device)
+            arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(own)

@@ -6,14 +6,15 @@ that asked, never as return values.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from protocol import AccountId
 from protocol.messages import Refused, Sent
 from runtime import MAILBOX_FULL, Actor, Pid, Process, UnhandledError
-from storage import Entry, StorageError, Store
+from storage import Entry, StorageError, Store, StoreCorruptError
+from storage.records import UNREADABLE, Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +32,15 @@ __all__ = [
     "Expire",
     "LoadingActor",
     "MarksDurable",
+    "Owed",
     "Reachable",
     "RemovalDurable",
+    "Supplied",
+    "SupplyTicket",
     "Ticket",
     "answers",
+    "decode_owed",
+    "encode_owed",
     "inform",
 ]
 
@@ -73,6 +79,19 @@ class ChangeTicket:
         self.done = False
 
 
+class SupplyTicket(NamedTuple):
+    """A supplement on its way to the disk: the account that hears when it is there, and under which key it was owed."""
+
+    account: Pid
+    key: bytes
+
+
+class Supplied(msgspec.Struct, frozen=True):
+    """To an account: what was owed under this key is in its device's queue, durably."""
+
+    key: bytes
+
+
 class ChangeDurable(msgspec.Struct, frozen=True):
     """To a group: the change at this place of its sequence is on disk."""
 
@@ -83,6 +102,46 @@ class MarksDurable(msgspec.Struct, frozen=True):
     """To a conversation: the watermarks of this member that it wrote last are on disk."""
 
     account: AccountId
+
+
+class Owed(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A message that a device of this shard has yet to get by a supplement: all of it but the payload.
+
+    Attributes:
+        conversation: Where it was sent.
+        seq: Its place there.
+        sender: The account that sent it, and may supplement it.
+        producer: The device that sent it.
+        message_id: The server's id.
+        time_ms: When it was accepted.
+        flags: The sender's flags.
+        expires_ms: When it expires, wall clock; 0 means never.
+    """
+
+    conversation: str
+    seq: Number
+    sender: str
+    producer: bytes
+    message_id: bytes
+    time_ms: Number
+    flags: Number
+    expires_ms: Number
+
+
+encode_owed = msgspec.msgpack.Encoder().encode
+_decode_owed = msgspec.msgpack.Decoder(Owed).decode
+
+
+def decode_owed(value: bytes) -> Owed:
+    """What a device has yet to get.
+
+    Raises:
+        StoreCorruptError: The value says nothing of that kind.
+    """
+    try:
+        return _decode_owed(value)
+    except UNREADABLE as error:
+        raise StoreCorruptError("the directory's record of a message to be supplemented", str(error)) from error
 
 
 class RemovalDurable(msgspec.Struct, frozen=True):

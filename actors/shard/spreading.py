@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from actors.router.api import Router, UnreachableError, shard_number
-from actors.shard.api import Disk, answers
+from actors.shard.api import Disk, answers, inform
+from actors.shard.latecomers import Latecomers
 from actors.shard.logic import Inbound, Job, Outbound
 from runtime import Named
 from storage.records import MESSAGE, NOTICE, Accepted, Entries, Removed, Target
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["AskAgain", "OutboxPage", "Resync", "SendAgain", "Spread", "Spreading", "Taken", "parts_of"]
 
 RESYNC_DELAY_S: Final = 0.2
+HELD_S: Final = 0.02
+HELD_MAX: Final = 50
+"""How often a chain waits for accounts to be read from the disk; one that cannot be read holds nobody up for ever."""
 WHOLE_TARGETS_MAX: Final = 2
 OUTBOX_PAGE_RECORDS: Final = 200
 CROSSING_BYTES_MAX: Final = 256 << 10
@@ -95,7 +99,7 @@ class Spreading:
         cursors: By source shard: the highest position that is on the disk here.
     """
 
-    __slots__ = ("_disk", "_inbound", "_outbound", "_process", "_router", "_shard")
+    __slots__ = ("_disk", "_held", "_holding", "_inbound", "_latecomers", "_outbound", "_process", "_router", "_shard")
 
     def __init__(self, process: Process, disk: Disk, router: Router, cursors: dict[int, int]) -> None:
         self._process = process
@@ -104,6 +108,9 @@ class Spreading:
         self._shard = disk.shard
         self._inbound = {source: Inbound(cursor) for source, cursor in cursors.items()}
         self._outbound: dict[int, Outbound] = {}
+        self._latecomers = Latecomers(process, disk, router)
+        self._holding: set[int] = set()  # sources whose chains wait
+        self._held: dict[int, int] = {}  # by source: how often one has
 
     # As a source.
 
@@ -188,20 +195,49 @@ class Spreading:
 
     def spread(self, spread: Spread) -> None:
         """Take the jobs that are new: one record each, with the entries of all devices of this shard."""
-        inbound = self._inbound.get(spread.source)
+        source = spread.source
+        inbound = self._inbound.get(source)
         if inbound is None:
-            inbound = self._inbound[spread.source] = Inbound()
+            inbound = self._inbound[source] = Inbound()
+        if source in self._holding:
+            return
+        latecomers = self._latecomers
+        parts = [latecomers.plain(record) for _, record in spread.jobs]
+        if None in parts and self._hold(source, inbound.appended, spread.jobs):
+            return
         jobs = inbound.take(spread.previous, spread.jobs)
         if jobs is None:
-            self.ask(spread.source)
+            self.ask(source)
             return
-        for position, record in jobs:
-            targets = [target for target in record.targets if shard_number(target[0]) == self._shard]
-            self._disk.append(_entries(spread.source, position, record, targets), inbound.attempt)
+        for (position, record), plain in zip(jobs, parts[len(parts) - len(jobs) :], strict=True):
+            targets = latecomers.targets(record) if plain is None else plain
+            self._disk.append(_entries(source, position, record, targets), inbound.attempt)
+
+    def _hold(self, source: int, appended: int, jobs: Sequence[Job]) -> bool:
+        """Whether a chain has to wait, because of somebody in it nobody knows here which devices they have."""
+        latecomers = self._latecomers
+        new = [record for position, record in jobs if position > appended]
+        unknown = latecomers.unknown(new)
+        held = self._held.get(source, 0)
+        if unknown and held < HELD_MAX:
+            self._held[source] = held + 1
+            latecomers.look_up(unknown)
+        elif not latecomers.settle(new, inform(self._process, lambda _: AskAgain(source))):
+            self._held.pop(source, None)
+            return False
+        self._holding.add(source)
+        self._process.send_after(HELD_S, AskAgain(source))
+        return True
+
+    def ask_again(self, source: int) -> None:
+        """The time is over after which a source is asked again, or what was waited for has come before that."""
+        self._holding.discard(source)
+        self.ask(source)
 
     def durable(self, record: Entries) -> None:
-        """What was taken is on the disk."""
-        self._inbound[record.source].durable = record.source_position
+        """What was taken is on the disk; a supplement came from nowhere."""
+        if record.source != self._shard:
+            self._inbound[record.source].durable = record.source_position
 
     def failed(self, record: Entries, attempt: object) -> None:
         """What was taken did not reach the disk: it is asked for once more."""
@@ -247,20 +283,19 @@ def parts_of(record: Accepted | Removed) -> dict[int, Accepted | Removed]:
     targets = record.targets
     if len(targets) <= WHOLE_TARGETS_MAX:
         return {shard_number(account): record for account, _ in targets}
-    by_shard: dict[int, list[Target]] = {}
-    for target in targets:
-        shard = shard_number(target[0])
-        own = by_shard.get(shard)
-        if own is None:
-            by_shard[shard] = [target]
-        else:
-            own.append(target)
+    by_shard: dict[int, list[int]] = {}
+    for index, target in enumerate(targets):
+        by_shard.setdefault(shard_number(target[0]), []).append(index)
     if isinstance(record, Removed):
-        return {shard: msgspec.structs.replace(record, targets=own) for shard, own in by_shard.items()}
+        return {
+            shard: msgspec.structs.replace(record, targets=[targets[index] for index in own])
+            for shard, own in by_shard.items()
+        }
     return {shard: _part(record, own) for shard, own in by_shard.items()}
 
 
-def _part(record: Accepted, targets: list[Target]) -> Accepted:
+def _part(record: Accepted, own: list[int]) -> Accepted:
+    targets, versions = [record.targets[index] for index in own], record.versions
     return Accepted(
         record.conversation,
         record.producer,
@@ -275,7 +310,17 @@ def _part(record: Accepted, targets: list[Target]) -> Accepted:
         record.flags,
         record.time_ms,
         record.body,
+        versions=[versions[index] for index in own] if versions else versions,
+        is_exact=record.is_exact,
+        tails=_tails(record.tails, targets),
     )
+
+
+def _tails(tails: dict[bytes, bytes] | None, targets: list[Target]) -> dict[bytes, bytes] | None:
+    """What the devices of some targets get."""
+    if tails is None:
+        return None
+    return {device: tails[device] for _, devices in targets for device in devices if device in tails}
 
 
 def _pieces(jobs: Sequence[Job]) -> list[Sequence[Job]]:
@@ -293,7 +338,10 @@ def _pieces(jobs: Sequence[Job]) -> list[Sequence[Job]]:
 
 def _size_bytes(record: Accepted | Removed) -> int:
     """About what a record takes on its way."""
-    bodies = sum(map(len, record.bodies)) if isinstance(record, Removed) else len(record.body)
+    if isinstance(record, Removed):
+        bodies = sum(map(len, record.bodies))
+    else:
+        bodies = len(record.body) + (sum(map(len, record.tails.values())) if record.tails is not None else 0)
     return bodies + 256 + sum(32 + 18 * len(devices) for _, devices in record.targets)
 
 
@@ -314,4 +362,5 @@ def _entries(source: int, position: int, record: Accepted | Removed, targets: li
         record.expires_ms,
         record.flags,
         record.body,
+        _tails(record.tails, targets),
     )

@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias, get_args
 from msgspec import Meta, Struct
 
 from protocol.ids import SessionToken
-from protocol.limits import FETCH_MARKS_MAX, LISTED_DEVICES_MAX, VERSIONS_MAX
+from protocol.limits import BUNDLE_DEVICES_MAX, FETCH_MARKS_MAX, LISTED_DEVICES_MAX, VERSIONS_MAX
 from protocol.messages.groups import GroupClientFrame
 from protocol.messages.shared import (
     POWER_BATTERY,
@@ -16,6 +16,8 @@ from protocol.messages.shared import (
     ClientIdField,
     ConversationField,
     DeviceField,
+    DeviceLists,
+    DevicePayload,
     EpochField,
     LabelField,
     LinkPayloadField,
@@ -31,6 +33,7 @@ __all__ = [
     "Bye",
     "ClientFrame",
     "Close",
+    "FetchAudience",
     "FetchDevices",
     "FetchMarks",
     "GetLimits",
@@ -55,6 +58,7 @@ __all__ = [
     "SetSettings",
     "SetState",
     "SignDevices",
+    "Supplement",
     "Typing",
 ]
 
@@ -115,6 +119,8 @@ class Send(Struct, array_like=True, tag=4, frozen=True, gc=False):
         payload: The content.
         ttl_s: Seconds after which it need no longer be delivered; 0: the server's own limit.
         flags: Sum of URGENT and EPHEMERAL.
+        lists: The device lists for which it was made; empty: for whatever devices there are.
+        payloads: Instead of a payload for all, one for each device of those lists but the sending one.
     """
 
     conversation: ConversationField
@@ -123,6 +129,8 @@ class Send(Struct, array_like=True, tag=4, frozen=True, gc=False):
     payload: bytes
     ttl_s: U32 = 0
     flags: U32 = 0
+    lists: DeviceLists = []
+    payloads: Annotated[list[DevicePayload], Meta(max_length=BUNDLE_DEVICES_MAX)] = []
 
 
 class Ack(Struct, array_like=True, tag=5, frozen=True, gc=False):
@@ -309,6 +317,40 @@ class FetchDevices(Struct, array_like=True, tag=69, frozen=True, gc=False):
     account: AccountField
 
 
+class FetchAudience(Struct, array_like=True, tag=80, frozen=True, gc=False):
+    """Ask for the devices that a message would go to; answered by Audience, a page, or Error.
+
+    Attributes:
+        request: Number of this request.
+        conversation: Which conversation.
+        after: The last account of the page before; empty: from the beginning.
+    """
+
+    request: U32
+    conversation: ConversationField
+    after: Text = ""
+
+
+class Supplement(Struct, array_like=True, tag=81, frozen=True, gc=False):
+    """Give a message to the device that a Notice with NOTICE_MISSING names; answered by Done or Error.
+
+    Attributes:
+        request: Number of this request.
+        conversation: As in the Notice.
+        seq: As in the Notice.
+        account: As in the Notice.
+        device: As in the Notice.
+        payload: The content for this device.
+    """
+
+    request: U32
+    conversation: ConversationField
+    seq: U63
+    account: AccountField
+    device: DeviceField
+    payload: bytes
+
+
 ClientFrame: TypeAlias = (
     Hello
     | RequestCode
@@ -339,6 +381,8 @@ ClientFrame: TypeAlias = (
     | SignDevices
     | FetchDevices
     | GroupClientFrame
+    | FetchAudience
+    | Supplement
 )
 
 CLIENT_FRAMES: tuple[type[ClientFrame], ...] = get_args(ClientFrame)

@@ -4,7 +4,7 @@ from typing import Annotated, TypeAlias, get_args
 
 from msgspec import Meta, Struct
 
-from protocol.limits import LIST_LENGTH_MAX, LISTED_DEVICES_MAX
+from protocol.limits import LIST_LENGTH_MAX, LISTED_DEVICES_MAX, STALE_ENTRIES_MAX
 from protocol.messages.groups import GroupServerFrame
 from protocol.messages.shared import (
     U16,
@@ -14,6 +14,7 @@ from protocol.messages.shared import (
     ClientIdField,
     ConversationField,
     DeviceField,
+    DeviceLists,
     LabelField,
     LinkPayloadField,
     Message,
@@ -28,11 +29,14 @@ from protocol.messages.shared import (
 __all__ = [
     "NOTICE_DEVICES_MAX",
     "NOTICE_EXPIRED",
+    "NOTICE_MISSING",
     "NOTICE_OVER_QUOTA",
     "NOTICE_POISON",
     "NOTICE_REVOKED",
     "SERVER_FRAMES",
+    "AccountDevices",
     "Alert",
+    "Audience",
     "Closing",
     "CodeSent",
     "Deliver",
@@ -61,6 +65,7 @@ __all__ = [
     "Sent",
     "ServerFrame",
     "Settings",
+    "Stale",
     "TypingBy",
     "Unreached",
     "Welcome",
@@ -76,6 +81,8 @@ NOTICE_REVOKED = 3
 """Reason of a Notice: the device was removed from its account."""
 NOTICE_POISON = 4
 """Reason of a Notice: the device failed again and again while taking it."""
+NOTICE_MISSING = 5
+"""Reason of a Notice: the device was linked while the message was accepted; a Supplement brings it there."""
 
 
 class Alert(Struct, array_like=True, frozen=True, gc=False):
@@ -162,6 +169,39 @@ class Sent(Struct, array_like=True, tag=36, frozen=True, gc=False):
     time_ms: U63
 
 
+class AccountDevices(Struct, array_like=True, frozen=True, gc=False):
+    """The devices of an account, as the conversation knows them.
+
+    Attributes:
+        account: Whose.
+        version: Of its list.
+        devices: Which.
+    """
+
+    account: AccountField
+    version: U63
+    devices: Annotated[list[DeviceField], Meta(max_length=LISTED_DEVICES_MAX)]
+
+
+class Stale(Struct, array_like=True, frozen=True, gc=False):
+    """What is wrong with the device lists for which a message was made.
+
+    Attributes:
+        lists: What `lists` of the Send has to say now.
+        accounts: The lists that have changed since those that were named. Empty if the changes since then are not
+            remembered, or are too many: FetchAudience tells all.
+        missing: Devices that are to get the message and were not thought of.
+        extra: Devices that were given a payload and are not there.
+        replaced: Devices that were given a payload and have been removed and linked anew, with nothing kept.
+    """
+
+    lists: DeviceLists
+    accounts: Annotated[list[AccountDevices], Meta(max_length=STALE_ENTRIES_MAX)]
+    missing: Annotated[list[DeviceField], Meta(max_length=STALE_ENTRIES_MAX)]
+    extra: Annotated[list[DeviceField], Meta(max_length=STALE_ENTRIES_MAX)]
+    replaced: Annotated[list[DeviceField], Meta(max_length=STALE_ENTRIES_MAX)]
+
+
 class Refused(Struct, array_like=True, tag=37, frozen=True, gc=False):
     """A Send was not accepted, and its number not used up.
 
@@ -173,6 +213,7 @@ class Refused(Struct, array_like=True, tag=37, frozen=True, gc=False):
         sentence: Whose fault it is and what to do.
         retry_after_ms: When a retry of the same makes sense; -1: do not retry.
         expected: With NUMBER_GAP, the number that the conversation expects; else 0.
+        stale: With DEVICES_STALE, what is right; else nil.
     """
 
     conversation: ConversationField
@@ -182,6 +223,7 @@ class Refused(Struct, array_like=True, tag=37, frozen=True, gc=False):
     sentence: SentenceField
     retry_after_ms: Retry
     expected: U63
+    stale: Stale | None = None
 
 
 class Deliver(Struct, array_like=True, tag=38, frozen=True, gc=False):
@@ -394,6 +436,24 @@ class DeviceList(Struct, array_like=True, tag=99, frozen=True):
     own: Annotated[list[Device], Meta(max_length=LISTED_DEVICES_MAX)]
 
 
+class Audience(Struct, array_like=True, tag=110, frozen=True):
+    """Answer to FetchAudience: a page.
+
+    Attributes:
+        request: Of the FetchAudience.
+        conversation: Whose audience.
+        lists: What `lists` of a Send has to say now; if it changes between two pages, ask from the beginning.
+        accounts: Members and their devices, in the order of their addresses.
+        is_last: Whether nobody comes after these.
+    """
+
+    request: U32
+    conversation: ConversationField
+    lists: DeviceLists
+    accounts: Annotated[list[AccountDevices], Meta(max_length=STALE_ENTRIES_MAX)]
+    is_last: bool
+
+
 ServerFrame: TypeAlias = (
     Welcome
     | CodeSent
@@ -423,6 +483,7 @@ ServerFrame: TypeAlias = (
     | LinkEnded
     | DeviceList
     | GroupServerFrame
+    | Audience
 )
 
 SERVER_FRAMES: tuple[type[ServerFrame], ...] = get_args(ServerFrame)

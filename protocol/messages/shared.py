@@ -34,6 +34,8 @@ __all__ = [
     "ClientIdField",
     "ConversationField",
     "DeviceField",
+    "DeviceLists",
+    "DevicePayload",
     "EpochField",
     "LabelField",
     "LinkPayloadField",
@@ -65,6 +67,9 @@ SessionField = Annotated[SessionToken, Meta(max_length=16)]
 RendezvousField = Annotated[bytes, Meta(min_length=16, max_length=16)]
 """Where two devices meet at the server to be linked; made from their secret, and tells nothing of it."""
 LinkPayloadField = Annotated[bytes, Meta(max_length=LINK_PAYLOAD_SIZE_BYTES_MAX)]
+DeviceLists = Annotated[list[U63], Meta(max_length=2)]
+"""The device lists for which a message was made. In a direct chat the version of each account's list, in the order of
+the conversation's id (one for a note to self); in a group one number that stands for all members and their lists."""
 LabelField = Annotated[bytes, Meta(max_length=LABEL_SIZE_BYTES_MAX)]
 
 URGENT: Final = 1
@@ -103,6 +108,18 @@ class Message(Struct, array_like=True, frozen=True, gc=False):
     message_id: MessageIdField
     time_ms: U63
     flags: U32
+    payload: bytes
+
+
+class DevicePayload(Struct, array_like=True, frozen=True, gc=False):
+    """What one device gets of a message that says something else to each, as encryption for each device does.
+
+    Attributes:
+        device: Which device.
+        payload: The content for it, opaque to the server.
+    """
+
+    device: DeviceField
     payload: bytes
 
 

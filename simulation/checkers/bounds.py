@@ -56,6 +56,8 @@ KEYS_OF_NODE_MAX: Final = 16
 DIRECTORY_VALUE_BYTES_MAX: Final = 16 << 10
 """An account with its devices and lists, or a conversation's snapshot with what it remembers of each producer."""
 
+OWED: Final = b"owed/"
+DEVICES_MAX: Final = 5
 TIMERS_OF_SHARD: Final = 2
 """What a shard does at all times: tell how far it has come, and look for what has expired."""
 
@@ -123,7 +125,9 @@ class Bounds(Checker):
         yield _Measure(f"bytes in the hot journal of {node.name}", statistics.hot_bytes, most)
         directory = node.disk._tables[Table.DIRECTORY].values
         most = KEYS_OF_ACCOUNT * accounts + chats + len(residents) + KEYS_OF_NODE_MAX
-        yield _Measure(f"keys in the directory of {node.name}", len(directory), most)
+        owed = sum(key.startswith(OWED) for key in directory)  # what devices are to be brought: no more than was said
+        yield _Measure(f"messages owed at {node.name}", owed, DEVICES_MAX * len(self.witness.accepted))
+        yield _Measure(f"keys in the directory of {node.name}", len(directory) - owed, most)
         largest = max((len(value) for value in directory.values()), default=0)
         yield _Measure(f"bytes of a value in the directory of {node.name}", largest, DIRECTORY_VALUE_BYTES_MAX)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.notices.api import target_of
 from protocol import encode_message, is_group
-from protocol.messages import NOTICE_OVER_QUOTA, NOTICE_POISON, Deliver, Notice, Sent
+from protocol.messages import NOTICE_MISSING, NOTICE_OVER_QUOTA, NOTICE_POISON, Deliver, Notice, Sent
 from roost.changes import Accepted as Ticked
 from roost.changes import Failed, Queued, Received
 from roost.events import MessageReceived
@@ -91,13 +91,14 @@ class NothingIsLost(Checker):
         self._unheard: set[tuple[bytes, EntryKey]] = set()
 
     def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
-        """It is meant for every device that its account has confirmed, and for nobody else's."""
+        """It is meant for every device that is durably its account's, and for nobody else's."""
         if is_group(record.conversation):
             return  # see `membership`
         meant = {device for _, devices in record.targets for device in devices}
         for device in self.witness.devices.values():
             member = device.account in record.conversation.split(":") and device.id != record.producer
-            if member and device.registered and not device.doomed and device.id not in meant:
+            wanted = member and device in self.witness.audience.expected(record, device.account)
+            if wanted and device.id not in meant and not self.witness.audience.passes_by(record, device):
                 self.breaks(f"{record.conversation} {record.seq} was not meant for {device}")
             elif not member and device.id in meant:
                 self.breaks(f"{record.conversation} {record.seq} was meant for {device}, who has no part in it")
@@ -113,6 +114,10 @@ class NothingIsLost(Checker):
         """A device with twice its quota waiting, or that a notice breaks, is told no more (decisions 10 and 18)."""
         if key[0] != MESSAGE and record.reason in (NOTICE_OVER_QUOTA, NOTICE_POISON):
             self._unheard.add((device, key))
+
+    def unrest(self, world: World) -> list[str]:
+        """What was accepted for a device of which the conversation did not know is brought there."""
+        return self.witness.audience.unrest()
 
     def calm(self, world: World) -> None:
         """Ask of each message where it has come to."""
@@ -172,7 +177,8 @@ class ShownOnce(Checker):
 
     def entered(self, device: bytes, position: int, key: EntryKey) -> None:
         """A message waits once for a device."""
-        if (device, key) in self._entered:
+        again = key[0] == NOTICE_MISSING or (device, key[1], key[2]) in self.witness.audience.supplied
+        if (device, key) in self._entered and not again:  # after a crash both may come once more, and are known
             self.breaks(f"{key[1]} {key[2]} was queued twice for {self.witness.devices.get(device, device)!r}")
         self._entered.add((device, key))
 
@@ -225,7 +231,7 @@ class DeletedOnAck(Checker):
 
     def told(self, device: SimulatedDevice, frame: Any) -> None:
         """A notice speaks of a removal that was one, and says why."""
-        if isinstance(frame, Notice):
+        if isinstance(frame, Notice) and frame.reason != NOTICE_MISSING:
             others = [(it.account, it.device, it.reason) for it in frame.others]
             for account, missed, reason in ((frame.account, frame.device, frame.reason), *others):
                 removed = self.witness.let_go.get((missed, frame.conversation, frame.seq))

@@ -55,8 +55,8 @@ class Membership(Checker):
             belongs = device.account in before.members or device.account in after.members
             if not belongs and device.id in meant:
                 self.breaks(f"{record.conversation} {record.seq} was meant for {device}, who is no member")
-            wanted = belongs and device.id != record.producer and device.registered and not device.doomed
-            if wanted and device.id not in meant:
+            wanted = belongs and device in self.witness.audience.expected(record, device.account)
+            if wanted and device.id not in meant and not self.witness.audience.passes_by(record, device):
                 self.breaks(f"{record.conversation} {record.seq} was not meant for {device}, who is a member")
 
     def told(self, device: SimulatedDevice, frame: Any) -> None:

@@ -42,6 +42,7 @@ class SmallNode:
         load: What sheds presence.
         siblings: Who takes connections over.
         device_idle_s: A linked device that was not here for so long is removed; 0: never.
+        conversation: What one message may be.
     """
 
     via = "a dictionary"
@@ -52,6 +53,7 @@ class SmallNode:
         load: Load | None = None,
         siblings: Siblings | None = None,
         device_idle_s: int = 0,
+        conversation: ConversationLimits = ConversationLimits(1_000, 86_400, 86_400),  # noqa: B008  # immutable
     ) -> None:
         self.clock = VirtualClock()
         self.scheduler = SeededScheduler(1)
@@ -74,7 +76,7 @@ class SmallNode:
         self.codes: dict[str, list[str]] = {}
         self.load = load or Load()
         limits = MessengerLimits(
-            ConversationLimits(1_000, 86_400, 86_400),
+            conversation,
             QueueLimits(100, 1 << 20, 1 << 16, 8, 60.0),
             AccountLimits(5, 100, True, 600, 3, device_idle_s=device_idle_s),
             PresenceLimits(0.0, 0.0, self.load),

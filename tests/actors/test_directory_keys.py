@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 
 from actors import directory_keys
-from actors.directory_keys import account_key, device_key, directory_shard, groups_key, last_seen_key, places_key
-from protocol import AccountId, DeviceId, shard_of
+from actors.directory_keys import (
+    account_key,
+    device_key,
+    directory_shard,
+    groups_key,
+    last_seen_key,
+    owed_key,
+    places_key,
+)
+from protocol import AccountId, ConversationId, DeviceId, shard_of
 from runtime import KILLED
 from storage import Table
 from tests.actors.office import Office
@@ -26,6 +34,7 @@ def test_every_kind_of_key_goes_with_the_shard_of_its_account() -> None:
         "groups_key": (groups_key(ANN), b"whatever"),
         "last_seen_key": (last_seen_key(ANN), bytes(8)),
         "device_key": (device_key(DeviceId(bytes(16))), ANN.encode()),
+        "owed_key": (owed_key(ANN, DeviceId(b"/" * 16), ConversationId("ann:bob"), 7), b"whatever"),
     }
     assert pairs.keys() == KINDS - OF_THE_NODE, "a new kind of key has to say here with which shard it goes"
     for key, value in pairs.values():
@@ -59,7 +68,7 @@ def test_the_actors_use_no_key_that_is_made_elsewhere() -> None:
                 assert isinstance(key, ast.Call), f"{path}:{node.lineno}"
                 assert isinstance(key.func, ast.Name), f"{path}:{node.lineno}"
                 found.add(key.func.id)
-    assert found == KINDS
+    assert found == {*KINDS, "owed_prefix"}
 
 
 def test_what_a_living_messenger_writes_has_a_shard() -> None:

@@ -56,6 +56,7 @@ EXAMPLES: tuple[object, ...] = (
     accounts.Ask(PID, PHONE, KEY, m.RequestCode(1, "ann"), "192.0.2.1"),
     accounts.Ask(PID, PHONE, KEY, m.ListDevices(2)),
     accounts.Blocked(BOB),
+    accounts.Supply(PID, ANN, m.Supplement(4, CHAT, 9, BOB, LAPTOP, b"late")),
     accounts.Ask(PID, PHONE, KEY, m.FetchDevices(3, BOB)),
     linking.Wait(PID, 1),
     linking.Join(PID, 2),

@@ -52,7 +52,7 @@ SESSION_FRAMES: Final[tuple[tuple[str, list[tuple[str, list[object]]]], ...]] = 
             ("Drained", [43, 0]),
         ],
     ),
-    ("C", [("Send", [4, "ann:bob", 1, CLIENT_ID, b"hello", 0, 0])]),
+    ("C", [("Send", [4, "ann:bob", 1, CLIENT_ID, b"hello", 0, 0, [], []])]),
     ("S", [("Sent", [36, "ann:bob", 1, 1, MESSAGE_ID, TIME_MS])]),
     ("C", [("Bye", [21])]),
 )

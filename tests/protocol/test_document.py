@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import msgspec
 
 STRUCTURES = (
-    *(m.Message, m.Limit, m.Device, m.SignedDevices, m.Change, m.Member, m.Invite, m.Step, m.GroupMark),
+    *(m.Message, m.Limit, m.Device, m.DevicePayload, m.AccountDevices, m.Stale, m.SignedDevices),
+    *(m.Change, m.Member, m.Invite, m.Step, m.GroupMark),
     m.Unreached,
 )
 

@@ -139,7 +139,7 @@ def test_bytes_one_by_one_give_the_same_frames() -> None:
 
 def test_the_largest_frame_spans_records_and_one_byte_more_is_refused_by_both_ends() -> None:
     server, client = links.ready()
-    overhead = len(CHAT) + 1 + 1 + 1 + 1 + 18 + 5 + 1 + 1
+    overhead = len(CHAT) + 1 + 1 + 1 + 1 + 18 + 5 + 1 + 1 + 1 + 1
     client.send(send_of(131_072 - overhead))
     data = client.data_to_send()
     assert len(data) == 131_072 + 3 + 3 * 19

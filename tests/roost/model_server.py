@@ -1,7 +1,6 @@
 """A small server in memory that keeps the rules of the wire: what the client's tests talk to.
 
-It is written from the contract and not from the server's rooms, so it is a second opinion on both. Frames in,
-frames out; whoever uses it carries them, and may lose links and answers on the way.
+Written from the contract, not from the server's rooms, it is a second opinion on both. Whoever uses it carries frames.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from protocol import (
 from protocol import messages as m
 from protocol.device_list import checked_label, opened_devices
 from tests.roost.model_groups import ModelGroups, devices_of
+from tests.roost.model_lists import ModelLists
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +100,7 @@ class ModelServer:
         self.refuse: Callable[[m.Send], tuple[Code, str, int] | None] = lambda _: None
         self.payload_size_bytes_max = 65_536
         self.groups = ModelGroups(self)
+        self.lists = ModelLists(self)
 
     def add(self, account: str, device: bytes, name: str = "") -> None:
         entry = self.accounts.setdefault(AccountId(account), Account(name or account))
@@ -138,7 +139,7 @@ class ModelServer:
         if link.closed:
             return
         handler = getattr(self, f"_on_{type(frame).__name__.lower()}", None)
-        if handler is None and self.groups.receive(link, frame):
+        if handler is None and (self.groups.receive(link, frame) or self.lists.receive(link, frame)):
             return
         if handler is None:
             link.out.append(m.Error(0, Code.UNKNOWN_FRAME, Code.UNKNOWN_FRAME.sentence, -1))
@@ -279,7 +280,8 @@ class ModelServer:
             return Code.RECIPIENT_UNKNOWN, Code.RECIPIENT_UNKNOWN.sentence, -1, 0
         if (refusal := self.refuse(frame)) is not None:
             return *refusal, 0
-        self._accept(link, frame, conversation, producer)
+        if not self.lists.refuses(link, frame):
+            self._accept(link, frame, conversation, producer)
         return None
 
     def _message(self, link: Link, frame: m.Send, seq: int) -> m.Message:

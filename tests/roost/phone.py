@@ -90,8 +90,9 @@ class Phone:
         if not self.steps:
             return
         step = self.steps.pop(0)
-        if step.changes:
-            self.store.apply(step.changes)
+        for event in self.store.apply(step.changes) if step.changes else ():
+            if isinstance(event, events.DeviceMissed):
+                self.session.supplement(event)
         if self.link is not None and step.connection == self.session.connection:
             for frame in step.frames:
                 self._check_ack(frame)
@@ -183,7 +184,7 @@ class Phone:
 
     def settle(self) -> bool:
         """Do everything that can be done without time passing; say whether anything was done."""
-        before = (len(self.published), self.server.position, self.server.counter, len(self.steps))
+        before = (len(self.published), self.server.position, self.server.counter)
         self.connect()
         self.session.advance()
         self.take()
@@ -192,7 +193,7 @@ class Phone:
         self.flush_to_server()
         self.receive()
         self.take()
-        return before != (len(self.published), self.server.position, self.server.counter, len(self.steps))
+        return bool(self.steps) or before != (len(self.published), self.server.position, self.server.counter)
 
 
 def refusal(code: Code, retry_after_ms: int) -> tuple[Code, str, int]:

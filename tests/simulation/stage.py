@@ -48,6 +48,8 @@ class Stage:
         (self.node,) = self.world.nodes
         self.ann, self.bob = self.world.devices
         self.ann.registered = self.bob.registered = True
+        for device in (self.ann, self.bob):
+            self.witness.audience.note(device.account, frozenset({device.id}))
         self.ann.epoch = bytes(8)
         self.node.boot()
 

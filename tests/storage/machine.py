@@ -30,6 +30,11 @@ accounts = st.lists(st.sampled_from(ACCOUNTS), min_size=1, max_size=3, unique=Tr
 bodies = st.one_of(st.integers(0, 60), st.sampled_from((400, 600, 1_200))).map(bytes)
 
 
+def tails_of(targets: list[tuple[str, list[bytes]]]) -> dict[bytes, bytes]:
+    """What each device gets of a message that says something else to each."""
+    return {device: b" for " + device for _, devices in targets for device in devices}
+
+
 class StoreModel(Twin):
     """All the calls, in any order, with commits, failures and crashes between them."""
 
@@ -42,8 +47,14 @@ class StoreModel(Twin):
 
     # Appends.
 
-    @rule(conversation=st.sampled_from(CONVERSATIONS), to=accounts, body=bodies, ttl=st.sampled_from((0, 0, 500)))
-    def accept(self, conversation: str, to: list[str], body: bytes, ttl: int) -> None:
+    @rule(
+        conversation=st.sampled_from(CONVERSATIONS),
+        to=accounts,
+        body=bodies,
+        ttl=st.sampled_from((0, 0, 500)),
+        apart=st.booleans(),
+    )
+    def accept(self, conversation: str, to: list[str], body: bytes, ttl: int, apart: bool) -> None:
         """A conversation numbers its message before it is durable; after a failure it goes on wrongly until loaded."""
         seq = self.seqs[conversation] = self.seqs.get(conversation, 0) + 1
         producer, epoch = b"producer".ljust(16), bytes((seq // 7 % 6,)) * 8
@@ -51,17 +62,25 @@ class StoreModel(Twin):
         expires_ms = self.now_ms + ttl if ttl else 0
         ids = bytes((seq,)) * 16
         record = Accepted(
-            conversation, producer, epoch, seq, ids, seq, ids, to[0], targets, expires_ms, 1, self.now_ms, body
-        )
+            conversation, producer, epoch, seq, ids, seq, ids, to[0], targets, expires_ms, 1, self.now_ms, body,
+            tails=tails_of(targets) if apart else None,
+        )  # fmt: skip
         self.append(shard_of(conversation), record)
 
-    @rule(source=st.integers(0, 2), to=st.sampled_from(ACCOUNTS), body=bodies, ttl=st.sampled_from((0, 500)))
-    def enter(self, source: int, to: str, body: bytes, ttl: int) -> None:
+    @rule(
+        source=st.integers(0, 2),
+        to=st.sampled_from(ACCOUNTS),
+        body=bodies,
+        ttl=st.sampled_from((0, 500)),
+        apart=st.booleans(),
+    )
+    def enter(self, source: int, to: str, body: bytes, ttl: int, apart: bool) -> None:
         shard = shard_of(to)
         position = self.sources[shard, source] = self.sources.get((shard, source), 0) + 1
         targets = [(to, devices_of(to)[: 1 + position % 2])]
         expires_ms = self.now_ms + ttl if ttl else 0
-        self.append(shard, Entries(source, position, targets, 0, "x0", position, "a0", expires_ms, 0, body))
+        tails = tails_of(targets) if apart else None
+        self.append(shard, Entries(source, position, targets, 0, "x0", position, "a0", expires_ms, 0, body, tails))
 
     @rule(source=st.integers(0, 2), count=st.integers(1, 3), ttl=st.sampled_from((0, 500)))
     def enter_group(self, source: int, count: int, ttl: int) -> None:
@@ -316,9 +335,9 @@ class StoreModel(Twin):
             self.load_shard(shard)
         self.run()
         for number in range(count):
-            self.accept(remote, to, bytes(number), 500 * (number % 2))
+            self.accept(remote, to, bytes(number), 500 * (number % 2), number % 3 == 0)
             for account in to:
-                self.enter(number % 3, account, bytes(number), 500 * (number % 2))
+                self.enter(number % 3, account, bytes(number), 500 * (number % 2), number % 3 == 0)
         self.run()
 
     @rule(nouns=st.tuples(st.booleans(), st.booleans(), st.booleans()))

@@ -57,7 +57,7 @@ class Plain:
                             record.sender,
                             record.expires_ms,
                             record.flags,
-                            record.body,
+                            record.body if record.tails is None else record.body + record.tails[device],
                         )
                 case Removed(notices=[(_, conversation, seq)]):
                     if any(device in devices and shard_of(account) == shard for account, devices in record.targets):

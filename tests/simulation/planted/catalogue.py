@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.simulation.planted import conversations, groups, links, moves, nodes, queues, shards, stores
+from tests.simulation.planted import conversations, devices, groups, links, moves, nodes, queues, shards, stores
 
 if TYPE_CHECKING:
     from tests.simulation.planted.bug import Bug
@@ -12,5 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["PLANTED"]
 
 PLANTED: Final[dict[str, Bug]] = (
-    conversations.BUGS | groups.BUGS | queues.BUGS | shards.BUGS | stores.BUGS | nodes.BUGS | links.BUGS | moves.BUGS
+    conversations.BUGS
+    | devices.BUGS
+    | groups.BUGS
+    | queues.BUGS
+    | shards.BUGS
+    | stores.BUGS
+    | nodes.BUGS
+    | links.BUGS
+    | moves.BUGS
 )
