@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from simulation.node import SimulatedNode
     from simulation.world import World
 
-__all__ = ["Checker", "EntryKey", "InvariantError", "Witness"]
+__all__ = ["Checker", "EntryKey", "InvariantError", "Witness", "notice_key"]
 
 EntryKey = tuple[int, str, int, str, bytes]
 """Kind (for a notice: its reason), conversation and seq; of a notice also the account and device that it is about."""
@@ -343,7 +343,7 @@ class Witness:
         if record.kind == MESSAGE:
             key: EntryKey = (MESSAGE, record.conversation, record.seq, "", b"")
         else:
-            key = _notice_key(record.targets, record.conversation, record.seq, record.body)
+            key = notice_key(record.targets, record.conversation, record.seq, record.body)
         for _, devices in record.targets:
             self._enter(position, devices, key)
 
@@ -378,7 +378,7 @@ class Witness:
         for account, devices in record.targets:
             if shard_number(account) == shard:
                 _, conversation, seq = record.notices[0]
-                self._enter(position, devices, _notice_key(record.targets, conversation, seq, record.bodies[0]))
+                self._enter(position, devices, notice_key(record.targets, conversation, seq, record.bodies[0]))
 
     def moved(self, node: SimulatedNode, table: Table, key: bytes) -> None:
         """A commit puts an entry into the inbox, a body that several have, or a job into the outbox."""
@@ -483,6 +483,7 @@ class Witness:
             hear(device, event)
 
 
-def _notice_key(targets: list[Target], conversation: str, seq: int, body: bytes) -> EntryKey:
+def notice_key(targets: list[Target], conversation: str, seq: int, body: bytes) -> EntryKey:
+    """As what a notice waits: one that names many devices is known by the first of them."""
     notice = decode_missed(body) if is_group(targets[0][0]) else decode_notice(body)
     return (notice.reason, conversation, seq, notice.account, notice.device)

@@ -10,7 +10,7 @@ from protocol.messages import NOTICE_MISSING, NOTICE_OVER_QUOTA, NOTICE_POISON, 
 from roost.changes import Accepted as Ticked
 from roost.changes import Failed, Queued, Received
 from roost.events import MessageReceived
-from simulation.witness import Checker, EntryKey
+from simulation.witness import Checker, EntryKey, notice_key
 from storage import MESSAGE
 
 if TYPE_CHECKING:
@@ -146,9 +146,10 @@ class NothingIsLost(Checker):
                 return
             removed = told
         for _, devices in removed.targets:
+            waits_as = notice_key(removed.targets, conversation, seq, removed.bodies[0])
             for target in devices:
                 sender = self.witness.devices[target]
-                unheard = sender.doomed or (sender.id, notice) in self._unheard
+                unheard = sender.doomed or (sender.id, waits_as) in self._unheard
                 if notice not in sender.notices and not unheard:
                     self.breaks(f"{sender} was never told that {conversation} {seq} did not come to {device}")
 
