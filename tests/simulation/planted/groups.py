@@ -26,9 +26,10 @@ class Unaware(Members):
     __slots__ = ()
 
     def become(self, state: GroupState) -> None:
-        kept = dict(self.targets)
+        targets, versions = dict(self.targets), dict(self.versions)
         super().become(state)
-        self.targets.update(kept)
+        self.targets.update(targets)
+        self.versions.update(versions)
 
 
 class TargetsOutliveALeave(ConversationActor):
