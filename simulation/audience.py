@@ -54,7 +54,11 @@ class Audience:
             return False
         if device.account != record.sender or any(account == record.sender for account, _ in record.targets):
             self.passed_by.add((device.id, record.conversation, record.seq))
-            self._witness.world.coverage.reached("a message passes a device by that was linked at another node")
+            coverage = self._witness.world.coverage
+            if (device.account, []) in record.targets:
+                coverage.reached("a group goes on without word of a member")
+            else:
+                coverage.reached("a message passes a device by that was linked at another node")
         return True
 
     def brought(self, record: Entries) -> None:

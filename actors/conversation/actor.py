@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["ConversationActor"]
 
 IDLE_S: Final = 120.0
+MEMBERS_WAIT_S: Final = 2.0
+"""How long a group waits for word of its members before it goes on without those whose hosts are away."""
 UNKNOWN_IDLE_S: Final = 5.0
 """A group that does not exist, but whose id somebody has said."""
 RETRY_MS: Final = 1_000
@@ -61,6 +63,10 @@ REFUSED_MAX: Final = 256
 
 class Retire:
     """The timer that ends a conversation in which nothing happens."""
+
+
+class StartWithout:
+    """The timer at which a group goes on without members that nothing has been heard of."""
 
 
 class ConversationActor(LoadingActor):
@@ -111,7 +117,7 @@ class ConversationActor(LoadingActor):
         disk, process, conversation = self._disk, self.process, self._conversation
         disk.store.load_conversation(disk.shard, conversation, *answers(process, _same))
         if is_group(conversation):
-            self._members: Membership = Members(process, self._router)
+            self._members: Membership = Members(process, self._router, disk.shard)
         else:
             self._members = Direct(process, self._router, members_of(conversation))
         process.send_after(self._idle_s, Retire())
@@ -128,6 +134,9 @@ class ConversationActor(LoadingActor):
             self._members.subscribe(message.account)
         elif kind is Retire:
             self._retire()
+        elif kind is StartWithout and isinstance(self._members, Members):
+            self._members.wait_no_longer()
+            self._start_when_complete()
         elif kind in GROUP_TIMERS and self._group is not None:
             self._group.timer(message)
 
@@ -142,6 +151,8 @@ class ConversationActor(LoadingActor):
         else:
             self._ledger = Ledger(self._conversation, view)
         self._start_when_complete()
+        if self._group is not None and not self.is_loaded:
+            self.process.send_after(MEMBERS_WAIT_S, StartWithout())
 
     @property
     def _idle_s(self) -> float:
@@ -415,7 +426,7 @@ class ConversationActor(LoadingActor):
         admitted = members.admit(Sender(ask.connection, ask.account, ask.device, Epoch(bytes(8))))
         if isinstance(admitted, Refusal) and admitted.code is not Code.ANNOUNCEMENT_ONLY:
             code = admitted.code
-            self.process.cast(ask.connection, Error(frame.request, code, code.sentence, -1))
+            self.process.cast(ask.connection, Error(frame.request, code, code.sentence, admitted.retry_after_ms))
             return
         accounts = sorted(account for account in members.views if account > frame.after and members.belongs(account))
         page, is_last = page_of(members.views[account] for account in accounts)

@@ -103,8 +103,8 @@ class Counted:
         joined = self._members.state.members[account].joined_seq
         if mark is None:
             return Standing(joined, 0, 0)
-        shown = self._members.views[account].read_receipts  # type: ignore[index]  # a member's name is its id
-        return Standing(joined, mark.delivered, mark.read_shown if shown else 0)
+        view = self._members.views.get(AccountId(account))
+        return Standing(joined, mark.delivered, mark.read_shown if view is not None and view.read_receipts else 0)
 
     def _counts(self) -> Counts:
         return Counts(self._view.next_seq - 1, map(self._standing, self._members.state.members))
@@ -159,7 +159,7 @@ class Counted:
             if account == viewer:
                 mark = self._ledger.mark(account)
                 found.append(GroupMark(account, mark.delivered, mark.read))
-            elif viewer in self._members.views[account].blocked:
+            elif (view := self._members.views.get(account)) is None or viewer in view.blocked:
                 found.append(GroupMark(account, 0, 0))  # even a delivery tells when they were here
             else:
                 standing = self._standing(account)

@@ -137,7 +137,8 @@ class Governance:
         pending = self._pending.get(ask.account)
         if pending is None and len(self._pending) < PENDING_ACCOUNTS_MAX:
             self._pending[ask.account] = [ask]
-            self._members.subscribe(ask.account)
+            if not self._members.belongs(ask.account):  # else it was asked
+                self._members.subscribe(ask.account)
         elif pending is not None and len(pending) < PENDING_PER_ACCOUNT_MAX:
             pending.append(ask)
         else:

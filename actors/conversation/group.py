@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.conversation.counted import Counted, WriteMarks
 from actors.conversation.governance import Governance, TellAgain
+from actors.conversation.membership import UNHEARD_RETRY_MS
 from actors.conversation.onlookers import Onlookers, TellHere
 from actors.groups.api import GroupAsk, Knows, Unwatch, Watch, WatchType, decode_group
 from actors.receipts.api import GroupLedger
@@ -106,6 +107,10 @@ class GroupSide:
         if not self._members.belongs(ask.account) or ask.account not in governance.durable.members:
             code = Code.NOT_MEMBER
             self._process.cast(ask.connection, Error(frame.request, code, code.sentence, -1))
+            return
+        if ask.account not in self._members.views:
+            code = Code.BUSY
+            self._process.cast(ask.connection, Error(frame.request, code, code.sentence, UNHEARD_RETRY_MS))
             return
         page = governance.page(frame.after)
         marks = self.counted.marks(ask.account, [account for account in page if self._members.belongs(account)])

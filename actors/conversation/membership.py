@@ -10,7 +10,7 @@ from actors.accounts.api import AccountView, Show, Subscribe
 from actors.conversation.logic import Refusal, authorise, targets_of
 from actors.conversation.roll import Roll
 from actors.groups.api import NOBODY, GroupState
-from actors.router.api import Router, UnreachableError
+from actors.router.api import Router, UnreachableError, shard_number
 from protocol import AccountId, Code
 from runtime import Named
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from runtime import Down, Process, Ref
     from storage.records import Target
 
-__all__ = ["Direct", "Members", "Membership", "Resubscribe"]
+__all__ = ["UNHEARD_RETRY_MS", "Direct", "Members", "Membership", "Resubscribe"]
 
 ANSWER_TRUSTED_S: Final = 2.0
+UNHEARD_RETRY_MS: Final = 1_000
+"""For a member who asks something before its account was heard of."""
 SENDERS_KEPT_MAX: Final = 64
 """Senders whose targets are kept; each list of a large group takes 8 KB."""
 
@@ -164,8 +166,11 @@ class Membership(ABC):
         self.versions[device] = self.versions_of(targets)
 
     def versions_of(self, targets: list[Target]) -> list[int]:
-        """Of the list of each account among these."""
-        return [self.views[AccountId(account)].devices_version for account, _ in targets]
+        """Of the list of each account among these; 0 for one that has not been heard of."""
+        views = self.views
+        return [
+            0 if (view := views.get(AccountId(account))) is None else view.devices_version for account, _ in targets
+        ]
 
 
 class Direct(Membership):
@@ -220,18 +225,24 @@ class Direct(Membership):
 class Members(Membership):
     """The members of a group.
 
+    A member of another shard may not have been heard of, because its host is away. What is said goes to its account
+    then, and its shard finds the devices when it takes its part.
+
     Args:
         process: The process of the conversation.
         router: Where accounts are found.
+        shard: Where the group lives.
 
     Attributes:
         state: The group, with every change that is written or on its way to the disk.
     """
 
-    __slots__ = ("_all", "_places", "_roll", "state")
+    __slots__ = ("_all", "_has_waited", "_places", "_roll", "_shard", "state")
 
-    def __init__(self, process: Process, router: Router) -> None:
+    def __init__(self, process: Process, router: Router, shard: int) -> None:
         super().__init__(process, router)
+        self._shard = shard
+        self._has_waited = False
         self.state: GroupState = NOBODY
         self._all: list[Target] | None = None
         self._places: dict[str, int] = {}
@@ -273,16 +284,25 @@ class Members(Membership):
         return account in self.state.members
 
     def is_complete(self) -> bool:
-        """Whether the views of all members are there."""
-        views = self.views
-        return len(views) >= len(self.state.members) and all(account in views for account in self.state.members)
+        """Whether the views of all members are there; or of those that are waited for."""
+        views, members = self.views, self.state.members
+        if not self._has_waited:
+            return len(views) >= len(members) and all(account in views for account in members)
+        return all(account in views or shard_number(account) != self._shard for account in members)
+
+    def wait_no_longer(self) -> None:
+        """Go on without members of other shards. Those of its own are here whenever the group is."""
+        self._has_waited = True
 
     def admit(self, sender: Sender) -> Refusal | list[Target]:
         """Whom the messages of a sender go to, or why it may send none. Who blocks whom does not matter in a group."""
         code = self.state.may_write(sender.account)
         if code is not None:
             return Refusal(code)
-        if sender.device not in self.views[sender.account].devices:
+        view = self.views.get(sender.account)
+        if view is None:
+            return Refusal(Code.BUSY, 0, UNHEARD_RETRY_MS)
+        if sender.device not in view.devices:
             return Refusal(Code.DEVICE_REVOKED)
         targets = list(self.all_targets())  # what most of a large group has in common is computed once
         place = self._places[sender.account]
@@ -295,12 +315,12 @@ class Members(Membership):
         return targets
 
     def all_targets(self) -> list[Target]:
-        """Every device of every member, its places by account noted."""
+        """Every device of every member, its places by account noted; of whom is not heard of, the account alone."""
         if self._all is None:
             self._all, self._places = [], {}
             for account in self.state.members:
-                devices: list[bytes] = list(self.views[AccountId(account)].devices)
-                if devices:
+                view = self.views.get(AccountId(account))
+                if view is None or view.devices:
                     self._places[account] = len(self._all)
-                    self._all.append((account, devices))
+                    self._all.append((account, [] if view is None else list(view.devices)))
         return self._all

@@ -64,8 +64,10 @@ class Onlookers:
 
     def watch(self, watch: Watch) -> None:
         """Somebody has it open, or says so again."""
-        connection = watch.connection
-        if connection in self._here or len(self._here) >= ONLOOKERS_MAX or not self._members.belongs(watch.account):
+        connection, members = watch.connection, self._members
+        if connection in self._here or len(self._here) >= ONLOOKERS_MAX:
+            return
+        if not members.belongs(watch.account) or watch.account not in members.views:
             return
         self._here[connection] = watch.account
         self._monitors[connection] = self._process.monitor(connection)

@@ -68,15 +68,20 @@ class Latecomers:
                 own.append(target)
         return own
 
-    def unknown(self, records: Iterable[Accepted | Removed]) -> set[AccountId]:
-        """The accounts of this shard that have to be asked about some records, and are not loaded."""
+    def unknown(self, records: Iterable[Accepted | Removed], *, unheard_only: bool = False) -> set[AccountId]:
+        """The accounts of this shard that have to be asked about some records, and are not loaded.
+
+        Args:
+            records: Whoever is in them.
+            unheard_only: Only those of which the conversation knew no device: without them a record reaches nobody.
+        """
         shard, lists = self._shard, self._router.lists_of(self._shard)
         return {
             AccountId(account)
             for record in records
             if (record.reason == NOTICE_MISSING if isinstance(record, Removed) else record.versions)
-            for account, _ in record.targets
-            if account not in lists and shard_number(account) == shard
+            for account, devices in record.targets
+            if account not in lists and shard_number(account) == shard and not (devices and unheard_only)
         }
 
     def look_up(self, accounts: Iterable[AccountId]) -> None:
@@ -102,7 +107,7 @@ class Latecomers:
             view = lists.get(account) if versions else None
             if view is not None and view.devices_version > versions[index]:
                 late = _late(record, target, view, versions[index])
-                if not record.is_exact:
+                if not _is_exact(record, versions[index]):
                     target = account, [*target[1], *late]
                 else:
                     for device in late:
@@ -124,7 +129,7 @@ class Latecomers:
                 continue
             for target, version in zip(record.targets, record.versions, strict=False):
                 view = lists.get(AccountId(target[0]))
-                if view is not None and view.devices_version > version:
+                if view is not None and view.devices_version > version and _is_exact(record, version):
                     for device in _late(record, target, view, version):
                         waits = self._owe(record, view.account, device, settled) or waits
         return waits
@@ -167,12 +172,21 @@ class Latecomers:
         self._disk.append(Removed(device, account, [], NOTICE_MISSING, notices, targets, [body]))
 
 
+def _is_exact(record: Accepted, version: int) -> bool:
+    """Whether a record is for the devices of one list and no other.
+
+    What is the same for all is also for an account of which the conversation knew no list: who named the group's lists
+    has said nothing of that one.
+    """
+    return record.is_exact and (version > 0 or record.tails is not None)
+
+
 def _late(record: Accepted, target: Target, view: AccountView, version: int) -> list[DeviceId]:
     """The devices of an account that are newer than what a record knew of it."""
     return [
         device
         for device, since in zip(view.devices, view.since, strict=False)
-        if since > version and device not in target[1] and device != record.producer
+        if (since > version or not version) and device not in target[1] and device != record.producer
     ]
 
 

@@ -24,7 +24,7 @@ __all__ = ["AskAgain", "OutboxPage", "Resync", "SendAgain", "Spread", "Spreading
 RESYNC_DELAY_S: Final = 0.2
 HELD_S: Final = 0.02
 HELD_MAX: Final = 50
-"""How often a chain waits for accounts to be read from the disk; one that cannot be read holds nobody up for ever."""
+"""How often a chain waits for accounts whose devices the conversation knew; they hold nobody up for ever."""
 WHOLE_TARGETS_MAX: Final = 2
 OUTBOX_PAGE_RECORDS: Final = 200
 CROSSING_BYTES_MAX: Final = 256 << 10
@@ -217,9 +217,9 @@ class Spreading:
         """Whether a chain has to wait, because of somebody in it nobody knows here which devices they have."""
         latecomers = self._latecomers
         new = [record for position, record in jobs if position > appended]
-        unknown = latecomers.unknown(new)
         held = self._held.get(source, 0)
-        if unknown and held < HELD_MAX:
+        unknown = latecomers.unknown(new, unheard_only=held >= HELD_MAX)
+        if unknown:
             self._held[source] = held + 1
             latecomers.look_up(unknown)
         elif not latecomers.settle(new, inform(self._process, lambda _: AskAgain(source))):

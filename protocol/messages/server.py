@@ -443,7 +443,8 @@ class Audience(Struct, array_like=True, tag=110, frozen=True):
         request: Of the FetchAudience.
         conversation: Whose audience.
         lists: What `lists` of a Send has to say now; if it changes between two pages, ask from the beginning.
-        accounts: Members and their devices, in the order of their addresses.
+        accounts: Members and their devices, in the order of their addresses; without members of a group whose host is
+            away, of whom `lists` says nothing either.
         is_last: Whether nobody comes after these.
     """
 

@@ -53,6 +53,26 @@ class LatecomersForgotten(ShardActor):
         self._spreading._latecomers = Unconcerned(self.process, self._disk, self._router)
 
 
+class NamedAlone(Latecomers):
+    """Takes an account of which the conversation knew no device for one that has none."""
+
+    __slots__ = ()
+
+    def targets(self, record: Accepted | Removed) -> list[Target]:
+        named = {account for account, devices in record.targets if devices}
+        return [target for target in super().targets(record) if target[0] in named]
+
+
+class UnheardForgotten(ShardActor):
+    """A shard passes by whoever a group knew by the account alone, for their host was away."""
+
+    __slots__ = ()
+
+    def _restore(self, view: ShardView) -> None:
+        super()._restore(view)
+        self._spreading._latecomers = NamedAlone(self.process, self._disk, self._router)
+
+
 class Careless(Supplements):
     """Takes a supplement, says thank you, and loses it."""
 
@@ -90,5 +110,13 @@ BUGS: Final = {
         Scenario(people=(LINKING,) * 4, parts=Parts(conversation=LooksAtNoList), accepted_min=300), LOST
     ),
     "a device linked elsewhere passed by": Bug(_cluster(Parts(shard=LatecomersForgotten)), LOST),
+    "a member who was away passed by": Bug(
+        Scenario(
+            cluster=True,
+            faults=rough(node_dies=6, two_nodes_lose_sight_of_each_other=20, actor_is_killed=60),
+            parts=Parts(shard=UnheardForgotten),
+        ),
+        LOST,
+    ),
     "a supplement lost": Bug(_cluster(Parts(account=SupplementLost)), LOST),
 }
