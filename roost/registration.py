@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from protocol import AccountId, StaticKey
     from protocol.messages import Frame, SignedDevices
 
-__all__ = ["CodeRequest", "checked_key", "checked_name", "expect", "register"]
+__all__ = ["ANSWER_WAIT_S", "CodeRequest", "checked_key", "checked_name", "expect", "register"]
 
-_ANSWER_WAIT_S: Final = 15.0
+ANSWER_WAIT_S: Final = 15.0
+"""Whoever registers has each answer within that time, or comes again."""
 _KEY_SIZE_BYTES: Final = 32
 
 Answer = TypeVar("Answer")
@@ -189,7 +190,7 @@ async def expect(connection: Connection, expected: type[Answer]) -> Answer:
         ConnectionClosedError: it did not answer in time, or the connection ended.
     """
     try:
-        async with asyncio.timeout(_ANSWER_WAIT_S):
+        async with asyncio.timeout(ANSWER_WAIT_S):
             while True:
                 for frame in await connection.receive():
                     if isinstance(frame, expected):

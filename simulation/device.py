@@ -24,6 +24,7 @@ from protocol.messages import (
 from roost.changes import EpochRenewed, MarksChanged, Missed, NoticeStored, ReceiptStored, Received
 from roost.errors import OutboxFullError
 from roost.events import DeviceMissed, MessageReceived, PresenceChanged
+from roost.registration import ANSWER_WAIT_S
 from roost.session import SOFTWARE, VERSIONS, Phase
 from roost.store import Store
 from runtime import SeededRandomness
@@ -415,6 +416,12 @@ class SimulatedDevice:
             assert self._wire is not None
             self._wire.send(Hello(VERSIONS, SOFTWARE))
             self._flush()
+            attempt = self._attempt  # it sends nothing by itself, so nothing else would tell that nobody is there
+            self._later(ANSWER_WAIT_S, lambda: self._unanswered(attempt))
+
+    def _unanswered(self, attempt: _Attempt | None) -> None:
+        if attempt is self._attempt:
+            self._lost("The server did not answer in time.")
 
     def _enrol(self, frame: object) -> None:
         """Register, as the command `roost register` does."""

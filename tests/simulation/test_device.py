@@ -1,0 +1,31 @@
+"""A simulated device is as patient as a real one, and no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.directory_keys import device_key
+from roost.registration import ANSWER_WAIT_S
+from simulation import IDLE, Scenario, World
+from storage import Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_whose_registration_is_never_answered_comes_again(tmp_path: Path) -> None:
+    world = World(1, Scenario(people=(IDLE, IDLE), nodes=1), [], tmp_path)
+    (node,), (ann, _) = world.nodes, world.devices
+    node.boot()
+    ann.start()
+    while device_key(ann.id) not in node.disk._tables[Table.DIRECTORY].values:
+        world._next()
+    for guest in node.guests.values():
+        assert guest.pid is not None
+        node.kill(guest.pid)  # it has what ann asked for; nobody is left who could answer, and the line stands
+    world._pass(ANSWER_WAIT_S - 1.0)
+    assert ann.session is None
+    world._pass(3.0)
+    assert ann.online
+    for device in world.devices:
+        device._store.close()
