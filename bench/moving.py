@@ -89,11 +89,11 @@ def people_in(shard: int) -> Iterator[Person]:
 
 
 def writers_through(shard: int, reader: Person) -> Iterator[str]:
-    """Addresses of people whose chats with a reader are in a shard, and whose accounts are not."""
+    """Addresses of people whose chats with a reader are in a shard, and whose accounts are not in the moving one."""
     for number in itertools.count():
         address = f"eve{number}"
         inside = shard_of(direct_conversation(person(address).account, reader.account)) == shard
-        if inside and shard_of(address) != shard:
+        if inside and shard_of(address) != SHARD:
             yield address
 
 

@@ -222,6 +222,6 @@ BUGS: Final = {
     "body dropped with its first device": Bug(
         Scenario(store=BodyDroppedEarly, sizes=MOVES_OFTEN), RESTART, LOST, DELETED, EMPTY, RESTS
     ),
-    "old owner still writing": Bug(_planted(OldOwnerWrites), FENCED),
+    "old owner still writing": Bug(Scenario(store=OldOwnerWrites, faults=rough(shard_is_taken_over=6.0)), FENCED),
     "restart reading behind an in-flight commit": Bug(_planted(ReadsBehindCommit), ORDER, ONCE, NUMBERS, LOST),
 }
