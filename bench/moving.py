@@ -138,8 +138,11 @@ async def _talkers(cluster: LiveCluster[MeasuredNode], readers: list[Person], fo
     nodes = list(cluster.nodes.values())
     codes = Codes(*(node.lines for node in nodes))
     clients = []
+    taken: set[str] = set()
     for number, reader in enumerate(readers[:TALKERS]):
-        address = next(writers_through(SHARD if number % 2 else (SHARD + 1), reader))
+        through = writers_through(SHARD if number % 2 else (SHARD + 1), reader)
+        address = next(it for it in through if it not in taken)
+        taken.add(address)
         await roost.register(
             address,
             server=nodes[0].address,
