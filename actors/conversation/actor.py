@@ -234,7 +234,8 @@ class ConversationActor(LoadingActor):
         if sender.device not in members.targets:
             admitted = members.admit(sender)
             if isinstance(admitted, Refusal):
-                new = admitted.code is Code.DEVICE_REVOKED and members.is_behind(sender.account)
+                unsure = sender.account in members.unwritten or members.is_behind(sender.account)
+                new = admitted.code is Code.DEVICE_REVOKED and unsure
                 return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS) if new else admitted
             members.keep(sender.device, admitted)
         return within_limits(frame, self._limits)
@@ -253,6 +254,8 @@ class ConversationActor(LoadingActor):
             if any([members.is_behind(account) for account in ahead]):
                 return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
         found = stale(frame, members.lists, named, members.targets[sender.device], members.views)
+        if found is not None and members.is_unsure():
+            return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
         return None if found is None else Refusal(Code.DEVICES_STALE, stale=found)
 
     def _refused_by_full(self, sender: Sender) -> Refusal | None:
@@ -424,9 +427,12 @@ class ConversationActor(LoadingActor):
     def _tell_audience(self, ask: GroupAsk, frame: FetchAudience) -> None:
         members = self._members
         admitted = members.admit(Sender(ask.connection, ask.account, ask.device, Epoch(bytes(8))))
-        if isinstance(admitted, Refusal) and admitted.code is not Code.ANNOUNCEMENT_ONLY:
-            code = admitted.code
-            self.process.cast(ask.connection, Error(frame.request, code, code.sentence, admitted.retry_after_ms))
+        refusal = admitted if isinstance(admitted, Refusal) and admitted.code is not Code.ANNOUNCEMENT_ONLY else None
+        if refusal is None and members.is_unsure():
+            refusal = Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
+        if refusal is not None:
+            code = refusal.code
+            self.process.cast(ask.connection, Error(frame.request, code, code.sentence, refusal.retry_after_ms))
             return
         accounts = sorted(account for account in members.views if account > frame.after and members.belongs(account))
         page, is_last = page_of(members.views[account] for account in accounts)

@@ -49,6 +49,8 @@ class Membership(ABC):
         targets: By sending device, whom its messages go to; forgotten when a view or a member changes.
         versions: By sending device, of the lists of devices in its targets.
         lists_seen: How many changes of lists on this node it knows of.
+        unwritten: Accounts whose list is not on the disk yet as we know it. What is accepted obeys it; but nobody is
+            told of it, for if the write fails, the account has an older list again than it was told.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class Membership(ABC):
         "_router",
         "lists_seen",
         "targets",
+        "unwritten",
         "versions",
         "views",
     )
@@ -71,6 +74,7 @@ class Membership(ABC):
         self.targets: dict[DeviceId, list[Target]] = {}
         self.versions: dict[DeviceId, list[int]] = {}
         self.lists_seen = router.lists_written
+        self.unwritten: set[AccountId] = set()
         self._asked: set[AccountId] = set()
         self._answered_s: dict[AccountId, float] = {}
 
@@ -118,14 +122,24 @@ class Membership(ABC):
             self._process.send_after(0.05, Resubscribe(account))
 
     def take(self, view: AccountView) -> None:
-        """An account has changed, or is heard of for the first time."""
+        """An account has changed on the disk, or is heard of for the first time."""
         written = self._router.listed(view.account)
+        self.unwritten.discard(view.account)
         if written is not None and written.version > view.version:
-            view = written  # word of it is on its way, and must not be overtaken by older word
-        self.views[view.account] = view
+            self._foresee(written, view)  # word of it is on its way, and must not be overtaken by older word
+        else:
+            self._know(view)
         if view.account in self._asked:
             self._asked.discard(view.account)
             self._answered_s[view.account] = self._process.runtime.clock.now_s()
+
+    def _foresee(self, written: AccountView, known: AccountView) -> None:
+        if written.devices_version != known.devices_version:
+            self.unwritten.add(written.account)
+        self._know(written)
+
+    def _know(self, view: AccountView) -> None:
+        self.views[view.account] = view
         self.forget_targets()
 
     def forget_targets(self) -> None:
@@ -141,7 +155,11 @@ class Membership(ABC):
         for account in list(self.views if changed is None else changed):
             known, written = self.views.get(account), router.listed(account)
             if known is not None and written is not None and written.devices_version > known.devices_version:
-                self.take(written)
+                self._foresee(written, known)
+
+    def is_unsure(self) -> bool:
+        """Whether the lists of those who belong to it are not all on the disk, so that nobody may be told of them."""
+        return any(self.belongs(account) for account in self.unwritten)
 
     def is_behind(self, account: AccountId) -> bool:
         """Whether a list may be newer than the one we know, because somebody's words say so: then its account is asked.
@@ -263,12 +281,11 @@ class Members(Membership):
         self._all = None
         self.forget_targets()
 
-    def take(self, view: AccountView) -> None:
-        """An account has changed, or is heard of for the first time."""
-        super().take(view)
+    def _know(self, view: AccountView) -> None:
+        super()._know(view)
         self._all = None
         if self.belongs(view.account):
-            self._roll.note(view.account, self.views[view.account].devices_version)
+            self._roll.note(view.account, view.devices_version)
 
     @property
     def lists(self) -> list[int]:

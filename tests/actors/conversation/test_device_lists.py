@@ -10,7 +10,8 @@ from actors.conversation.api import ConversationLimits
 from protocol import ClientId, Code, ConversationId, InviteToken
 from protocol import messages as m
 from runtime import KILLED
-from tests.actors.small_node import SmallDevice, SmallNode
+from storage import EngineError
+from tests.actors.small_node import COMMIT_PATIENCE_S, SmallDevice, SmallNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -195,6 +196,36 @@ def test_a_device_that_is_revoked_in_mid_send_is_refused_and_its_message_reaches
     assert [one.code for one in closing] == [Code.DEVICE_REVOKED]
     arrived = said(bob)
     assert arrived == ([(1, "hi")] if any(isinstance(one, m.Sent) for one in answers) else [])
+
+
+def begin(node: SmallNode, device: SmallDevice, frame: m.ClientFrame) -> None:
+    """Say something, and let everybody react but the disk."""
+    device.wire.send(frame)
+    node.runtime.cast(device.pid, device.wire.data_to_send())
+    node.scheduler.run_for(COMMIT_PATIENCE_S)
+
+
+@pytest.mark.parametrize("is_group", [False, True])
+def test_nobody_is_told_of_a_list_before_it_is_on_the_disk(*, is_group: bool) -> None:
+    node = SmallNode()
+    ann, bob = node.device("ann"), node.device("bob")
+    chat = group_of(node, ann, bob) if is_group else CHAT
+    lists = stale(ann, send(1, "hi", [0] * (1 if is_group else 2), conversation=chat)).lists
+    tablet = SmallDevice(node)
+    tablet.ask(m.RequestCode(1, "bob"), m.CodeSent)
+    known = node.router.listed(bob.account)
+    begin(node, tablet, m.Register(2, "bob", node.codes["bob"][-1], "bob", "tablet"))
+    while node.router.listed(bob.account) == known:
+        node.committer.step()
+        node.scheduler.run_for(COMMIT_PATIENCE_S)
+    ann.heard.clear()
+    begin(node, ann, send(1, "hi", lists, conversation=chat))
+    begin(node, ann, m.FetchAudience(7, chat))
+    assert [one.code for one in ann.heard if isinstance(one, m.Refused | m.Error)] == [Code.BUSY, Code.BUSY]
+    node.committer.fail(EngineError("the disk said no"))
+    node.settle()
+    node.wait(1.0)
+    assert ann.ask(send(1, "hi", lists, conversation=chat), m.Sent).seq, "nothing has changed"
 
 
 def group_of(node: SmallNode, owner: SmallDevice, *others: SmallDevice) -> ConversationId:
