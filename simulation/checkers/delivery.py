@@ -213,7 +213,7 @@ class DeletedOnAck(Checker):
             self.breaks(f"{key[1]} {key[2]} was let go before {owner} had stored it")
 
     def removed(self, device: bytes, key: EntryKey, record: Removed) -> None:
-        """Let go for a reason: all of the sender's other devices are to be told."""
+        """Let go for a reason: the sender's other devices are to be told, those linked since then perhaps."""
         at_group = is_group(record.account)
         if key[0] != MESSAGE and not at_group:
             return
@@ -222,10 +222,11 @@ class DeletedOnAck(Checker):
                 self.breaks(f"{key[1]} {key[2]} was removed, and its group is not to tell")
             return
         device = key[4] if at_group else device
-        sender = self.witness.accepted[key[1], key[2]].sender
+        accepted = self.witness.accepted[key[1], key[2]]
         told = {other for _, devices in record.targets for other in devices}
-        others = self.witness.devices_of(sender)
-        owed = {other.id for other in others if other.registered and not other.doomed} - {device}
+        others = self.witness.devices_of(accepted.sender)
+        knows = {accepted.producer, *dict(accepted.targets).get(accepted.sender, [])}
+        owed = {other.id for other in others if other.id in knows and not other.doomed} - {device}
         allowed = {other.id for other in others} - (set() if at_group else {device})  # it may hear of others with it
         if not owed <= told <= allowed:
             self.breaks(f"{key[1]} {key[2]} was removed with {len(told)} notices, not {len(owed)}")
