@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.router.api import Router
+    from runtime import Reason
 
 __all__ = ["AccountActor"]
 
@@ -105,6 +106,14 @@ class AccountActor(Owner):
         self._memberships = Memberships(self.process, self.id, self.disk, self.router, self.limits.groups_max)
         self.disk.store.directory.get(account_key(self.id), *answers(self.process, Loaded))
         self.process.send_after(IDLE_S, Retire())
+
+    def terminate(self, reason: Reason) -> None:
+        """Let go of the parts that hold this process.
+
+        Else each account of a login lies in memory until the collector comes by: 2.5 KiB of an idle connection.
+        """
+        del self._keeper, self._supplements
+        self._registrar = None
 
     def receive_info(self, message: Any) -> None:
         """What comes from the disk, from timers, tasks and monitors."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
 
-from actors.accounts.api import Subscribe
+from actors.accounts.actor import AccountActor
+from actors.accounts.api import Show, Subscribe
 from protocol import AccountId, ClientId, Code, ConversationId, StaticKey, device_id_of
 from protocol import messages as m
 from protocol.device_list import IdentityKey, opened_devices, sealed_label
@@ -302,3 +304,16 @@ def test_an_account_stays_while_somebody_listens_and_goes_soon_after_that(seed: 
     office.runtime.exit(pid, KILLED)
     office.wait(6.0)
     assert office.runtime.whereis(name) is None
+
+
+def test_an_account_that_has_gone_leaves_nothing_for_the_collector(seed: int) -> None:
+    office = Office(seed)
+    office.employ("ann", "ann's phone")
+    office.runtime.cast(office.router.account(AccountId("ann")), Show(office.runtime.start(Visitor())))
+    gc.collect()
+    gc.disable()
+    try:
+        office.wait(6.0)
+        assert not [it for it in gc.get_objects() if isinstance(it, AccountActor) and it.id == "ann"]
+    finally:
+        gc.enable()
