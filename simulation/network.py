@@ -254,8 +254,9 @@ class Socket:
     # What happens to both.
 
     def vanish(self, told: bool) -> None:
-        """The node's host is gone; its kernel says so, or nobody does."""
+        """The node's host is gone; its kernel says so, or nobody does. A killed process says nothing more."""
         self._server = None
+        self.down.closed = True
         if told:
             self._reset_later()
         self.network.coverage.reached("a node leaves with a reset" if told else "a node leaves without a word")

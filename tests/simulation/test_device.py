@@ -29,3 +29,20 @@ def test_whose_registration_is_never_answered_comes_again(tmp_path: Path) -> Non
     assert ann.online
     for device in world.devices:
         device._store.close()
+
+
+def test_a_killed_node_says_nothing_more(tmp_path: Path) -> None:
+    world = World(1, Scenario(people=(IDLE, IDLE), nodes=1), [], tmp_path)
+    (node,), (ann, _) = world.nodes, world.devices
+    node.boot()
+    ann.start()
+    while not ann.online:
+        world._next()
+    (guest,) = node.guests
+    sent_bytes = guest.down._sent
+    node.die("lost", told=True)
+    assert guest.down._sent == sent_bytes, "not even goodbye"
+    while ann.online:
+        world._next()
+    for device in world.devices:
+        device._store.close()
