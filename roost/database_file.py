@@ -44,13 +44,16 @@ def locked(path: Path) -> int:
     return lock
 
 
-def opened(path: Path, upgraded: Callable[[sqlite3.Connection], None], *, read_only: bool) -> sqlite3.Connection:
+def opened(
+    path: Path, upgraded: Callable[[sqlite3.Connection], None], *, read_only: bool, durable: bool = True
+) -> sqlite3.Connection:
     """Open a database, made if it is missing, and upgraded if an earlier version wrote it.
 
     Args:
         path: the file.
         upgraded: reads again, after an upgrade and in its transaction, what an earlier version did not understand.
         read_only: only look; then an older database is an error.
+        durable: whether a step outlives a power cut.
 
     Raises:
         StoreNewerError: a newer version of Roost wrote it.
@@ -66,7 +69,7 @@ def opened(path: Path, upgraded: Callable[[sqlite3.Connection], None], *, read_o
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"The database {path} cannot be opened: {error}.") from error
     try:
-        _prepare(database, path, upgraded, read_only=read_only)
+        _prepare(database, path, upgraded, read_only=read_only, durable=durable)
     except UNREADABLE as error:
         database.close()
         raise StoreError(f"The file {path} cannot be read as a Roost database: {error}. Restore a copy.") from error
@@ -97,6 +100,7 @@ def _prepare(
     upgraded: Callable[[sqlite3.Connection], None],
     *,
     read_only: bool,
+    durable: bool,
 ) -> None:
     version = _version(database)
     if version > SCHEMA_VERSION:
@@ -109,8 +113,12 @@ def _prepare(
     if read_only:
         database.execute("PRAGMA query_only = ON")
         return
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
+    if durable:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+    else:
+        database.execute("PRAGMA journal_mode = MEMORY")
+        database.execute("PRAGMA synchronous = OFF")
     # What is deleted is overwritten: a message that has disappeared must not be found in the file.
     database.execute("PRAGMA secure_delete = ON")
     if version == 0:

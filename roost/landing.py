@@ -83,8 +83,10 @@ class Landing:
             now_ms: the present time.
             just_sent: whether this device has sent it now; if not, ours may have been sent long ago by another one.
         """
-        identifier, conversation, seq, client_id, message_id, sender, time_ms, flags, payload = checked(row, LandingRow)
-        content = decode_content(payload, flags)
+        landing: LandingRow = checked(row, LandingRow)
+        identifier, conversation, seq, client_id = landing.id, landing.conversation, landing.seq, landing.client_id
+        message_id, sender, flags = landing.message_id, landing.sender, landing.flags
+        content = decode_content(landing.payload, flags)
         if isinstance(content, Records | StateWanted | Gone):
             self._database.execute("DELETE FROM messages WHERE id = ?", (identifier,))
             if not just_sent:  # what this device says itself it did when it said it
@@ -102,7 +104,7 @@ class Landing:
         own = sender == self.account
         if own and isinstance(content, ViewOnce) and not content.opened:
             self._empty(identifier, encode_view_once(None, disappears_s=content.disappears_s))
-        sent_ms = now_ms if just_sent else min(time_ms, now_ms)
+        sent_ms = now_ms if just_sent else min(landing.time_ms, now_ms)
         self._begin_timer(identifier, content, sent_ms if own else None)
         author = _author(sender, flags)
         for register in registers.adopt(self._database, conversation, message_id, author, self.account):
@@ -228,11 +230,11 @@ class Landing:
         row = self._database.execute(f"SELECT {LANDING_COLUMNS} FROM messages WHERE id = ?", (identifier,)).fetchone()
         if row is None:
             return
-        _, conversation, _, client_id, message_id, _, _, _, payload = checked(row, LandingRow)
-        content = decode_content(payload)
+        landing: LandingRow = checked(row, LandingRow)
+        content = decode_content(landing.payload)
         if isinstance(content, ViewOnce) and not content.opened:
             self._empty(identifier, encode_view_once(None, disappears_s=content.disappears_s))
-            self.events.append(MessageOpened(conversation, (client_id or message_id).hex()))
+            self.events.append(MessageOpened(landing.conversation, (landing.client_id or landing.message_id).hex()))
 
 
 def _author(sender: AccountId, flags: int) -> AccountId:

@@ -28,7 +28,7 @@ def registers_of(database: sqlite3.Connection, conversation: str, target: bytes)
     rows = database.execute(
         f"SELECT {_VALUES} FROM operations WHERE conversation = ? AND target = ?", (conversation, target)
     ).fetchall()
-    return [Register(*row) for row in checked(rows, list[RegisterRow])]
+    return [Register(*checked(row, RegisterRow)) for row in rows]
 
 
 def pending_registers(database: sqlite3.Connection, conversation: str, target: bytes) -> list[Register]:

@@ -61,9 +61,22 @@ SeenRow: TypeAlias = tuple[MessageIdField]
 MarksRow: TypeAlias = tuple[ConversationField, U63, U63, U63, U63, U63, U63]
 NoticeRow: TypeAlias = tuple[AccountField, DeviceField, U63]
 ChatRow: TypeAlias = tuple[ConversationField, U63, U63]
-LandingRow: TypeAlias = tuple[
-    int, ConversationField, U63, ClientIdField | None, MessageIdField, AccountField, U63, U32, bytes
-]
+
+
+class LandingRow(msgspec.Struct, frozen=True, array_like=True):
+    """A message that lands; a class, for every message is checked and msgspec learns a class only once."""
+
+    id: int
+    conversation: ConversationField
+    seq: U63
+    client_id: ClientIdField | None
+    message_id: MessageIdField
+    sender: AccountField
+    time_ms: U63
+    flags: U32
+    payload: bytes
+
+
 NamedRow: TypeAlias = tuple[ConversationField, ClientIdField | None, MessageIdField | None]
 SenderRow: TypeAlias = tuple[int, ClientIdField | None, MessageIdField, AccountField, U32]
 RecordRow: TypeAlias = tuple[str, str, _Place, DeviceField, str]

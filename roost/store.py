@@ -77,7 +77,7 @@ class Store(Facts):
     Args:
         path: the file; made if it is missing.
         read_only: only look, while another process may be writing; takes no lock.
-        durable: False lets a power cut undo the last steps, which is good enough for a simulation and much faster.
+        durable: False lets a power cut ruin the file, which is good enough for a simulation and much faster.
         clock: the time, by which messages disappear.
 
     Raises:
@@ -117,9 +117,7 @@ class Store(Facts):
             Store(path, clock=clock).close()  # what an earlier version wrote can be read once it is upgraded
         self._lock = None if read_only else locked(path)
         try:
-            self._database = opened(path, _land_again, read_only=read_only)
-            if not durable:
-                self._database.execute("PRAGMA synchronous = OFF")
+            self._database = opened(path, _land_again, read_only=read_only, durable=durable)
         except BaseException:
             self._unlock()
             raise

@@ -92,10 +92,13 @@ class SeededScheduler(Scheduler):
         if self._closed:
             return False
         self._stepping = True
+        runtime = self._runtime
         try:
-            self._runtime._settle()
+            if runtime._signals:
+                runtime._settle()
             is_busy = self._choose()
-            self._runtime._settle()
+            if runtime._signals:
+                runtime._settle()
         finally:
             self._stepping = False
         return is_busy
@@ -140,22 +143,31 @@ class SeededScheduler(Scheduler):
 
     def _choose(self) -> bool:
         chance = self._random
-        if self.deferred and (not self.ready or chance.randrange(100) < _EARLY_DEFERRED_PERCENT):
+        if self.deferred and (not self.ready or _below(100, chance) < _EARLY_DEFERRED_PERCENT):
             take_deferred_turn(_take(self.deferred, chance))
             return True
         count = len(self.ready) + bool(self._posted)
         if not count:
             return False
-        if self._posted and chance.randrange(count) == 0:
+        if self._posted and _below(count, chance) == 0:
             self._posted.popleft()()
             return True
         process = _take(self.ready, chance)
-        self._runtime._counters.messages += self._take_turn(process, chance.randint(1, self._turn_messages_max))
+        self._runtime._counters.messages += self._take_turn(process, 1 + _below(self._turn_messages_max, chance))
         return True
 
 
 def _take(processes: list[Process], chance: random.Random) -> Process:
     """Remove a random one, in constant time."""
-    index = chance.randrange(len(processes))
+    index = _below(len(processes), chance)
     processes[index], processes[-1] = processes[-1], processes[index]
     return processes.pop()
+
+
+def _below(end: int, chance: random.Random) -> int:
+    """The very number that `chance.randrange(end)` takes, in half its time; each step takes a few."""
+    bits = end.bit_length()
+    number = chance.getrandbits(bits)
+    while number >= end:
+        number = chance.getrandbits(bits)
+    return number

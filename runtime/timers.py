@@ -185,7 +185,10 @@ class TimerWheel:
 
     def _next_visit(self) -> tuple[int, int]:
         """The level and the tick of the next occupied slot."""
-        level, mask = next((level, mask) for level, mask in enumerate(self._masks) if mask)
+        level = 0
+        while not self._masks[level]:
+            level += 1
+        mask = self._masks[level]
         index = (mask & -mask).bit_length() - 1
         shift = level * _LEVEL_BITS
         above = self._now_tick >> shift + _LEVEL_BITS << shift + _LEVEL_BITS

@@ -32,7 +32,7 @@ class Agenda:
     def at(self, time_s: float, action: Callable[[], object]) -> None:
         """Let something happen at a moment; one that has passed means now."""
         self._count += 1
-        heapq.heappush(self._heap, (max(time_s, self.now_s), self._count, action))
+        heapq.heappush(self._heap, (time_s if time_s > self.now_s else self.now_s, self._count, action))
 
     def after(self, delay_s: float, action: Callable[[], object]) -> None:
         """Let something happen after a while."""

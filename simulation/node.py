@@ -121,7 +121,7 @@ class NodeScheduler(SeededScheduler):
         self.wake()
 
     def _take_turn(self, process: Process, budget: int) -> int:
-        if self._node.caught(process):
+        if self._node.ambushed is not None and self._node.caught(process):
             self._runtime._settle()  # it dies before its turn, and what waited for it is lost
         self._node.witness.turned(self._node, process)
         return super()._take_turn(process, budget)
@@ -156,6 +156,7 @@ class SimulatedNode:
         guests: Its sockets.
         frozen_until_s: When it works again after it was last frozen.
         linked_at_s: Since when it is linked to others.
+        ambushed: Who is killed at its next mail, and at which; None for nobody.
     """
 
     def __init__(self, world: World, name: str, shards: tuple[int, ...], sizes: Sizes, parts: Parts) -> None:
@@ -176,10 +177,9 @@ class SimulatedNode:
         self.guests: dict[Socket, Guest] = {}
         self.life = 0
         self.up = False
-        self.crashes: list[BaseException] = []
         self.ended: Counter[str] = Counter()
         self._alarm_s = float("inf")
-        self._ambushed: tuple[Pid | None, str] | None = None
+        self.ambushed: tuple[Pid | None, str] | None = None
         self.free_space_bytes = FREE_SPACE_BYTES
         self.frozen_until_s = 0.0
         self.linked_at_s: dict[str, float] = {}
@@ -196,7 +196,7 @@ class SimulatedNode:
         if self.up:
             return
         self.life += 1
-        self._ambushed = None
+        self.ambushed = None
         try:
             self._start()
         except (StorageError, StartError) as error:
@@ -301,17 +301,17 @@ class SimulatedNode:
             pid: Which one; None for whoever gets such mail first.
             mail: Name of the message that it waits for; empty for any.
         """
-        self._ambushed = (pid, mail)
+        self.ambushed = (pid, mail)
 
     def caught(self, process: Process) -> bool:
         """A process is about to have its turn; whether it is the one, which is killed instead."""
-        if self._ambushed is None:
+        if self.ambushed is None:
             return False
-        pid, wanted = self._ambushed
+        pid, wanted = self.ambushed
         mail = {type(item).__name__ for item in process._mailbox or () if type(item) is not Info}
         if (pid is not None and pid != process.pid) or not mail or (wanted and wanted not in mail):
             return False
-        self._ambushed = None
+        self.ambushed = None
         self.world.coverage.reached("an actor dies with its mail")
         self.kill(process.pid)
         return True
@@ -448,7 +448,7 @@ class SimulatedNode:
         """Something raised: what the weather did not cause ends the run."""
         self.world.log(f"{self.name} {what} crashed: {type(error).__name__}")
         if not isinstance(error, InjectedError | StorageError):
-            self.crashes.append(error)
+            self.world.crashes.append(error)
 
     def _started(self, pid: Pid, actor: Actor) -> None:
         self.witness.started(self, pid, actor)

@@ -12,7 +12,7 @@ from protocol.messages import Closing, Deliver, Login, Message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocol import Code, ServerEvent, StaticKey
+    from protocol import Code, DeviceId, ServerEvent, StaticKey
     from simulation.witness import Witness
 
 __all__ = ["WatchedWire"]
@@ -23,12 +23,13 @@ _decode_message = msgspec.msgpack.Decoder(Message).decode
 class WatchedWire(ServerWire):
     """The server's end of a wire, which lets the witness see what it says."""
 
-    __slots__ = ("_epoch", "_witness")
+    __slots__ = ("_device", "_epoch", "_witness")
 
     def __init__(self, static_key: StaticKey, random_bytes: Callable[[int], bytes], witness: Witness) -> None:
         super().__init__(static_key, random_bytes=random_bytes)
         self._witness = witness
         self._epoch = b""
+        self._device: DeviceId | None = None
 
     def receive_data(self, data: bytes) -> list[ServerEvent]:
         """Hear the client, and note the epoch under which it logs in."""
@@ -55,6 +56,9 @@ class WatchedWire(ServerWire):
         super().close(code, sentence, retry_after_ms)
 
     def _tell(self, frame: object) -> None:
-        key = self.remote_static_key
-        if key is not None:
-            self._witness.told(device_id_of(key), frame, self._epoch)
+        if self._device is None:
+            key = self.remote_static_key
+            if key is None:
+                return
+            self._device = device_id_of(key)
+        self._witness.told(self._device, frame, self._epoch)

@@ -149,6 +149,7 @@ class World:
         has_night: Whether everybody leaves in the end.
         is_cluster: Whether its nodes are those of one cluster.
         exchange: The lines between them.
+        crashes: What nodes raised without the simulator's doing.
         busy_shards: Those in which anything happens.
         doors: By account: the nodes to which its devices may connect.
     """
@@ -176,6 +177,7 @@ class World:
         self.nodes: list[SimulatedNode] = []
         self.people: list[Person] = []
         self.devices: list[SimulatedDevice] = []
+        self.crashes: list[BaseException] = []
         self.busy_shards: tuple[int, ...] = ()
         self.doors: dict[str, tuple[SimulatedNode, ...]] = {}
         settle(self, folder)
@@ -293,9 +295,8 @@ class World:
         self.agenda.run_next()
         if self.witness.broken:
             self.witness.check()
-        for node in self.nodes:
-            if node.crashes:
-                raise node.crashes[0]
+        if self.crashes:
+            raise self.crashes[0]
 
     # At rest.
 
