@@ -37,6 +37,8 @@ class Process(Tied):
         pid: The process's address.
         runtime: The runtime that runs it: clock, randomness, `whereis`.
         parent: The process that started it; None if it was started from outside.
+        is_low: While True, it runs when nobody else is ready, or in the little time that is kept for such processes:
+            Erlang's priority `low`, for work that nobody waits for.
         trap_exit: While True, exit signals arrive as `Exit` messages instead of ending the process.
         mailbox_limit: How many messages may wait; what others send beyond that is refused and counted.
     """
@@ -49,6 +51,7 @@ class Process(Tied):
         "_names",
         "_running",
         "_scheduler",
+        "is_low",
         "mailbox_limit",
         "trap_exit",
     )
@@ -57,6 +60,7 @@ class Process(Tied):
 
     def __init__(self, runtime: Runtime, pid: Pid, actor: Actor, parent: Pid | None, mailbox_limit: int) -> None:
         super().__init__(runtime, pid, parent)
+        self.is_low = False
         self.trap_exit = False
         self.mailbox_limit = mailbox_limit
         self._scheduler = runtime._scheduler

@@ -258,7 +258,7 @@ class Runtime:
             processes=len(self._processes),
             names=len(self._registry),
             timers=len(self._timers),
-            runnable=len(self._scheduler.ready),
+            runnable=self._scheduler.runnable,
             **counters,
         )
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 TURN_MESSAGES_MAX: Final = 64
 """What one process may handle before the next one's turn."""
-DRAIN_MESSAGES_MAX: Final = 4000
-"""What all may handle before the loop looks at its sockets again: some two milliseconds."""
+DRAIN_S_MAX: Final = 0.002
+"""How long all may run before the loop looks at its sockets again; one turn may take it a little beyond that."""
+LOW_S_MAX: Final = 0.0005
+"""What processes of low priority get of that at the least, once the others have had all of it."""
 
 
 class Scheduler(ABC):
@@ -66,6 +68,11 @@ class Scheduler(ABC):
     def close(self) -> None:
         """Run nothing more."""
 
+    @property
+    def runnable(self) -> int:
+        """How many processes wait for their turn."""
+        return len(self.ready)
+
     def _take_turn(self, process: Process, budget: int) -> int:
         """A turn that an operator's `handled` hook watches."""
         hook = self._runtime.hooks.handled
@@ -92,9 +99,15 @@ class LoopScheduler(Scheduler):
         self.ready = deque()
         self.deferred = []
         self.asleep = True
+        self._low: deque[Process] = deque()  # taken out of `ready`, to run when that is empty
         self._draining = False
         self._closed = False
         self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def runnable(self) -> int:
+        """How many processes wait for their turn."""
+        return len(self.ready) + len(self._low)
 
     def wake(self) -> None:
         """Drain the run queue in the loop's next round."""
@@ -138,22 +151,34 @@ class LoopScheduler(Scheduler):
                 self._run_deferred()
         finally:
             self._draining = False
-            if self.ready or self.deferred or self._runtime._signals:
+            if self.ready or self._low or self.deferred or self._runtime._signals:
                 self.wake()
             else:
                 self.asleep = True
 
     def _run_ready(self) -> int:
-        ready = self.ready
+        """Run who is ready for some time, and whoever has low priority in what is left of it, or in a little more."""
+        ready, low = self.ready, self._low
         next_process = ready.popleft
         signals = self._runtime._signals
         settle = self._runtime._settle
+        now_s = self._runtime.clock.now_s
         turn = take_turn if self._runtime.hooks.handled is None else self._take_turn
         handled = 0
         if signals:
             settle()
-        while ready and handled < DRAIN_MESSAGES_MAX:
-            handled += turn(next_process(), TURN_MESSAGES_MAX)
+        until_s = now_s() + DRAIN_S_MAX
+        while ready and now_s() < until_s:
+            process = next_process()
+            if process.is_low:
+                low.append(process)
+                continue
+            handled += turn(process, TURN_MESSAGES_MAX)
+            if signals:
+                settle()
+        until_s = max(until_s, now_s() + LOW_S_MAX) if low else until_s
+        while low and now_s() < until_s:
+            handled += turn(low.popleft(), TURN_MESSAGES_MAX)
             if signals:
                 settle()
         return handled

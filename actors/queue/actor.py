@@ -126,9 +126,9 @@ class QueueActor(LoadingActor):
         self._ack_written = 0
 
     def init(self) -> None:
-        """Ask how much waits."""
-        disk = self._disk
-        disk.store.load_queue(disk.shard, self._device, *answers(self.process, lambda view: view))
+        """Ask how much waits. Nobody waits for a queue whose device is away."""
+        self.process.is_low = True
+        self._disk.store.load_queue(self._disk.shard, self._device, *answers(self.process, lambda view: view))
         self._since_s = self.process.runtime.clock.now_s()
 
     def terminate(self, reason: Reason) -> None:
@@ -198,6 +198,7 @@ class QueueActor(LoadingActor):
         else:
             self._forget(forgotten)
         self._connection, self._since_s = attach.connection, attach.opened_s
+        process.is_low = False
         self._monitor = process.monitor(attach.connection)
         self._session = process.runtime.randomness.bytes(16)
         self._foreground = attach.foreground
@@ -228,6 +229,7 @@ class QueueActor(LoadingActor):
         if self._hold is not None:
             self._hold.end()
         self._connection = self._monitor = self._hold = None
+        self.process.is_low = True
         self._reading = False  # a page that is on its way belongs to nobody now
         self._since_s = self.process.runtime.clock.now_s()
         self._state.detach(broken)

@@ -22,8 +22,9 @@ from runtime import (
     Process,
     ReentryError,
     Runtime,
+    VirtualClock,
 )
-from runtime.scheduler import DRAIN_MESSAGES_MAX, TURN_MESSAGES_MAX
+from runtime.scheduler import DRAIN_S_MAX, LOW_S_MAX, TURN_MESSAGES_MAX
 from tests.runtime.cast import Puppet, boom
 
 if TYPE_CHECKING:
@@ -175,13 +176,15 @@ def test_exit_signals_and_casts_from_outside_a_callback_arrive(run: Run) -> None
 
 
 class Flood(Actor):
-    """Casts to itself for ever."""
+    """Casts to itself for ever; each message takes a millisecond."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: VirtualClock) -> None:
         self.handled = 0
+        self._clock = clock
 
     def handle_cast(self, message: Message) -> None:
         self.handled += 1
+        self._clock.advance(0.001 / TURN_MESSAGES_MAX)
         self.process.cast(self.process.pid, message)
 
 
@@ -189,8 +192,9 @@ def test_a_flood_starves_neither_the_loop_nor_other_actors(
     run: Run,
 ) -> None:
     async def story() -> None:
-        runtime = Runtime()
-        flood, puppet = Flood(), Puppet()
+        clock = VirtualClock()
+        runtime = Runtime(clock=clock)
+        flood, puppet = Flood(clock), Puppet()
         flood_pid, pid = runtime.start(flood), runtime.start(puppet)
         for _ in range(1000):
             runtime.cast(flood_pid, "more")
@@ -199,10 +203,52 @@ def test_a_flood_starves_neither_the_loop_nor_other_actors(
         await asyncio.sleep(0)
         assert puppet.heard == [TURN_MESSAGES_MAX]
         assert puppet.deferred == 1
-        assert flood.handled <= DRAIN_MESSAGES_MAX + TURN_MESSAGES_MAX
+        turns = round(DRAIN_S_MAX / 0.001)
+        assert TURN_MESSAGES_MAX <= flood.handled <= (turns + 1) * TURN_MESSAGES_MAX
         before = flood.handled
         await asyncio.sleep(0)
-        assert before < flood.handled <= before + DRAIN_MESSAGES_MAX + TURN_MESSAGES_MAX
+        assert before < flood.handled <= before + (turns + 1) * TURN_MESSAGES_MAX
+        runtime.close()
+        await rounds()
+
+    run(story())
+
+
+def test_low_priority_runs_behind_everybody_who_is_ready(run: Run) -> None:
+    async def story() -> None:
+        runtime = Runtime()
+        low, first, second = Puppet(), Puppet(), Puppet()
+        order: list[str] = []
+        low_pid, first_pid, second_pid = runtime.start(low), runtime.start(first), runtime.start(second)
+        low.process.is_low = True
+        runtime.cast(low_pid, lambda process: order.append("low"))
+        runtime.cast(first_pid, lambda process: process.cast(second_pid, lambda _: order.append("second")))
+        await rounds()
+        assert order == ["second", "low"]
+        low.process.is_low = False
+        runtime.cast(low_pid, lambda process: order.append("not low"))
+        runtime.cast(first_pid, lambda process: order.append("first"))
+        await rounds()
+        assert order[2:] == ["not low", "first"]
+        runtime.close()
+
+    run(story())
+
+
+def test_a_flood_leaves_low_priority_a_share_of_the_time(run: Run) -> None:
+    async def story() -> None:
+        clock = VirtualClock()
+        runtime = Runtime(clock=clock)
+        flood, low = Flood(clock), Flood(clock)
+        flood_pid, low_pid = runtime.start(flood), runtime.start(low)
+        low.process.is_low = True
+        for _ in range(1000):
+            runtime.cast(flood_pid, "more")
+            runtime.cast(low_pid, "more")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert low.handled >= flood.handled * LOW_S_MAX / (DRAIN_S_MAX + 0.001)
+        assert low.handled < flood.handled
         runtime.close()
         await rounds()
 
