@@ -191,7 +191,8 @@ class ConnectionActor(Actor):
         """Whether a process has ended that owes this client an answer."""
         if down.ref is (self._monitor if self._entry is None else self._entry.monitor):
             return True
-        return self._session is not None and self._session.owed(down)
+        writers = None if self._session is None else self._session.writers
+        return writers is not None and writers.owed(down)
 
     def handle_deferred(self) -> None:
         """One record and one write for all that this round brought."""
@@ -226,7 +227,8 @@ class ConnectionActor(Actor):
         """The answer to a send; that there is no such account answers a look-up, too, and costs one."""
         session = self._session
         if session is not None:
-            session.answered(frame.conversation)
+            if session.writers is not None:
+                session.writers.answered(frame.conversation)
             if type(frame) is Refused and frame.code in (Code.RECIPIENT_UNKNOWN, Code.NOT_MEMBER):
                 wait_ms = session.wait_ms("lookups")
                 if wait_ms:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.accounts.api import Ask, RateLimiter, Supply
+from actors.connection.writers import Writers
 from actors.conversation.api import Sender, Submit
 from actors.groups.api import GroupAsk, Unwatch, Watch, WatchType
 from actors.presence.api import Subscribe, Type, Unsubscribe
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
     from actors.connection.api import ConnectionLimits
     from protocol import ServerEvent
-    from runtime import Down, Pid, Process, Ref
+    from runtime import Pid, Process, Ref
 
 __all__ = ["ROUTES", "Session", "act"]
 
@@ -69,14 +70,12 @@ class Session:
     Attributes:
         sender: The proven account, device and epoch.
         queue: The device's queue.
-        in_flight: Conversation -> sends that wait for their answer.
-        open: Conversation -> its other members, for chats that the person has open.
-        writers: Conversation -> its process, for those that were sent to; each is watched while it lives.
+        open: Conversation -> its other members, for chats that the person has open; None until the first one.
+        writers: The conversations that were sent to; None until the first send.
     """
 
     __slots__ = (
         "answer",
-        "in_flight",
         "limiter",
         "limits",
         "open",
@@ -85,7 +84,6 @@ class Session:
         "router",
         "sender",
         "static_key",
-        "watches",
         "writers",
     )
 
@@ -108,10 +106,8 @@ class Session:
         self.limiter = limiter
         self.limits = limits
         self.answer = answer
-        self.in_flight: dict[str, int] = {}
-        self.open: dict[str, tuple[AccountId, ...]] = {}
-        self.writers: dict[str, Pid] = {}
-        self.watches: dict[Ref, str] = {}
+        self.open: dict[str, tuple[AccountId, ...]] | None = None
+        self.writers: Writers | None = None
 
     def cast_queue(self, message: object) -> None:
         """Cast to the device's queue. If it is gone or has no room, the client comes back: it would wait for an ack."""
@@ -130,20 +126,16 @@ class Session:
         wait_s = self.limiter.take(operation, self.sender.account, self.process.runtime.clock.now_s())
         return int(wait_s * 1000) + 1 if wait_s else 0
 
-    def answered(self, conversation: str) -> None:
-        """A send was accepted or refused: its place in the window is free."""
-        count = self.in_flight.get(conversation, 0)
-        if count > 1:
-            self.in_flight[conversation] = count - 1
-        else:
-            self.in_flight.pop(conversation, None)
+    def in_flight(self, conversation: str) -> int:
+        """How many sends to a conversation wait for their answer."""
+        return 0 if self.writers is None else self.writers.in_flight.get(conversation, 0)
 
     def watch(self, conversation: str) -> bool:
         """Ask to be told who is there in an open chat; asking twice changes nothing. False if that cannot be now."""
         if is_group(conversation):
             return self.cast_conversation(conversation, Watch(self.process.pid, self.sender.account))
         subscribe = Subscribe(self.process.pid, self.sender.account, ConversationId(conversation))
-        for account in self.open[conversation]:
+        for account in (self.open or {}).get(conversation, ()):
             try:
                 self.process.cast_sheddable(self.router.presence(account), subscribe)
             except UnreachableError:
@@ -153,7 +145,7 @@ class Session:
     def watch_again(self) -> None:
         """A presence process that crashed knows nobody any more, and one of a busy node was never asked."""
         if not self.limits.load.shedding:
-            for conversation in self.open:
+            for conversation in self.open or ():
                 self.watch(conversation)
 
     def fail(self, request: int, code: Code, retry_after_ms: int = -1, sentence: str | None = None) -> None:
@@ -190,24 +182,15 @@ class Session:
             pid = self.router.conversation(ConversationId(conversation))
         except UnreachableError:
             return False
-        count = self.in_flight.get(conversation, 0)
-        if not count and self.writers.get(conversation) != pid:  # once a burst: a writer that dies owes answers
-            self.writers[conversation] = pid
-            self.watches[self.process.monitor(pid)] = conversation
+        if self.writers is None:
+            self.writers = Writers(self.process)
+        self.writers.watch(conversation, pid)
         # One elsewhere that has no room would drop it, and nobody would ever answer: so it ends, and is watched.
         tell = self.process.insist if type(pid) is Named else self.process.cast
         if not tell(pid, Submit(self.sender, frames)):
             return False
-        self.in_flight[conversation] = count + len(frames)
+        self.writers.sent(conversation, len(frames))
         return True
-
-    def owed(self, down: Down) -> bool:
-        """A process that was watched has ended; whether it was a conversation that owes this client an answer."""
-        conversation = self.watches.pop(down.ref, None)
-        if conversation is None or self.writers.get(conversation) != down.pid:
-            return False
-        del self.writers[conversation]
-        return conversation in self.in_flight
 
 
 def act(session: Session, frames: Sequence[ServerEvent], other: Callable[[Any], None]) -> None:
@@ -251,7 +234,7 @@ def _size_bytes(frame: Send) -> int:
 def _send(session: Session, frames: list[Send]) -> None:
     """Sends to one chat."""
     conversation = frames[0].conversation
-    in_flight = session.in_flight.get(conversation, 0)
+    in_flight = session.in_flight(conversation)
     fault = None if in_flight else _fault_of(session, conversation)  # once a burst
     taken: list[Send] = []
     for frame in frames:
@@ -318,15 +301,17 @@ def _open(session: Session, frame: Open) -> None:
     if members is None:
         return
     wait_ms = session.wait_ms("opens")
+    opened = session.open or {}
     if not session.limits.presence:
         session.fail(0, Code.NOT_AVAILABLE, sentence="Presence is switched off on this server.")
     elif wait_ms:
         session.fail(0, Code.RATE_LIMITED, wait_ms)
-    elif frame.conversation not in session.open and len(session.open) >= session.limits.open_conversations_max:
+    elif frame.conversation not in opened and len(opened) >= session.limits.open_conversations_max:
         session.fail(0, Code.TOO_MANY_OPEN)
     else:
         others = tuple(dict.fromkeys(member for member in members if member != session.sender.account))
-        session.open[frame.conversation] = others
+        opened[frame.conversation] = others
+        session.open = opened
         if session.limits.load.shedding:
             session.fail(0, Code.NOT_AVAILABLE, sentence=SHED)
         elif not session.watch(frame.conversation):
@@ -334,7 +319,7 @@ def _open(session: Session, frame: Open) -> None:
 
 
 def _close(session: Session, frame: Close) -> None:
-    others = session.open.pop(frame.conversation, None)
+    others = session.open.pop(frame.conversation, None) if session.open else None
     if others is None:
         return
     if is_group(frame.conversation):
@@ -352,7 +337,7 @@ def _close(session: Session, frame: Close) -> None:
 def _typing(session: Session, frame: Typing) -> None:
     """Only from whom the server knows to look at the chat, and to whoever else looks at it."""
     shed = session.limits.load.shedding
-    if frame.conversation not in session.open or session.wait_ms("typing") or shed:
+    if not session.open or frame.conversation not in session.open or session.wait_ms("typing") or shed:
         return
     if is_group(frame.conversation):
         group = session.router.live_conversation(ConversationId(frame.conversation))

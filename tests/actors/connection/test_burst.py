@@ -82,7 +82,7 @@ def test_sends_to_one_chat_that_stand_together_are_one_message() -> None:
     desk = Desk()
     desk.hears(send(1), send(2), send(3))
     assert desk.line.said == [[1, 2, 3]]
-    assert desk.session.in_flight == {CHAT: 3}
+    assert desk.session.in_flight(CHAT) == 3
 
 
 def test_the_order_of_frames_stays() -> None:
@@ -121,4 +121,4 @@ def test_each_send_to_a_chat_of_others_or_without_room_is_refused() -> None:
     desk.hears(send(3), send(4))
     assert not desk.line.posts
     assert desk.refused == [(1, Code.NOT_MEMBER), (2, Code.NOT_MEMBER), (3, Code.BUSY), (4, Code.BUSY)]
-    assert not desk.session.in_flight
+    assert not desk.session.in_flight(CHAT)

@@ -52,4 +52,4 @@ def test_a_send_is_insisted_on_so_that_a_full_conversation_elsewhere_does_not_sw
     assert line.posts == [(Kind.INSISTENT, Submit)]
     line.has_room = False
     assert not session.submit(CHAT, [send, send])
-    assert session.in_flight == {CHAT: 2}
+    assert session.in_flight(CHAT) == 2
