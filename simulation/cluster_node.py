@@ -145,8 +145,8 @@ class ClusterNode(SimulatedNode):
         if any(leaving.to == name for leaving in self._under_way("_leaving").values()):
             self.world.coverage.reached("a link ends while a shard moves over it")
         for process in self.runtime._processes.values():
-            in_flight = getattr(getattr(process._actor, "_session", None), "in_flight", None) or {}
-            for conversation, count in in_flight.items():
+            writers = getattr(getattr(process._actor, "_session", None), "writers", None)
+            for conversation, count in () if writers is None else writers.in_flight.items():
                 if count and self.router.places.get(shard_number(conversation)) == name:
                     self.world.coverage.reached("a node is lost while it owes a tick")
 

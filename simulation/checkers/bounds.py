@@ -109,10 +109,10 @@ class Bounds(Checker):
         yield _Measure(f"processes of {node.name}", statistics.processes, most)
         yield _Measure(f"timers of {node.name}", statistics.timers, TIMERS_OF_PROCESS_MAX * most)
         for process in node.runtime._processes.values():
-            session = getattr(process._actor, "_session", None)
-            in_flight = getattr(session, "in_flight", None)
-            if in_flight:
-                yield _Measure(f"sends in flight of {process}", max(in_flight.values()), CONNECTION_LIMITS.window)
+            writers = getattr(getattr(process._actor, "_session", None), "writers", None)
+            if writers is not None and writers.in_flight:
+                most = max(writers.in_flight.values())
+                yield _Measure(f"sends in flight of {process}", most, CONNECTION_LIMITS.window)
             stash = getattr(process._actor, "_stash", None)
             if stash:
                 yield _Measure(f"what waits for {process} to load", len(stash), MAILBOX_MAX)
