@@ -200,7 +200,7 @@ class QueueActor(LoadingActor):
         process.is_low = False
         self._monitor = process.monitor(attach.connection)
         if self._retirement is not None:
-            process.cancel(self._retirement)  # 190 bytes less, and nothing to look at every minute
+            process.cancel(self._retirement)  # 200 bytes less, and nothing to look at every minute
             self._retirement = None
         self._session = process.runtime.randomness.bytes(16)
         self._foreground = attach.foreground
