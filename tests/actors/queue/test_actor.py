@@ -346,6 +346,24 @@ def test_a_queue_whose_device_leaves_during_a_read_retires_like_any_other(seed: 
     assert not office.runtime.is_alive(queue)
 
 
+def test_a_queue_keeps_no_clock_while_its_device_is_here_and_retires_once_it_has_gone(seed: int) -> None:
+    office = Office(seed)
+    office.employ("bob", BOB)
+    bob = Visitor()
+    pid = office.runtime.start(bob)
+    queue = office.queue("bob", BOB)
+    office.runtime.cast(queue, Attach(pid, b"", 0, True, POWER_BATTERY, office.clock.now_s()))
+    office.wait(6.0)  # so long an account stays
+    timers = office.runtime.statistics().timers
+    office.wait(200.0)
+    assert office.runtime.is_alive(queue)
+    office.runtime.exit(pid, KILLED)
+    office.wait(1.0)
+    assert office.runtime.statistics().timers == timers + 1
+    office.wait(200.0)
+    assert not office.runtime.is_alive(queue)
+
+
 def test_what_a_conversation_accepts_for_a_device_that_was_removed_long_ago_leaves_with_a_notice(seed: int) -> None:
     """Found by the simulator (seed 65 of a cluster): a node that was cut off had not heard of the removal."""
     office, laptop = two_and_a_laptop(seed)
