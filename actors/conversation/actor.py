@@ -196,7 +196,7 @@ class ConversationActor(LoadingActor):
         if self._refused and (sender.device, frame.client_id) in self._refused:
             self._answer(sender, frame, self._refused[sender.device, frame.client_id])
             return
-        if self._members.lists_seen != self._router.lists_written:
+        if self._members.lists_seen != self._router.lists_written:  # asked here, for it is asked for each message
             self._members.catch_up()
         refusal = self._judge(sender, frame)
         if refusal is not None:
@@ -426,6 +426,7 @@ class ConversationActor(LoadingActor):
 
     def _tell_audience(self, ask: GroupAsk, frame: FetchAudience) -> None:
         members = self._members
+        members.catch_up()
         admitted = members.admit(Sender(ask.connection, ask.account, ask.device, Epoch(bytes(8))))
         refusal = admitted if isinstance(admitted, Refusal) and admitted.code is not Code.ANNOUNCEMENT_ONLY else None
         if refusal is None and members.is_unsure():

@@ -121,13 +121,17 @@ class Governance:
         account, frame = ask.account, ask.frame
         assert isinstance(frame, CreateGroup | ChangeGroup | CreateInvite | JoinGroup), "others change nothing"
         now_ms = self._process.runtime.clock.wall_ms()
-        verdict = judge(self._members.state, account, frame, self._limits.group_members_max, now_ms)
+        members = self._members
+        verdict = judge(members.state, account, frame, self._limits.group_members_max, now_ms)
         if verdict.change is None:
             self._answer(ask, verdict)
             return
-        view = self._members.views.get(account)
+        members.catch_up()
+        view = members.views.get(account)
         if view is None:
             self._wait(ask)
+        elif ask.device not in view.devices and account in members.unwritten:
+            self._refuse(ask.connection, frame, Code.BUSY, retry_after_ms=RETRY_MS)
         elif ask.device not in view.devices:
             self._refuse(ask.connection, frame, Code.DEVICE_REVOKED)
         else:

@@ -148,8 +148,10 @@ class Membership(ABC):
         self.versions.clear()
 
     def catch_up(self) -> None:
-        """Lists were written on this node: take those that concern us, before word of them comes."""
+        """Before anything is accepted: take the lists written on this node that concern us and were not told yet."""
         router = self._router
+        if self.lists_seen == router.lists_written:
+            return
         changed = router.written_last(router.lists_written - self.lists_seen)
         self.lists_seen = router.lists_written
         for account in list(self.views if changed is None else changed):

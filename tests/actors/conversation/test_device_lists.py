@@ -205,19 +205,38 @@ def begin(node: SmallNode, device: SmallDevice, frame: m.ClientFrame) -> None:
     node.scheduler.run_for(COMMIT_PATIENCE_S)
 
 
+def begin_to_link(node: SmallNode, owner: SmallDevice) -> SmallDevice:
+    """Another device of an account, whose list is on its way to the disk."""
+    account, known, tablet = owner.account, node.router.listed(owner.account), SmallDevice(node)
+    tablet.ask(m.RequestCode(1, account), m.CodeSent)
+    tablet.account = account
+    begin(node, tablet, m.Register(2, account, node.codes[account][-1], account, "tablet"))
+    while node.router.listed(account) == known:
+        node.committer.step()
+        node.scheduler.run_for(COMMIT_PATIENCE_S)
+    return tablet
+
+
+def test_a_change_of_a_group_goes_to_a_device_that_is_being_linked() -> None:
+    node = SmallNode()
+    ann, bob = node.device("ann"), node.device("bob")
+    group = group_of(node, ann, bob)
+    tablet = begin_to_link(node, bob)
+    ann.heard.clear()
+    begin(node, ann, m.ChangeGroup(9, group, 3, m.RENAMED, name="Kin"))
+    node.settle()
+    assert [done.seq for done in ann.take(m.GroupDone)] == [4]
+    tablet.say(tablet.a_login())
+    assert [one.message.seq for one in tablet.take(m.Deliver)] == [4]
+
+
 @pytest.mark.parametrize("is_group", [False, True])
 def test_nobody_is_told_of_a_list_before_it_is_on_the_disk(*, is_group: bool) -> None:
     node = SmallNode()
     ann, bob = node.device("ann"), node.device("bob")
     chat = group_of(node, ann, bob) if is_group else CHAT
     lists = stale(ann, send(1, "hi", [0] * (1 if is_group else 2), conversation=chat)).lists
-    tablet = SmallDevice(node)
-    tablet.ask(m.RequestCode(1, "bob"), m.CodeSent)
-    known = node.router.listed(bob.account)
-    begin(node, tablet, m.Register(2, "bob", node.codes["bob"][-1], "bob", "tablet"))
-    while node.router.listed(bob.account) == known:
-        node.committer.step()
-        node.scheduler.run_for(COMMIT_PATIENCE_S)
+    begin_to_link(node, bob)
     ann.heard.clear()
     begin(node, ann, send(1, "hi", lists, conversation=chat))
     begin(node, ann, m.FetchAudience(7, chat))
