@@ -5,7 +5,7 @@ Keys of the BODIES table: shard, position. Values: an entry, body and all. In th
     b"n" shard position   how many devices' entries refer to a body, four bytes
 
 A reference is what lies under a device's entry key instead of the entry: a byte that begins no entry, the shard, and
-what is asked about entries without their body. Its position is that of the body, so it needs no name for it.
+the size, for queues are counted without their bodies. Its position is that of the body, so it needs no name for it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Final, TypeAlias
 import msgspec
 
 from storage.errors import StoreCorruptError
-from storage.records import ENTRY_OVERHEAD_BYTES, NUMBER_MAX, Entry, decode_entry
+from storage.records import ENTRY_OVERHEAD_BYTES, Entry, decode_entry
 
 COUNT_PREFIX: Final = b"n"
 REFERENCE: Final = b"\xc1"
 """No MessagePack value begins with it, so no entry does."""
 
 _key = Layout(">BQ")
-_reference = Layout(">cBIQ")
+_reference = Layout(">cBI")
 _count = Layout(">I")
 
 
@@ -34,13 +34,11 @@ class Reference(msgspec.Struct, gc=False, frozen=True):
     Attributes:
         position: As the entry's.
         size_bytes: What the entry counts for in a quota.
-        expires_ms: When it expires, wall clock; 0 means never.
         body_key: Where it lies.
     """
 
     position: int
     size_bytes: int
-    expires_ms: int
     body_key: bytes
 
 
@@ -89,7 +87,7 @@ def decode_count(value: bytes | None) -> int:
 
 def encode_reference(shard: int, entry: Entry) -> bytes:
     """Return what refers to the body of an entry of this shard."""
-    return _reference.pack(REFERENCE, shard, len(entry.body), entry.expires_ms)
+    return _reference.pack(REFERENCE, shard, len(entry.body))
 
 
 def is_reference(value: bytes) -> bool:
@@ -104,12 +102,10 @@ def decode_reference(position: int, value: bytes) -> Reference:
         StoreCorruptError: It is none.
     """
     try:
-        _, shard, size_bytes, expires_ms = _reference.unpack(value)
+        _, shard, size_bytes = _reference.unpack(value)
     except LayoutError as error:
         raise StoreCorruptError("the inbox", str(error)) from error
-    if expires_ms > NUMBER_MAX:
-        raise StoreCorruptError("the inbox", "an expiry is out of range")
-    return Reference(position, size_bytes + ENTRY_OVERHEAD_BYTES, expires_ms, body_key(shard, position))
+    return Reference(position, size_bytes + ENTRY_OVERHEAD_BYTES, body_key(shard, position))
 
 
 def decode_body(reference: Reference, value: bytes | None) -> Entry:

@@ -143,7 +143,8 @@ class InboxWriter:
         """Find the earliest expiry anew; what the journal forgot meanwhile only makes it too early."""
         earliest_ms, position = NEVER_MS, move.summary.head - 1 if move.summary.head else 0
         while page := self._inbox.read(move.device, position, NEVER_MS, PAGE_ENTRIES):
-            expiries = [entry.expires_ms for entry in page if entry.expires_ms and entry.position not in removed]
+            left = self._inbox.whole([entry for entry in page if entry.position not in removed])
+            expiries = [entry.expires_ms for entry in left if entry.expires_ms]
             earliest_ms = min(earliest_ms, min(expiries, default=NEVER_MS))
             position = page[-1].position
             self._operations += len(page)

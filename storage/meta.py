@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from storage.memtable import Memtable
 
-STORE_VERSION: Final = 3
-"""Since 2 several entries of the inbox may refer to one body; since 3 a chat of two is in the shard of one of them."""
-STORE_VERSION_MIN: Final = 3
-"""Nobody would find the chats of an older store, and their sequences would begin again."""
+STORE_VERSION: Final = 4
+"""Since 2 several entries of the inbox may refer to one body; since 3 a chat of two is in the shard of one of them;
+since 4 what refers to a body does not say when it expires."""
+STORE_VERSION_MIN: Final = 4
+"""Nobody would find the chats of a store before 3, and what waits in one before 4 could not be read."""
 SCHEMA_KEY: Final = b"schema"
 HEAD_KEY: Final = b"head"
 PARKED_KEY: Final = b"parked"

@@ -76,7 +76,7 @@ def inbox_reference(data: bytes) -> None:
     except UNREADABLE as error:
         check_sentence(str(error))
         return
-    assert (len(data), len(reference.body_key)) == (14, 9)
+    assert (len(data), len(reference.body_key)) == (6, 9)
 
 
 def inbox_summary(data: bytes) -> None:
