@@ -207,8 +207,7 @@ class QueueActor(LoadingActor):
         self._hold = self._hold_for(attach)
         self._appear()
         self._drain_to = state.tail
-        self._flow_open = True
-        self._reading = False
+        self._flow_open, self._reading = True, False
         waiting = max(0, state.count)  # an entry may be removed before word of it came
         process.insist(attach.connection, Attached(process.pid, self._session, resumed, waiting))
         if resumed:
