@@ -267,13 +267,10 @@ class SimulatedDevice:
         self._later(MOMENT_S, lambda: self._speak(step))
 
     def _speak(self, step: Step) -> None:
-        session, wire = self.session, self._wire
+        session = self.session
         assert session is not None, "a pump runs within one life"
-        if wire is not None and self._greeted and step.connection == session.connection:
-            for frame in step.frames:
-                if wire.state not in (State.CLOSED, State.LEAVING):
-                    wire.send(frame)  # type: ignore[arg-type]  # checked by the wire itself
-            self._flush()
+        if self._wire is not None and self._greeted and step.connection == session.connection:
+            self._say(*step.frames)
             if step.disconnect:
                 self._hang_up(told=True)
                 session.disconnected("The connection was closed.")
@@ -371,6 +368,14 @@ class SimulatedDevice:
         self._wire = ClientWire(self.key, self.node.static_key.public, random_bytes=self.chance.randbytes)
         self._flush()
 
+    def _say(self, *frames: object) -> None:
+        """Send frames; those that a closed wire cannot take are dropped, as the real client drops them."""
+        wire = self._wire
+        for frame in frames:
+            if wire is not None and wire.state not in (State.CLOSED, State.LEAVING):
+                wire.send(frame)  # type: ignore[arg-type]  # checked by the wire itself
+        self._flush()
+
     def _flush(self) -> None:
         if self._wire is not None and self._socket is not None:
             data = self._wire.data_to_send()
@@ -413,9 +418,7 @@ class SimulatedDevice:
             self.session.connected()
             self._wake()
         else:
-            assert self._wire is not None
-            self._wire.send(Hello(VERSIONS, SOFTWARE))
-            self._flush()
+            self._say(Hello(VERSIONS, SOFTWARE))
             attempt = self._attempt  # it sends nothing by itself, so nothing else would tell that nobody is there
             self._later(ANSWER_WAIT_S, lambda: self._unanswered(attempt))
 
@@ -425,24 +428,19 @@ class SimulatedDevice:
 
     def _enrol(self, frame: object) -> None:
         """Register, as the command `roost register` does."""
-        wire = self._wire
-        assert wire is not None
         if isinstance(frame, Welcome):
-            wire.send(RequestCode(1, self.account))
+            self._say(RequestCode(1, self.account))
         elif isinstance(frame, CodeSent):
-            wire.send(Register(2, self.account, self.node.codes.sent[self.account], str(self.account), self.name))
+            self._say(Register(2, self.account, self.node.codes.sent[self.account], str(self.account), self.name))
         elif isinstance(frame, Registered):
             self._store.set_facts(account=self.account.encode(), server=b"simulation:1")
             self.registered = True
             self._hang_up(told=True)
             self._open_session(foreground=True)
             self._connect_soon(0.0)
-            return
         elif isinstance(frame, Error | Closing):
             self._hang_up(told=True)
             self._connect_soon(ENROLMENT_RETRY_S)
-            return
-        self._flush()
 
     def _hang_up(self, told: bool) -> None:
         socket, self._socket, self._wire, self._attempt = self._socket, None, None, None

@@ -234,9 +234,9 @@ class ConversationActor(LoadingActor):
         if sender.device not in members.targets:
             admitted = members.admit(sender)
             if isinstance(admitted, Refusal):
-                unsure = sender.account in members.unwritten or members.is_behind(sender.account)
-                new = admitted.code is Code.DEVICE_REVOKED and unsure
-                return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS) if new else admitted
+                if admitted.code is Code.DEVICE_REVOKED and members.may_be_wrong_of(sender.account):
+                    return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
+                return admitted
             members.keep(sender.device, admitted)
         return within_limits(frame, self._limits)
 

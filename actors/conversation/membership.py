@@ -163,13 +163,18 @@ class Membership(ABC):
         """Whether the lists of those who belong to it are not all on the disk, so that nobody may be told of them."""
         return any(self.belongs(account) for account in self.unwritten)
 
+    def may_be_wrong_of(self, account: AccountId) -> bool:
+        """Whether a device of an account that is in no list we know may be in the one that counts."""
+        return account in self.unwritten or self.is_behind(account)
+
     def is_behind(self, account: AccountId) -> bool:
         """Whether a list may be newer than the one we know, because somebody's words say so: then its account is asked.
 
         What an account has answered a moment ago is the truth, as is what one of this node has written.
         """
-        if self._router.listed(account) is not None:
-            return False
+        listed, known = self._router.listed(account), self.views.get(account)
+        if listed is not None:
+            return known is not None and listed.devices_version > known.devices_version  # word of it is on its way
         now_s = self._process.runtime.clock.now_s()
         if account not in self._asked and now_s - self._answered_s.get(account, -ANSWER_TRUSTED_S) < ANSWER_TRUSTED_S:
             return False
