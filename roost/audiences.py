@@ -62,9 +62,10 @@ class Audiences:
     def learn(self, conversation: ConversationId, stale: Stale, step: Step) -> bool:
         """Take over what the server says is right; False if it shows an older list of somebody than it did before.
 
-        Then it has lost something, or hides it: what was known is forgotten, so that a person may try again.
+        Then it has lost something, or hides it: what was known is forgotten, so that a person may try again. What is
+        known of our own list from elsewhere does not count here, for this answer may have crossed with that news.
         """
-        before = self.known(conversation)
+        before = self._lists.get(conversation, ())
         if len(stale.lists) != self._count(conversation):
             return False
         is_older = not is_group(conversation) and any(

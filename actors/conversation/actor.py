@@ -234,7 +234,7 @@ class ConversationActor(LoadingActor):
         if sender.device not in members.targets:
             admitted = members.admit(sender)
             if isinstance(admitted, Refusal):
-                if admitted.code is Code.DEVICE_REVOKED and members.may_be_wrong_of(sender.account):
+                if admitted.code is Code.DEVICE_REVOKED and members.may_have(sender.account, sender.device):
                     return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
                 return admitted
             members.keep(sender.device, admitted)
@@ -250,8 +250,8 @@ class ConversationActor(LoadingActor):
             return refusal
         named = members.named(frame.lists)
         if type(members) is Direct and named is not None:
-            ahead = [account for account, version in named.items() if version > members.views[account].devices_version]
-            if any([members.is_behind(account) for account in ahead]):
+            ahead = [one for one in named.items() if one[1] > members.views[one[0]].devices_version]
+            if any([members.is_behind(account, version) for account, version in ahead]):
                 return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
         found = stale(frame, members.lists, named, members.targets[sender.device], members.views)
         if found is not None and members.is_unsure():

@@ -130,7 +130,7 @@ class Governance:
         view = members.views.get(account)
         if view is None:
             self._wait(ask)
-        elif ask.device not in view.devices and members.may_be_wrong_of(account):
+        elif ask.device not in view.devices and members.may_have(account, ask.device):
             self._refuse(ask.connection, frame, Code.BUSY, retry_after_ms=RETRY_MS)
         elif ask.device not in view.devices:
             self._refuse(ask.connection, frame, Code.DEVICE_REVOKED)

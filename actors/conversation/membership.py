@@ -27,6 +27,8 @@ __all__ = ["UNHEARD_RETRY_MS", "Direct", "Members", "Membership", "Resubscribe"]
 ANSWER_TRUSTED_S: Final = 2.0
 UNHEARD_RETRY_MS: Final = 1_000
 """For a member who asks something before its account was heard of."""
+CLAIMS_MAX: Final = 64
+"""Of one account; who makes up more is asked to come again."""
 SENDERS_KEPT_MAX: Final = 64
 """Senders whose targets are kept; each list of a large group takes 8 KB."""
 
@@ -54,8 +56,8 @@ class Membership(ABC):
     """
 
     __slots__ = (
-        "_answered_s",
         "_asked",
+        "_denied",
         "_monitors",
         "_process",
         "_router",
@@ -75,8 +77,8 @@ class Membership(ABC):
         self.versions: dict[DeviceId, list[int]] = {}
         self.lists_seen = router.lists_written
         self.unwritten: set[AccountId] = set()
-        self._asked: set[AccountId] = set()
-        self._answered_s: dict[AccountId, float] = {}
+        self._asked: dict[AccountId, set[int | DeviceId]] = {}
+        self._denied: dict[AccountId, tuple[float, set[int | DeviceId]]] = {}
 
     @property
     @abstractmethod
@@ -129,9 +131,9 @@ class Membership(ABC):
             self._foresee(written, view)  # word of it is on its way, and must not be overtaken by older word
         else:
             self._know(view)
-        if view.account in self._asked:
-            self._asked.discard(view.account)
-            self._answered_s[view.account] = self._process.runtime.clock.now_s()
+        claims = self._asked.pop(view.account, None)
+        if claims is not None:
+            self._denied[view.account] = self._process.runtime.clock.now_s(), claims
 
     def _foresee(self, written: AccountView, known: AccountView) -> None:
         if written.devices_version != known.devices_version:
@@ -163,22 +165,29 @@ class Membership(ABC):
         """Whether the lists of those who belong to it are not all on the disk, so that nobody may be told of them."""
         return any(self.belongs(account) for account in self.unwritten)
 
-    def may_be_wrong_of(self, account: AccountId) -> bool:
-        """Whether a device of an account that is in no list we know may be in the one that counts."""
-        return account in self.unwritten or self.is_behind(account)
+    def may_have(self, account: AccountId, device: DeviceId) -> bool:
+        """Whether a device may be one of an account, although it is in no list that we know."""
+        return account in self.unwritten or self.is_behind(account, device)
 
-    def is_behind(self, account: AccountId) -> bool:
+    def is_behind(self, account: AccountId, claim: int | DeviceId) -> bool:
         """Whether a list may be newer than the one we know, because somebody's words say so: then its account is asked.
 
-        What an account has answered a moment ago is the truth, as is what one of this node has written.
+        What an account has denied a moment ago is not so, and what one of this node has read or written is the truth.
+
+        Args:
+            account: Whose list it is.
+            claim: The version that it is said to have, or the device that says to be in it.
         """
         listed, known = self._router.listed(account), self.views.get(account)
         if listed is not None:
             return known is not None and listed.devices_version > known.devices_version  # word of it is on its way
-        now_s = self._process.runtime.clock.now_s()
-        if account not in self._asked and now_s - self._answered_s.get(account, -ANSWER_TRUSTED_S) < ANSWER_TRUSTED_S:
+        denied_s, denied = self._denied.get(account, (0.0, ()))
+        if claim in denied and self._process.runtime.clock.now_s() - denied_s < ANSWER_TRUSTED_S:
             return False
-        self._asked.add(account)
+        claims = self._asked.setdefault(account, set())
+        if len(claims) >= CLAIMS_MAX:
+            claims.clear()
+        claims.add(claim)
         with contextlib.suppress(UnreachableError):
             self._process.cast(self._router.account(account), Show(self._process.pid))
         return True

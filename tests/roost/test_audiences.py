@@ -9,7 +9,9 @@ import pytest
 from protocol import AccountId, Code, DeviceId, direct_conversation
 from protocol import messages as m
 from roost import events
+from roost.audiences import Audiences
 from roost.content import Reaction, Text, decode_content, encode_operation
+from roost.steps import Step
 from tests.roost.model_server import ModelServer
 from tests.roost.phone import HandClock, Phone
 
@@ -180,3 +182,14 @@ def test_an_ephemeral_message_to_new_devices_is_lost_with_its_moment_and_the_nex
     assert world.alice.session.send_ephemeral(AB, b"now")
     world.settle()
     assert not [event for event in world.alice.published if isinstance(event, events.ServerComplained)]
+
+
+def test_an_answer_that_crosses_with_news_of_our_own_list_is_no_older_list(world: World) -> None:
+    world.alice.send(world.bob, "one")
+    world.settle()
+    audiences = Audiences(world.alice.store.snapshot())
+    own, bobs = audiences.known(AB)
+    audiences.own(own + 1)
+    assert audiences.learn(AB, m.Stale([own, bobs + 1], [], [], [], []), Step(1)), "written before it had heard of ours"
+    assert audiences.known(AB) == [own + 1, bobs + 1]
+    assert not audiences.learn(AB, m.Stale([own, bobs], [], [], [], []), Step(1)), "bob's has gone back"
