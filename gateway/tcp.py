@@ -99,10 +99,11 @@ class _Socket(asyncio.Protocol):
             self._listener.runtime.cast(self._pid, Ended())
 
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        if not self._transport.is_closing():  # uvloop raises, and our actor may not have heard yet that it has ended
+            self._transport.write(data)
 
     def get_write_buffer_size(self) -> int:
-        return self._transport.get_write_buffer_size()
+        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
         self._transport.abort()

@@ -77,7 +77,7 @@ class Store(Facts):
     Args:
         path: the file; made if it is missing.
         read_only: only look, while another process may be writing; takes no lock.
-        durable: False lets a power cut ruin the file, which is good enough for a simulation and much faster.
+        durable: False lets a kill or a power cut ruin the file, which is good enough for a simulation and much faster.
         clock: the time, by which messages disappear.
 
     Raises:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from roost.outboxes import PENDING_MAX
-from simulation.checkers.supervision import permanent_roles
+from simulation.checkers.supervision import ORDER_OF_SHARD, permanent_roles
 from simulation.node import CONNECTION_LIMITS
 from simulation.witness import Checker
 from storage import Table
@@ -36,6 +36,9 @@ leaves room for timers of processes that have ended and are not due yet."""
 
 HELPERS_MAX: Final = 8
 """Reapers, and whoever asks from outside the actors: there for a moment."""
+
+SHARDS_MOVING_MAX: Final = 4
+"""Shards whose processes run although the disk does not say yet, or says no longer, that they live there."""
 
 PENDING_BYTES_MAX: Final = 256 << 10
 """On the way to the disk: what all devices can have under way in their windows while the slowest commit lasts."""
@@ -105,7 +108,11 @@ class Bounds(Checker):
         connections = len(node.connections.which_children())
         yield _Measure(f"connections of {node.name}", connections, CONNECTIONS_OF_DEVICE_MAX * len(residents))
         keyed = 2 * accounts + chats + len(residents)  # an account and its presence, conversations, queues
-        most = len(permanent_roles(node)) + keyed + connections + HELPERS_MAX
+        running = sum(type(name) is tuple and name[0] == "shard" for name in node.runtime.names())
+        moving = max(0, running - len(node.shards))
+        yield _Measure(f"shards that come to {node.name} or leave it", moving, SHARDS_MOVING_MAX)
+        permanent = len(permanent_roles(node)) + moving * (1 + len(ORDER_OF_SHARD))
+        most = permanent + keyed + connections + HELPERS_MAX
         yield _Measure(f"processes of {node.name}", statistics.processes, most)
         yield _Measure(f"timers of {node.name}", statistics.timers, TIMERS_OF_PROCESS_MAX * most)
         for process in node.runtime._processes.values():

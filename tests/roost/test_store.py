@@ -44,8 +44,8 @@ def received(seq: int) -> Received:
     return Received(AB, seq, BOB, DEVICE, message_id, 2_000 + seq, 0, encode_text(f"theirs {seq}"))
 
 
-def new_store(folder: Path) -> Store:
-    store = Store(folder / "alice@host_7667.db", durable=False)
+def new_store(folder: Path, *, durable: bool = False) -> Store:
+    store = Store(folder / "alice@host_7667.db", durable=durable)
     store.static_key()
     store.set_facts(account=b"alice", server=b"host:7667")
     return store
@@ -196,7 +196,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.roost.test_store import new_store, queued, received
-store = new_store(Path(sys.argv[1]))
+store = new_store(Path(sys.argv[1]), durable=True)
 number = 0
 while True:
     number += 1
