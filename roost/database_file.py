@@ -53,7 +53,7 @@ def opened(
         path: the file.
         upgraded: reads again, after an upgrade and in its transaction, what an earlier version did not understand.
         read_only: only look; then an older database is an error.
-        durable: whether a step outlives a power cut.
+        durable: whether a step outlives a kill and a power cut; without, either may ruin the file.
 
     Raises:
         StoreNewerError: a newer version of Roost wrote it.

@@ -23,6 +23,8 @@ DRAIN_S_MAX: Final = 0.002
 """How long all may run before the loop looks at its sockets again; one turn may take it a little beyond that."""
 LOW_S_MAX: Final = 0.0005
 """What processes of low priority get of that at the least, once the others have had all of it."""
+LOW_WAIT_S_MAX: Final = 0.1
+"""When some of them have waited for so long, all of them take a turn among the others."""
 
 
 class Scheduler(ABC):
@@ -100,6 +102,8 @@ class LoopScheduler(Scheduler):
         self.deferred = []
         self.asleep = True
         self._low: deque[Process] = deque()  # taken out of `ready`, to run when that is empty
+        self._low_since_s = 0.0
+        self._equal_turns = 0  # so many of `ready` take their turn whatever their priority
         self._draining = False
         self._closed = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -167,10 +171,19 @@ class LoopScheduler(Scheduler):
         handled = 0
         if signals:
             settle()
-        until_s = now_s() + DRAIN_S_MAX
+        began_s = now_s()
+        until_s = began_s + DRAIN_S_MAX
+        if low and began_s - self._low_since_s > LOW_WAIT_S_MAX:
+            ready.extend(low)
+            low.clear()
+            self._equal_turns = len(ready)
         while ready and now_s() < until_s:
             process = next_process()
-            if process.is_low:
+            if self._equal_turns:
+                self._equal_turns -= 1
+            elif process.is_low:
+                if not low:
+                    self._low_since_s = now_s()
                 low.append(process)
                 continue
             handled += turn(process, TURN_MESSAGES_MAX)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from storage.bodies import Reference
 from storage.body_counts import BodyCounts
 from storage.engine import Batch, Engine, Table, prefix_stop
+from storage.errors import StoreCorruptError
 from storage.inbox import Summary, counted, counted_waiting, entries_prefix, entry_key, expiry_key, summary_key
 from storage.memtable import NEVER_MS, index_after
 from storage.records import encode_entry
@@ -143,14 +144,21 @@ class InboxWriter:
         """Find the earliest expiry anew; what the journal forgot meanwhile only makes it too early."""
         earliest_ms, position = NEVER_MS, move.summary.head - 1 if move.summary.head else 0
         while page := self._inbox.read(move.device, position, NEVER_MS, PAGE_ENTRIES):
-            left = self._inbox.whole([entry for entry in page if entry.position not in removed])
-            expiries = [entry.expires_ms for entry in left if entry.expires_ms]
-            earliest_ms = min(earliest_ms, min(expiries, default=NEVER_MS))
+            left = [entry for entry in page if entry.position not in removed]
+            earliest_ms = min(earliest_ms, min(map(self._expiry_ms, left), default=NEVER_MS))
             position = page[-1].position
-            self._operations += len(page)
+            self._operations += 2 * len(page)  # an entry and its body
             yield _nothing
         move.summary.earliest_ms = 0 if earliest_ms == NEVER_MS else earliest_ms
         self._touch(move)
+
+    def _expiry_ms(self, entry: Waiting) -> int:
+        """When it expires; if its body cannot be read, at once: its queue then says so, and the move goes on."""
+        try:
+            (whole,) = self._inbox.whole([entry])
+        except StoreCorruptError:
+            return 1
+        return whole.expires_ms or NEVER_MS
 
     def _forgotten(self, move: _Move, floor: int, removed: set[int]) -> None:
         """Let the memtable forget what the inbox has forgotten, unless more came meanwhile."""

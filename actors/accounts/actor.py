@@ -120,7 +120,7 @@ class AccountActor(Owner):
         kind = type(message)
         if kind is Loaded:
             if message.value is not None:
-                self.account = decode_account(message.value)
+                self.account = self.durable = decode_account(message.value)
                 self.view = self.account.view()
                 self._keeper.look()
             self.router.list_loaded(self.view)

@@ -53,13 +53,25 @@ class Owner(LoadingActor):
 
     Attributes:
         account: The account as it is, on disk or on its way there; None if nobody registered it.
+        durable: The account as it is on disk: what may be told of it, for what is on its way may not arrive.
         view: What others were told last.
         subscribers: Who hears of every change.
         connections: Those that signed in while this process lives.
         writing: How many writes are under way; this process ends no sooner than they are answered.
     """
 
-    __slots__ = ("account", "connections", "disk", "id", "limits", "router", "subscribers", "view", "writing")
+    __slots__ = (
+        "account",
+        "connections",
+        "disk",
+        "durable",
+        "id",
+        "limits",
+        "router",
+        "subscribers",
+        "view",
+        "writing",
+    )
 
     def __init__(self, account: AccountId, disk: Disk, router: Router, limits: AccountLimits) -> None:
         super().__init__()
@@ -68,6 +80,7 @@ class Owner(LoadingActor):
         self.router = router
         self.limits = limits
         self.account: Account | None = None
+        self.durable: Account | None = None
         self.view = AccountView(account, exists=False)
         self.subscribers: dict[Ref, Pid] = {}
         self.connections: dict[DeviceId, Pid] = {}
@@ -94,6 +107,7 @@ class Owner(LoadingActor):
         if not saved.ok:
             saved.failed()
             raise EngineError(f"{self.id} was not written, and starts anew from what was")
+        self.durable = saved.account
         view = saved.account.view()
         if view != self.view:
             told_version, self.view = self.view.devices_version, view

@@ -25,13 +25,14 @@ from protocol import (
 from protocol.codec import decode_client_frame, encode_frame
 from protocol.limits import FRAME_SIZE_BYTES_MAX
 from protocol.messages import Error, Hello, Login, Register, RegisterPrimary, RequestCode, UnknownFrame, Welcome
+from runtime import Named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from actors.connection.api import Admission, ConnectionLimits, Origin, Siblings, Transport
     from protocol import ServerEvent, ServerWire
-    from runtime import Process, Ref
+    from runtime import Pid, Process, Ref
 
 __all__ = ["DEPART", "Depart", "Entry", "ask_account", "unacted"]
 
@@ -228,7 +229,7 @@ class Entry:
         else:
             self.login = frame
             self.monitor = process.monitor(pid)
-            process.cast(pid, SignIn(process.pid, device, key))
+            self._tell(pid, SignIn(process.pid, device, key))
 
     def too_often(self, operation: str, key: str) -> bool:
         """Whether the client has to come back later, which it is then told."""
@@ -263,8 +264,15 @@ class Entry:
         # Until it answers; from then on it says itself that it ends, and two dictionaries less are kept (448 bytes).
         self.monitor = process.monitor(queue)
         offer = login.session, login.received_up_to, login.foreground, login.power
-        process.cast(queue, Attach(process.pid, *offer, self._opened_s))
-        return session
+        return session if self._tell(queue, Attach(process.pid, *offer, self._opened_s)) else None
+
+    def _tell(self, pid: Pid, message: SignIn | Attach) -> bool:
+        """Ask whoever is watched for an answer; if it has no room, there would be none, and the client comes again."""
+        tell = self._process.insist if type(pid) is Named else self._process.cast
+        asked = tell(pid, message)
+        if not asked:
+            self._close(Code.BUSY, retry_after_ms=BUSY_RETRY_MS)
+        return asked
 
     def attached(self) -> Login:
         """The queue has it: nothing is to be waited for any more. Returns the login that is answered."""

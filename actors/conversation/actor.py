@@ -10,7 +10,7 @@ from actors.conversation.api import ConversationLimits, Sender, Submit
 from actors.conversation.group import GROUP_TIMERS, GroupSide
 from actors.conversation.lists import page_of, refused_by_form, stale
 from actors.conversation.logic import FullQueues, Refusal, recall, refused, within_limits
-from actors.conversation.membership import Direct, Members, Membership, Resubscribe
+from actors.conversation.membership import BEHIND_RETRY_MS, Direct, Members, Membership, Resubscribe
 from actors.groups.api import GroupAsk, Knows, Unwatch, Watch, WatchType
 from actors.queue.api import Full, Pass, Probe
 from actors.receipts.api import Advance, Inquire, Ledger, Tell
@@ -55,7 +55,6 @@ MEMBERS_WAIT_S: Final = 2.0
 UNKNOWN_IDLE_S: Final = 5.0
 """A group that does not exist, but whose id somebody has said."""
 RETRY_MS: Final = 1_000
-BEHIND_RETRY_MS: Final = 200
 NOBODY_PARTS: Final[list[str]] = []
 REFUSED_MAX: Final = 256
 """Sends that a group has refused for good, and refuses again: a late copy may come when their sender is back in it."""
@@ -234,8 +233,6 @@ class ConversationActor(LoadingActor):
         if sender.device not in members.targets:
             admitted = members.admit(sender)
             if isinstance(admitted, Refusal):
-                if admitted.code is Code.DEVICE_REVOKED and members.may_have(sender.account, sender.device):
-                    return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
                 return admitted
             members.keep(sender.device, admitted)
         return within_limits(frame, self._limits)

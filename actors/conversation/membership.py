@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from runtime import Down, Process, Ref
     from storage.records import Target
 
-__all__ = ["UNHEARD_RETRY_MS", "Direct", "Members", "Membership", "Resubscribe"]
+__all__ = ["BEHIND_RETRY_MS", "UNHEARD_RETRY_MS", "Direct", "Members", "Membership", "Resubscribe"]
 
-ANSWER_TRUSTED_S: Final = 2.0
+DENIAL_TRUSTED_S: Final = 75.0
+"""Longer than a client's longest pause between two tries, or the second would be asked about as the first was."""
+BEHIND_RETRY_MS: Final = 200
 UNHEARD_RETRY_MS: Final = 1_000
 """For a member who asks something before its account was heard of."""
 CLAIMS_MAX: Final = 64
@@ -78,7 +80,7 @@ class Membership(ABC):
         self.lists_seen = router.lists_written
         self.unwritten: set[AccountId] = set()
         self._asked: dict[AccountId, set[int | DeviceId]] = {}
-        self._denied: dict[AccountId, tuple[float, set[int | DeviceId]]] = {}
+        self._denied: dict[AccountId, dict[int | DeviceId, float]] = {}
 
     @property
     @abstractmethod
@@ -98,8 +100,16 @@ class Membership(ABC):
         """Whether the views of all that belong to it are there."""
 
     @abstractmethod
+    def _admit(self, sender: Sender) -> Refusal | list[Target]:
+        """Whom the messages of a sender go to, or why it may send none, by the lists that we know."""
+
     def admit(self, sender: Sender) -> Refusal | list[Target]:
-        """Whom the messages of a sender go to, or why it may send none."""
+        """Whom the messages of a sender go to, or why it may send none; one that may be new is to ask again."""
+        admitted = self._admit(sender)
+        is_unknown = isinstance(admitted, Refusal) and admitted.code is Code.DEVICE_REVOKED
+        if is_unknown and self.may_have(sender.account, sender.device):
+            return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
+        return admitted
 
     def subscribe(self, account: AccountId) -> None:
         """Ask an account for its view, and for every later one; or ask again soon."""
@@ -125,15 +135,24 @@ class Membership(ABC):
 
     def take(self, view: AccountView) -> None:
         """An account has changed on the disk, or is heard of for the first time."""
-        written = self._router.listed(view.account)
+        written, known = self._router.listed(view.account), self.views.get(view.account)
         self.unwritten.discard(view.account)
+        self._hear(view, is_news=known is None or view.devices_version != known.devices_version)
         if written is not None and written.version > view.version:
             self._foresee(written, view)  # word of it is on its way, and must not be overtaken by older word
         else:
             self._know(view)
-        claims = self._asked.pop(view.account, None)
-        if claims is not None:
-            self._denied[view.account] = self._process.runtime.clock.now_s(), claims
+
+    def _hear(self, view: AccountView, *, is_news: bool) -> None:
+        """What was said of a list that is not so in this one is denied; of an older list, no longer."""
+        claims = self._asked.pop(view.account, ())
+        if is_news:
+            self._denied.pop(view.account, None)
+        if claims:
+            denied = self._denied.setdefault(view.account, {})
+            if len(denied) + len(claims) > CLAIMS_MAX:
+                denied.clear()
+            denied.update(dict.fromkeys(claims, self._process.runtime.clock.now_s()))
 
     def _foresee(self, written: AccountView, known: AccountView) -> None:
         if written.devices_version != known.devices_version:
@@ -172,7 +191,7 @@ class Membership(ABC):
     def is_behind(self, account: AccountId, claim: int | DeviceId) -> bool:
         """Whether a list may be newer than the one we know, because somebody's words say so: then its account is asked.
 
-        What an account has denied a moment ago is not so, and what one of this node has read or written is the truth.
+        What an account has denied lately is not so, and what one of this node has read or written is the truth.
 
         Args:
             account: Whose list it is.
@@ -181,8 +200,8 @@ class Membership(ABC):
         listed, known = self._router.listed(account), self.views.get(account)
         if listed is not None:
             return known is not None and listed.devices_version > known.devices_version  # word of it is on its way
-        denied_s, denied = self._denied.get(account, (0.0, ()))
-        if claim in denied and self._process.runtime.clock.now_s() - denied_s < ANSWER_TRUSTED_S:
+        denied_s = self._denied.get(account, {}).get(claim)
+        if denied_s is not None and self._process.runtime.clock.now_s() - denied_s < DENIAL_TRUSTED_S:
             return False
         claims = self._asked.setdefault(account, set())
         if len(claims) >= CLAIMS_MAX:
@@ -251,7 +270,7 @@ class Direct(Membership):
         """Whether both views are there."""
         return len(self.views) == len(self.accounts)
 
-    def admit(self, sender: Sender) -> Refusal | list[Target]:
+    def _admit(self, sender: Sender) -> Refusal | list[Target]:
         """Whom the messages of a sender go to, or why it may send none."""
         return authorise(sender, self.views) or targets_of(self.views.values(), sender)
 
@@ -327,7 +346,7 @@ class Members(Membership):
         """Go on without members of other shards. Those of its own are here whenever the group is."""
         self._has_waited = True
 
-    def admit(self, sender: Sender) -> Refusal | list[Target]:
+    def _admit(self, sender: Sender) -> Refusal | list[Target]:
         """Whom the messages of a sender go to, or why it may send none. Who blocks whom does not matter in a group."""
         code = self.state.may_write(sender.account)
         if code is not None:

@@ -42,7 +42,7 @@ class Latecomers:
         router: Where accounts are found.
     """
 
-    __slots__ = ("_disk", "_noted", "_process", "_router", "_shard")
+    __slots__ = ("_disk", "_noted", "_process", "_router", "_shard", "_writing")
 
     def __init__(self, process: Process, disk: Disk, router: Router) -> None:
         self._process = process
@@ -50,6 +50,7 @@ class Latecomers:
         self._router = router
         self._shard = disk.shard
         self._noted: set[bytes] = set()  # what is durably owed, in chains that have yet to be taken
+        self._writing: set[bytes] = set()  # what will be; a slow disk is not asked again each time a chain comes again
 
     def plain(self, record: Accepted | Removed) -> list[Target] | None:
         """Whom of this shard a record goes to if nothing is to be seen to, as nearly always; None if something is."""
@@ -137,8 +138,8 @@ class Latecomers:
     def _owe(self, record: Accepted, account: AccountId, device: DeviceId, settled: Callable[[object], None]) -> bool:
         """Keep what a device has yet to get; whether that has to be waited for."""
         key = owed_key(account, device, ConversationId(record.conversation), record.seq)
-        if key in self._noted:
-            return False
+        if key in self._noted or key in self._writing:
+            return key in self._writing
         owed = Owed(
             record.conversation,
             record.seq,
@@ -151,13 +152,13 @@ class Latecomers:
         )
 
         def written(ok: bool) -> None:
+            self._writing.discard(key)
             if ok:
                 self._noted.add(key)
             settled(ok)
 
-        self._disk.store.directory.put(
-            owed_key(account, device, ConversationId(record.conversation), record.seq), encode_owed(owed), written
-        )
+        self._writing.add(key)
+        self._disk.store.directory.put(key, encode_owed(owed), written)
         return True
 
     def _tell_missing(self, record: Accepted, account: AccountId, device: DeviceId) -> None:

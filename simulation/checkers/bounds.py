@@ -43,9 +43,10 @@ SHARDS_MOVING_MAX: Final = 4
 PENDING_BYTES_MAX: Final = 256 << 10
 """On the way to the disk: what all devices can have under way in their windows while the slowest commit lasts."""
 
-HOT_SLACK_BYTES: Final = 64 << 10
+HOT_SLACK_BYTES: Final = 128 << 10
 """Above twice the hot window new messages are refused; acks, marks and removals pass, for they make room. This is what
-they bring until the mover has looked again and come to its end."""
+they bring until the mover has looked again and come to its end: a thousand removals of 72 bytes from the queues of one
+or two removed devices, and what was accepted before."""
 
 BACKLOG_MAX: Final = 512
 """Changes and events of a session that its program has not taken: a window of entries that came during one commit."""

@@ -24,7 +24,7 @@ from runtime import (
     Runtime,
     VirtualClock,
 )
-from runtime.scheduler import DRAIN_S_MAX, LOW_S_MAX, TURN_MESSAGES_MAX
+from runtime.scheduler import DRAIN_S_MAX, LOW_S_MAX, LOW_WAIT_S_MAX, TURN_MESSAGES_MAX
 from tests.runtime.cast import Puppet, boom
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def test_a_flood_starves_neither_the_loop_nor_other_actors(
 
 def test_low_priority_runs_behind_everybody_who_is_ready(run: Run) -> None:
     async def story() -> None:
-        runtime = Runtime()
+        runtime = Runtime(clock=VirtualClock())
         low, first, second = Puppet(), Puppet(), Puppet()
         order: list[str] = []
         low_pid, first_pid, second_pid = runtime.start(low), runtime.start(first), runtime.start(second)
@@ -249,6 +249,32 @@ def test_a_flood_leaves_low_priority_a_share_of_the_time(run: Run) -> None:
             await asyncio.sleep(0)
         assert low.handled >= flood.handled * LOW_S_MAX / (DRAIN_S_MAX + 0.001)
         assert low.handled < flood.handled
+        runtime.close()
+        await rounds()
+
+    run(story())
+
+
+def test_nobody_of_low_priority_waits_much_longer_than_a_tenth_of_a_second_and_a_round_of_all(run: Run) -> None:
+    async def story() -> None:
+        clock = VirtualClock()
+        runtime = Runtime(clock=clock)
+        floods = [Flood(clock) for _ in range(200)]
+        puppet = Puppet()
+        for flood in floods:
+            pid = runtime.start(flood)
+            flood.process.is_low = flood is not floods[0]
+            for _ in range(TURN_MESSAGES_MAX):
+                runtime.cast(pid, "more")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        pid = runtime.start(puppet)
+        puppet.process.is_low = True
+        asked_s, served_s = clock.now_s(), list[float]()
+        runtime.cast(pid, lambda _: served_s.append(clock.now_s()))
+        while not served_s:  # noqa: ASYNC110 - each turn of the loop is a round
+            await asyncio.sleep(0)
+        assert served_s[0] - asked_s < LOW_WAIT_S_MAX + 0.001 * (len(floods) + 10)
         runtime.close()
         await rounds()
 

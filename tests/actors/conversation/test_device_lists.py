@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actors.conversation.api import ConversationLimits
-from protocol import ClientId, Code, ConversationId, InviteToken
+from protocol import ClientId, Code, ConversationId, InviteToken, group_conversation, shard_of
 from protocol import messages as m
 from runtime import KILLED
 from storage import EngineError
@@ -220,7 +220,11 @@ def begin_to_link(node: SmallNode, owner: SmallDevice) -> SmallDevice:
 def test_a_change_of_a_group_goes_to_a_device_that_is_being_linked() -> None:
     node = SmallNode()
     ann, bob = node.device("ann"), node.device("bob")
-    group = group_of(node, ann, bob)
+    at_bobs = next(
+        own for own in (ClientId(bytes([number]) * 16) for number in range(256))
+        if shard_of(group_conversation(ann.account, own)) == shard_of(bob.account)
+    )  # else bob's shard would make good what the group has missed  # fmt: skip
+    group = group_of(node, ann, bob, client_id=at_bobs)
     tablet = begin_to_link(node, bob)
     ann.heard.clear()
     begin(node, ann, m.ChangeGroup(9, group, 3, m.RENAMED, name="Kin"))
@@ -241,15 +245,23 @@ def test_nobody_is_told_of_a_list_before_it_is_on_the_disk(*, is_group: bool) ->
     begin(node, ann, send(1, "hi", lists, conversation=chat))
     begin(node, ann, m.FetchAudience(7, chat))
     assert [one.code for one in ann.heard if isinstance(one, m.Refused | m.Error)] == [Code.BUSY, Code.BUSY]
+    ann.heard.clear()
+    begin(node, ann, m.FetchDevices(8, bob.account))
+    assert [one.devices for one in ann.take(m.DeviceList)] == [[bob.device]], "as it is on the disk"
     node.committer.fail(EngineError("the disk said no"))
     node.settle()
     node.wait(1.0)
     assert ann.ask(send(1, "hi", lists, conversation=chat), m.Sent).seq, "nothing has changed"
 
 
-def group_of(node: SmallNode, owner: SmallDevice, *others: SmallDevice) -> ConversationId:
+def group_of(
+    node: SmallNode,
+    owner: SmallDevice,
+    *others: SmallDevice,
+    client_id: ClientId = ClientId(b"g" * 16),  # noqa: B008
+) -> ConversationId:
     token = InviteToken(b"t" * 16)
-    made = owner.ask(m.CreateGroup(1, ClientId(b"g" * 16), "Friends"), m.GroupDone)
+    made = owner.ask(m.CreateGroup(1, client_id, "Friends"), m.GroupDone)
     group = made.conversation
     owner.ask(m.CreateInvite(2, group, token, 3_600, 100), m.GroupDone)
     for other in others:

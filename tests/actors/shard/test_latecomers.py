@@ -97,6 +97,21 @@ def test_a_message_for_named_lists_is_owed_to_the_new_device_and_every_device_of
     assert not owed(office)
 
 
+def test_a_slow_disk_is_told_once_what_is_owed_however_often_the_chain_comes(seed: int) -> None:
+    office = office_with_a_new_device(seed)
+    office.router.account(BOB)
+    office.settle()
+    times = 300
+    for _ in range(times):
+        record = accepted(office, is_exact=True)
+        office.runtime.cast(office.router.shard(shard_number(BOB)), Spread(SOURCE, 0, [(100, record)]))
+        office.scheduler.run_for(0.05)
+    before = office.runtime.statistics().messages
+    office.settle()
+    assert office.runtime.statistics().messages - before < times, "one answer of the disk, and not one for each time"
+    assert owed(office) == 1
+
+
 @pytest.mark.parametrize(
     ("device", "sender", "seq", "code"),
     [(NEW, AccountId("eve"), 7, Code.NOT_ALLOWED), ("nobody's", ANN, 7, Code.DEVICE_UNKNOWN)],
