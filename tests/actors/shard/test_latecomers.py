@@ -97,19 +97,24 @@ def test_a_message_for_named_lists_is_owed_to_the_new_device_and_every_device_of
     assert not owed(office)
 
 
-def test_a_slow_disk_is_told_once_what_is_owed_however_often_the_chain_comes(seed: int) -> None:
+def messages_when_the_disk_has_written(seed: int, times: int) -> int:
+    """How many messages its answers make, after a chain has come so many times while it was slow."""
     office = office_with_a_new_device(seed)
     office.router.account(BOB)
     office.settle()
-    times = 300
-    for _ in range(times):
-        record = accepted(office, is_exact=True)
-        office.runtime.cast(office.router.shard(shard_number(BOB)), Spread(SOURCE, 0, [(100, record)]))
-        office.scheduler.run_for(0.05)
+    for time in range(50):
+        if time < times:
+            job = 100, accepted(office, is_exact=True)
+            office.runtime.cast(office.router.shard(shard_number(BOB)), Spread(SOURCE, 0, [job]))
+        office.scheduler.run_for(0.025)
     before = office.runtime.statistics().messages
     office.settle()
-    assert office.runtime.statistics().messages - before < times, "one answer of the disk, and not one for each time"
     assert owed(office) == 1
+    return office.runtime.statistics().messages - before
+
+
+def test_a_slow_disk_is_told_once_what_is_owed_however_often_the_chain_comes(seed: int) -> None:
+    assert messages_when_the_disk_has_written(seed, 50) <= messages_when_the_disk_has_written(seed, 1) + 5
 
 
 @pytest.mark.parametrize(
