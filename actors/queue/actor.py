@@ -166,14 +166,12 @@ class QueueActor(LoadingActor):
 
     def _retire(self) -> None:
         self._retirement = None
-        if self._connection is not None:
-            return  # it came in the same round
         state, removals = self._state if self.is_loaded else None, self._removals
         suspected = state is not None and state.attempts and not (removals is not None and removals.revoked)
         keep_s = SUSPICION_S if suspected else self._limits.resume_window_s
         stays = self.process.runtime.clock.now_s() - self._since_s < keep_s
         busy = self._reading or self.process.waiting or (removals is not None and removals.busy)
-        is_done = not busy and not stays
+        is_done = self._connection is None and not busy and not stays
         if state is not None and is_done and not (state.count and self._some_removals().doubt()):
             self.process.stop()
         else:

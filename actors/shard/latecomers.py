@@ -158,7 +158,9 @@ class Latecomers:
             settled(ok)
 
         self._writing.add(key)
-        self._disk.store.directory.put(key, encode_owed(owed), written)
+        self._disk.store.directory.put(
+            owed_key(account, device, ConversationId(record.conversation), record.seq), encode_owed(owed), written
+        )
         return True
 
     def _tell_missing(self, record: Accepted, account: AccountId, device: DeviceId) -> None:
