@@ -24,7 +24,7 @@ from actors.presence.load import LoadActor
 from actors.queue.actor import QueueActor
 from actors.router.api import Household, Router
 from actors.shard.actor import ShardActor
-from actors.shard.api import Disk
+from actors.shard.api import Disk, PaceLimits
 from actors.shard.journal import JournalActor
 from actors.tally import Tally
 from protocol import ServerWire
@@ -60,6 +60,7 @@ class MessengerLimits(NamedTuple):
     presence: PresenceLimits
     sweep_interval_s: float
     link: LinkLimits = LinkLimits()
+    pace: PaceLimits = PaceLimits()
 
 
 class Parts(NamedTuple):
@@ -149,7 +150,7 @@ def messenger_children(
         router.settle(number, household)
         own = ChildSpec(
             "shard",
-            lambda: parts.shard(disk, router, range(SHARDS), limits.sweep_interval_s),
+            lambda: parts.shard(disk, router, range(SHARDS), limits.sweep_interval_s, limits.pace),
             name=("shard", number),
             mailbox_limit=1_000_000,
         )

@@ -37,9 +37,9 @@ class Process(Tied):
         pid: The process's address.
         runtime: The runtime that runs it: clock, randomness, `whereis`.
         parent: The process that started it; None if it was started from outside.
-        is_low: While True, it runs when nobody else is ready, or in the little time that is kept for such processes, or
-            when some of them have waited for a tenth of a second: Erlang's priority `low`. A scheduler under test may
-            choose otherwise; nothing may depend on it.
+        is_low: While True, it runs in the little time that each round of the loop keeps for such processes behind all
+            others, or when some of them have waited for a tenth of a second: Erlang's priority `low`. A scheduler under
+            test may choose otherwise; nothing may depend on it.
         trap_exit: While True, exit signals arrive as `Exit` messages instead of ending the process.
         mailbox_limit: How many messages may wait; what others send beyond that is refused and counted.
     """

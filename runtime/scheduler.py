@@ -22,7 +22,7 @@ TURN_MESSAGES_MAX: Final = 64
 DRAIN_S_MAX: Final = 0.002
 """How long all may run before the loop looks at its sockets again; one turn may take it a little beyond that."""
 LOW_S_MAX: Final = 0.0005
-"""What processes of low priority get of that at the least, once the others have had all of it."""
+"""How long processes of low priority may run at the end of a round, even if nobody else was ready."""
 LOW_WAIT_S_MAX: Final = 0.1
 """When some of them have waited for so long, all of them take a turn among the others."""
 
@@ -161,7 +161,7 @@ class LoopScheduler(Scheduler):
                 self.asleep = True
 
     def _run_ready(self) -> int:
-        """Run who is ready for some time, and whoever has low priority in what is left of it, or in a little more."""
+        """Run who is ready for some time, and behind them, for a little, whoever has low priority."""
         ready, low = self.ready, self._low
         next_process = ready.popleft
         signals = self._runtime._signals
@@ -189,11 +189,12 @@ class LoopScheduler(Scheduler):
             handled += turn(process, TURN_MESSAGES_MAX)
             if signals:
                 settle()
-        until_s = max(until_s, now_s() + LOW_S_MAX) if low else until_s
-        while low and now_s() < until_s:
-            handled += turn(low.popleft(), TURN_MESSAGES_MAX)
-            if signals:
-                settle()
+        if low:
+            until_s = now_s() + LOW_S_MAX
+            while low and now_s() < until_s:
+                handled += turn(low.popleft(), TURN_MESSAGES_MAX)
+                if signals:
+                    settle()
         return handled
 
     def _run_deferred(self) -> None:

@@ -15,6 +15,7 @@ __all__ = ["SOMETIMES", "SOMETIMES_BETWEEN_NODES", "Coverage"]
 
 SOMETIMES: Final = (
     "a fan-out is taken up again after a restart",
+    "a large fan-out goes out a few shards at a time",
     "a fenced writer is refused",
     "a journal is replayed",
     "a retry is answered with its old seq",

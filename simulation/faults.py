@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulation.agenda import chance_of
 from simulation.disk import COMMIT_FATES
-from simulation.partitions import BETWEEN_NODES, ways_of
+from simulation.partitions import BETWEEN_NODES, shard_of_node, ways_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ class Faults:
             "fan out is lost on its way": 1.0,
             "actor crashes": 6.0,
             "supervisor is killed": 1.0,
-            "shard is taken over": 0.3,
+            "shard is taken over": 1.0,
             "client crashes": 3.0,
             "client cannot bear a message": 0.7,
             "connection breaks": 5.0,
@@ -307,7 +307,7 @@ def _shard_is_taken_over(world: World, chance: random.Random) -> bool:
     node = _node(world, chance)
     if node is None or not node.shards:
         return False
-    node.store.take_ownership([chance.choice(node.shards)])
+    node.store.take_ownership([shard_of_node(world, node, chance)])
     node.store.flush()
 
     life = node.life
@@ -317,7 +317,7 @@ def _shard_is_taken_over(world: World, chance: random.Random) -> bool:
             node.die(chance.choice(COMMIT_FATES), told=True)
             node.reboot_later()
 
-    world.agenda.after(chance.uniform(0.5, 3.0), restart)
+    world.agenda.after(chance.uniform(0.5, 6.0), restart)
     return True
 
 

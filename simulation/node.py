@@ -7,7 +7,7 @@ segments, commits and timers come between any two of them.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from actors.accounts.api import AccountLimits, RateLimiter
@@ -16,6 +16,7 @@ from actors.conversation.api import ConversationLimits
 from actors.directory_keys import directory_shard
 from actors.presence.api import PresenceLimits
 from actors.queue.api import QueueLimits
+from actors.shard.api import PaceLimits
 from actors.tree import Cluster, MessengerLimits, Parts, connection_maker, messenger_children
 from protocol import StaticKey, Ulid, shard_of
 from runtime import KILLED, Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, SeededScheduler, StartError
@@ -74,6 +75,7 @@ class Sizes:
         shared_bytes_min: What the inbox has to spare by storing a body once for several devices.
         copy_page_bytes: What goes at once of a shard that moves.
         copy_pages_max: How many of these may be on their way.
+        pace: How fast large fan-outs go out.
     """
 
     entries_max: int = 10_000
@@ -89,6 +91,7 @@ class Sizes:
     background_delay_s: float = 0.0
     copy_page_bytes: int = 512 << 10
     copy_pages_max: int = 8
+    pace: PaceLimits = field(default_factory=PaceLimits)
 
 
 class NodeScheduler(SeededScheduler):
@@ -488,4 +491,5 @@ def _messenger_limits(sizes: Sizes) -> MessengerLimits:
         AccountLimits(5, 100, True, 600, 5),
         PresenceLimits(5.0, 2.0),
         sizes.sweep_interval_s,
+        pace=sizes.pace,
     )

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable
 
+    from simulation.node import SimulatedNode
     from simulation.world import World
 
-__all__ = ["BETWEEN_NODES", "ways_of"]
+__all__ = ["BETWEEN_NODES", "shard_of_node", "ways_of"]
 
 CUT_S: Final = (0.5, 2.0, 5.0, 20.0)
 """Some cuts are shorter than the silence after which a link is down, some longer."""
@@ -29,6 +30,12 @@ def ways_of(world: World) -> list[str]:
     if not world.is_cluster:
         return []
     return [way_between(one.name, other.name) for one, other in permutations(world.nodes, 2)]
+
+
+def shard_of_node(world: World, node: SimulatedNode, chance: random.Random) -> int:
+    """A shard that a node has; mostly one in which something happens."""
+    busy = [shard for shard in node.shards if shard in world.busy_shards]
+    return chance.choice(busy if busy and chance.random() < 0.9 else node.shards)
 
 
 def _cut(world: World, ways: Iterable[str], duration_s: float) -> bool:
@@ -123,11 +130,9 @@ def _shard_moves(world: World, chance: random.Random) -> bool:
     if not up:
         return False
     node = chance.choice(up)
-    busy = [shard for shard in node.shards if shard in world.busy_shards]
     others = [other.name for other in world.nodes if other is not node]
     for _ in range(chance.choice((1, 1, 3))):
-        shard = chance.choice(busy if busy and chance.random() < 0.9 else node.shards)
-        node.runtime.start(Mover(node, shard, chance.choice(others)))
+        node.runtime.start(Mover(node, shard_of_node(world, node, chance), chance.choice(others)))
     return True
 
 
@@ -139,7 +144,7 @@ def _move_is_interrupted(world: World, chance: random.Random) -> bool:
         return False
     source = chance.choice(up)
     target = chance.choice([node for node in others if node is not source])
-    source.runtime.start(Mover(source, chance.choice(source.shards), target.name))
+    source.runtime.start(Mover(source, shard_of_node(world, source, chance), target.name))
     victim, lives = chance.choice((source, target, None)), (source.life, target.life)
     fate, told = chance.choice(COMMIT_FATES), chance.random() < 0.7
 

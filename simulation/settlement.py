@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from actors.router.api import shard_number
+from actors.shard.api import PaceLimits
 from protocol import AccountId, direct_conversation
 from simulation.agenda import chance_of
 from simulation.clubs import clubs_of
@@ -123,4 +124,5 @@ def _sizes(seed: int) -> Sizes:
         shared_bytes_min=chance.choice((1, 1, 1_024)),
         copy_page_bytes=chance.choice((512 << 10, 1_000, 200)),
         copy_pages_max=chance.choice((8, 1)),
+        pace=chance.choice((PaceLimits(), PaceLimits(targets_min=3, shards_burst=2, step_shards=1, step_s=0.05))),
     )

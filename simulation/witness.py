@@ -338,6 +338,8 @@ class Witness:
                 self.world.coverage.reached("a message crosses when its link is back")
         if source.life != life:
             self.world.coverage.reached("a fan-out is taken up again after a restart")
+        if _has_more_to_hand_out(source, record.source):
+            self.world.coverage.reached("a large fan-out goes out a few shards at a time")
         if record.source == shard:
             self.audience.brought(record)
         if record.kind == MESSAGE:
@@ -481,6 +483,13 @@ class Witness:
         """A device's application hears of something."""
         for hear in self._hear["published"]:
             hear(device, event)
+
+
+def _has_more_to_hand_out(node: SimulatedNode, shard: int) -> bool:
+    """Whether a shard holds something back for others."""
+    pid = node.runtime.whereis(("shard", shard))
+    spreading = None if pid is None or pid._process is None else getattr(pid._process._actor, "_spreading", None)
+    return spreading is not None and spreading.holds_back
 
 
 def notice_key(targets: list[Target], conversation: str, seq: int, body: bytes) -> EntryKey:

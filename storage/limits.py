@@ -33,7 +33,7 @@ class StoreLimits:
     hot_window_bytes_max: int = 64 * MEBIBYTE
     hot_window_s_max: float = 30.0
     move_operations_max: int = 512
-    trim_records_max: int = 4_000
+    trim_records_max: int = 1_000
     free_space_bytes_min: int = 128 * MEBIBYTE
     outbox_records_max: int = 10_000
     import_bytes_max: int = 16 * MEBIBYTE

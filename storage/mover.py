@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 Effect: TypeAlias = "Callable[[], object]"
 """What a slice does to the memtable once it is durable."""
 
+SLICE_PAUSE_S: Final = 0.003
+"""Between two slices, if the first shared its commit with records: not each of their commits carries one (1.5 ms).
+A chat beside a hot group: 99 of 100 within 8 to 10 ms instead of 10 to 12 (`--only hot`, in turns)."""
 SNAPSHOT_OPERATIONS: Final = 32
 """A snapshot (read, fold, encode: 70 us) counts as much as this many entries (2 us)."""
 
@@ -74,6 +77,7 @@ class Mover:
         outbox: Both halves of the outbox.
         limits: Window and slice sizes.
         now_ms: The wall clock.
+        schedule: Runs a function on the loop after a delay in seconds.
 
     Attributes:
         moves: Moves that came to their end.
@@ -89,11 +93,13 @@ class Mover:
         "_held",
         "_inbox",
         "_inbox_writer",
+        "_is_beside_records",
         "_journal",
         "_limits",
         "_memtable",
         "_now_ms",
         "_outbox",
+        "_schedule",
         "_stopped",
         "_trimmed_bytes",
         "_work",
@@ -109,6 +115,7 @@ class Mover:
         outbox: Outbox,
         limits: StoreLimits,
         now_ms: Callable[[], int],
+        schedule: Callable[[float, Callable[[], None]], object],
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -116,10 +123,12 @@ class Mover:
         self._outbox = outbox
         self._limits = limits
         self._now_ms = now_ms
+        self._schedule = schedule
         self._inbox = inbox
         self._inbox_writer = InboxWriter(engine, memtable, inbox)
         self._batch = Batch()
         self._budget = 0
+        self._is_beside_records = False
         self._damage = ""
         self._work: Iterator[Effect] | None = None
         self._ended = False
@@ -212,6 +221,7 @@ class Mover:
         if work is not self._work:
             return effects
         self._batch, self._budget = batch, self._limits.move_operations_max
+        self._is_beside_records = bool(batch.appends)
         self._inbox_writer.begin(batch)
         while self._budget > 0:
             effect = next(work, None)
@@ -239,7 +249,13 @@ class Mover:
         elif self._ended:
             self._work = None
             self.moves += 1
+        elif self._is_beside_records and self.hot_bytes <= self._limits.hot_window_bytes_max:
+            self._schedule(SLICE_PAUSE_S, partial(self._go_on, work))
         else:
+            self._go_on(work)
+
+    def _go_on(self, work: Iterator[Effect]) -> None:
+        if work is self._work:
             self._journal.submit(_Slice(self, work))
 
     def _start(self, work: Iterator[Effect]) -> None:

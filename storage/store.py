@@ -110,7 +110,7 @@ class Store:
         self._inbox = Inbox(engine)
         self._outbox = Outbox(engine, self._memtable)
         self._queues = Queues(self._memtable, self._inbox)
-        self._mover = Mover(engine, self._journal, self._memtable, self._inbox, self._outbox, limits, now_ms)
+        self._mover = Mover(engine, self._journal, self._memtable, self._inbox, self._outbox, limits, now_ms, schedule)
         pair_shard = shard_of_pair(self._memtable.shard_of, directory_shard)
         self.directory = Directory(engine, self._journal, pair_shard, self._memtable.watches)
         self._purger = Purger(engine, self._journal, self._residences, limits, pair_shard)

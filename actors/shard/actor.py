@@ -19,6 +19,7 @@ from actors.shard.api import (
     Expire,
     LoadingActor,
     MarksDurable,
+    PaceLimits,
     Reachable,
     RemovalDurable,
     Supplied,
@@ -26,7 +27,7 @@ from actors.shard.api import (
     Ticket,
     answers,
 )
-from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spread, Spreading, Taken, parts_of
+from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spread, Spreading, Step, Taken, parts_of
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused, Sent
 from runtime import Pid, Reason
@@ -84,19 +85,21 @@ class ShardActor(LoadingActor):
         router: Where queues and the other shards are found.
         shards: All shards of the cluster.
         sweep_interval_s: How often expired entries are looked for.
+        pace: How fast large fan-outs go out.
     """
 
     _spreading: Spreading
 
-    __slots__ = ("_disk", "_router", "_shard", "_shards", "_spreading", "_sweep_interval_s")
+    __slots__ = ("_disk", "_pace", "_router", "_shard", "_shards", "_spreading", "_sweep_interval_s")
 
-    def __init__(self, disk: Disk, router: Router, shards: range, sweep_interval_s: float) -> None:
+    def __init__(self, disk: Disk, router: Router, shards: range, sweep_interval_s: float, pace: PaceLimits) -> None:
         super().__init__()
         self._disk = disk
         self._shard = disk.shard
         self._router = router
         self._shards = shards
         self._sweep_interval_s = sweep_interval_s
+        self._pace = pace
 
     def init(self) -> None:
         """Ask for what is still to be spread, and how far this shard has taken what others spread."""
@@ -104,7 +107,8 @@ class ShardActor(LoadingActor):
         if not self._disk.store.takes(self._shard, self._disk.epoch):
             self._tell_unowned(self._disk.epoch)
         self._disk.store.load_shard(self._shard, *answers(self.process, lambda view: view))
-        self.process.send_after(TAKEN_INTERVAL_S, TellTaken())
+        # The shards of a node begin together; so they do not all tell in the same millisecond ever after.
+        self.process.send_after(TAKEN_INTERVAL_S * (1 + self._shard / len(self._shards)), TellTaken())
         self.process.send_after(self._sweep_interval_s, SweepExpired())
 
     def receive_info(self, message: Any) -> None:
@@ -120,6 +124,8 @@ class ShardActor(LoadingActor):
             self._spreading.ask_again(message.source)
         elif kind is SendAgain:
             self._spreading.send_again(message.target)
+        elif kind is Step:
+            self._spreading.step()
         elif kind is SweepExpired:
             now_ms = self.process.runtime.clock.wall_ms()
             self._disk.store.expired(self._shard, now_ms, EXPIRED_MAX, *answers(self.process, Expired))
@@ -152,7 +158,7 @@ class ShardActor(LoadingActor):
         self._cast_queue(device, account, Expire())
 
     def _restore(self, view: ShardView) -> None:
-        self._spreading = Spreading(self.process, self._disk, self._router, view.cursors)
+        self._spreading = Spreading(self.process, self._disk, self._router, view.cursors, self._pace)
         self._restore_outbox(OutboxPage(None, 0, view.outbox), view.outbox_complete)
 
     def _restore_outbox(self, page: OutboxPage, complete: bool) -> None:
@@ -171,6 +177,7 @@ class ShardActor(LoadingActor):
 
     def _commits(self, commits: Commits) -> None:
         spreads: dict[int, list[Job]] = {}
+        prompt: set[int] = set()
         arrivals: dict[tuple[DeviceId, AccountId], list[Entry]] = {}
         answered: Answered = {}
         for commit in commits.committed:
@@ -180,7 +187,7 @@ class ShardActor(LoadingActor):
             elif isinstance(record, Accepted):
                 assert isinstance(commit.token, Ticket | ChangeTicket), "a conversation gives its ticket along"
                 self._tick(commit.token, answered)
-                self._route(commit.position, record, spreads, arrivals)
+                self._route(commit.position, record, spreads, prompt, arrivals)
             elif isinstance(record, Entries):
                 self._spreading.durable(record)
                 if isinstance(commit.token, SupplyTicket):
@@ -190,15 +197,15 @@ class ShardActor(LoadingActor):
                 if isinstance(commit.token, Pid):
                     self.process.insist(commit.token, MarksDurable(AccountId(record.account)))
             elif isinstance(record, Removed):
-                self._route(commit.position, record, spreads, arrivals)
+                self._route(commit.position, record, spreads, prompt, arrivals)
                 if isinstance(commit.token, Pid):
                     self.process.insist(commit.token, RemovalDurable(record.positions))
         for connection, frames in answered.items():
             self.process.insist(connection, Answers(frames))
         for (device, account), entries in arrivals.items():
             self._cast_queue(device, account, Enqueue(entries))
-        for target, jobs in spreads.items():
-            self._spreading.send(target, jobs)
+        if spreads:
+            self._spreading.send_all(spreads, prompt)
 
     def _tick(self, ticket: Ticket | ChangeTicket, answered: Answered) -> None:
         """The message is durable: ✓ for everyone who waits for it."""
@@ -217,15 +224,19 @@ class ShardActor(LoadingActor):
         position: int,
         record: Accepted | Removed,
         spreads: dict[int, list[Job]],
+        prompt: set[int],
         arrivals: dict[tuple[DeviceId, AccountId], list[Entry]],
     ) -> None:
         """To the queues of this shard at once: the record is its own entry there; to other shards as a job."""
+        is_small = len(record.targets) < self._pace.targets_min
         for target, part in parts_of(record).items():
             if target == self._shard:
                 own = [each for each in part.targets if shard_number(each[0]) == target]
                 _arrive(position, record, own, arrivals)
-            else:
-                spreads.setdefault(target, []).append((position, part))
+                continue
+            spreads.setdefault(target, []).append((position, part))
+            if is_small:
+                prompt.add(target)
 
     def _failed(self, record: object, token: object, answered: Answered) -> None:
         """A record did not reach the disk: its writer starts anew from what did."""

@@ -33,6 +33,7 @@ __all__ = [
     "LoadingActor",
     "MarksDurable",
     "Owed",
+    "PaceLimits",
     "Reachable",
     "RemovalDurable",
     "Supplied",
@@ -164,6 +165,22 @@ class Enqueue(msgspec.Struct, frozen=True):
 
 class Expire(msgspec.Struct, frozen=True):
     """To a queue: something of yours has outlived its time."""
+
+
+class PaceLimits(NamedTuple):
+    """How fast a shard hands out what it has for many others.
+
+    Attributes:
+        targets_min: A message to so many accounts is held to the pace.
+        shards_burst: Shards that may be given something at once, after a while without.
+        step_shards: Shards that are given something in a step, once some wait.
+        step_s: The time between two steps.
+    """
+
+    targets_min: int = 256
+    shards_burst: int = 128
+    step_shards: int = 8
+    step_s: float = 0.004
 
 
 class Reachable(msgspec.Struct, frozen=True):

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from actors.router.api import Router, UnreachableError, shard_number
-from actors.shard.api import Disk, answers, inform
+from actors.shard.api import Disk, PaceLimits, answers, inform
 from actors.shard.latecomers import Latecomers
 from actors.shard.logic import Inbound, Job, Outbound
+from actors.shard.pace import Pace
 from runtime import Named
 from storage.records import MESSAGE, NOTICE, Accepted, Entries, Removed, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from runtime import Process
 
-__all__ = ["AskAgain", "OutboxPage", "Resync", "SendAgain", "Spread", "Spreading", "Taken", "parts_of"]
+__all__ = ["AskAgain", "OutboxPage", "Resync", "SendAgain", "Spread", "Spreading", "Step", "Taken", "parts_of"]
 
 RESYNC_DELAY_S: Final = 0.2
 HELD_S: Final = 0.02
@@ -65,6 +66,13 @@ class SendAgain(NamedTuple):
     target: int
 
 
+class Step:
+    """The timer that goes on with large fan-outs."""
+
+
+STEP: Final = Step()
+
+
 class OutboxPage(NamedTuple):
     """From the disk: jobs that some target may not have taken.
 
@@ -97,15 +105,30 @@ class Spreading:
         disk: The shard's slice of the store.
         router: Where the other shards are found.
         cursors: By source shard: the highest position that is on the disk here.
+        pace: How fast large fan-outs go out.
     """
 
-    __slots__ = ("_disk", "_held", "_holding", "_inbound", "_latecomers", "_outbound", "_process", "_router", "_shard")
+    __slots__ = (
+        "_disk",
+        "_held",
+        "_holding",
+        "_inbound",
+        "_latecomers",
+        "_outbound",
+        "_pace",
+        "_process",
+        "_router",
+        "_shard",
+        "_stepping",
+    )
 
-    def __init__(self, process: Process, disk: Disk, router: Router, cursors: dict[int, int]) -> None:
+    def __init__(self, process: Process, disk: Disk, router: Router, cursors: dict[int, int], pace: PaceLimits) -> None:
         self._process = process
         self._disk = disk
         self._router = router
         self._shard = disk.shard
+        self._pace = Pace(pace, process.runtime.clock.now_s())
+        self._stepping = False
         self._inbound = {source: Inbound(cursor) for source, cursor in cursors.items()}
         self._outbound: dict[int, Outbound] = {}
         self._latecomers = Latecomers(process, disk, router)
@@ -138,9 +161,42 @@ class Spreading:
                     found.setdefault(target, []).append((position, part))
         return found
 
-    def send(self, target: int, waiting: Sequence[Job]) -> None:
+    def send_all(self, spreads: Mapping[int, list[Job]], prompt: Collection[int]) -> None:
+        """Send jobs that are new.
+
+        Args:
+            spreads: By target.
+            prompt: Those of the targets that get theirs at once; what the others get is from large fan-outs alone, and
+                may have to wait for its turn.
+        """
+        if len(prompt) < len(spreads) and self._pace.holds(spreads, self._process.runtime.clock.now_s()):
+            for target in prompt:
+                self.send(target, [])
+            self._step_later()
+            return
+        for target, jobs in spreads.items():
+            self.send(target, jobs)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether some target has yet to be sent something, because it is not its turn."""
+        return self._pace.waits
+
+    def step(self) -> None:
+        """It is the turn of the next targets that wait."""
+        self._stepping = False
+        for target in self._pace.turns():
+            self.send(target, [])
+        self._step_later()
+
+    def _step_later(self) -> None:
+        if self._pace.waits and not self._stepping:
+            self._stepping = True
+            self._process.send_after(self._pace.step_s, STEP)
+
+    def send(self, target: int, jobs: list[Job]) -> None:
         """Send jobs that are new; those that the target has no room for are read from the disk later."""
-        self._deliver(target, *self._outbound_to(target).send(waiting))
+        self._deliver(target, *self._outbound_to(target).send(self._pace.joined(target, jobs)))
 
     def _outbound_to(self, target: int) -> Outbound:
         outbound = self._outbound.get(target)

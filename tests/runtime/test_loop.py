@@ -255,6 +255,25 @@ def test_a_flood_leaves_low_priority_a_share_of_the_time(run: Run) -> None:
     run(story())
 
 
+def test_low_priority_leaves_the_loop_to_the_sockets_even_if_nobody_else_is_ready(run: Run) -> None:
+    async def story() -> None:
+        clock = VirtualClock()
+        runtime = Runtime(clock=clock)
+        floods = [Flood(clock) for _ in range(10)]
+        for flood in floods:
+            pid = runtime.start(flood)
+            flood.process.is_low = True
+            runtime.cast(pid, "more")
+        round_max = round(LOW_S_MAX * 1000 * TURN_MESSAGES_MAX) + 1
+        for count in (1, 2, 3):
+            await asyncio.sleep(0)
+            assert 0 < sum(flood.handled for flood in floods) <= count * round_max
+        runtime.close()
+        await rounds()
+
+    run(story())
+
+
 def test_nobody_of_low_priority_waits_much_longer_than_a_tenth_of_a_second_and_a_round_of_all(run: Run) -> None:
     async def story() -> None:
         clock = VirtualClock()

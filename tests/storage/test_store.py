@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storage import Acked, Committed, MemoryEngine, Removed, StoreLimits, Table
+from storage.mover import SLICE_PAUSE_S
 from tests.storage.desk import PHONE, TABLET, Desk, entry_for, message
 
 if TYPE_CHECKING:
@@ -279,3 +280,26 @@ def test_the_last_state_of_a_conversation_holds_though_its_records_are_moved_bet
     desk.store.move()
     desk.run()
     assert Desk(desk.engine).conversation().state == bytes((59,))
+
+
+def test_a_move_pauses_behind_a_commit_that_messages_waited_for_unless_the_hot_journal_is_too_large() -> None:
+    def pauses(hot_window_bytes_max: int, *, beside: bool) -> bool:
+        desk = Desk(limits=StoreLimits(move_operations_max=10, hot_window_bytes_max=hot_window_bytes_max))
+        for number in range(100):
+            desk.append(1, entry_for(bytes((number,)) * 16, number + 1))
+        desk.run()
+        desk.store.move()
+        if beside:
+            desk.append(1, entry_for(PHONE, 101))
+        desk.tick()
+        desk.committer.step()
+        assert desk.store.moving
+        assert 0 < desk.store.statistics().moved_entries < 100
+        paused = SLICE_PAUSE_S in [delay_s for delay_s, _ in desk.timers]
+        desk.run()
+        assert desk.store.statistics().moved_entries >= 100
+        return paused
+
+    assert pauses(1 << 20, beside=True)
+    assert not pauses(1 << 20, beside=False)
+    assert not pauses(1_000, beside=True)

@@ -9,10 +9,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from actors.shard.api import PaceLimits
 from actors.shard.logic import JOBS_MAX, Inbound, Job, Outbound
+from actors.shard.pace import Pace
 
 JOBS_KEPT = 6
 PAGE = 3
+TARGET = 7
+NEVER_AT_ONCE = PaceLimits(shards_burst=0)
 
 
 def job(position: int) -> Job:
@@ -32,6 +36,7 @@ class Chain(RuleBasedStateMachine):
         self.journal: list[Job] = []
         self.taken_at_source: set[int] = set()
         self.outbound = Outbound(JOBS_KEPT)
+        self.pace = Pace(NEVER_AT_ONCE, 0.0)
         self.inbound = Inbound()
         self.page: tuple[Outbound, int, list[Job], bool] | None = None
         self.to_target: deque[tuple[int, list[Job]]] = deque()
@@ -40,7 +45,7 @@ class Chain(RuleBasedStateMachine):
         self.on_disk: list[int] = []
 
     def _send(self, jobs: list[Job]) -> None:
-        previous, fresh = self.outbound.send(jobs)
+        previous, fresh = self.outbound.send(self.pace.joined(TARGET, jobs))
         if fresh:
             self.to_target.append((previous, list(fresh)))
 
@@ -73,14 +78,23 @@ class Chain(RuleBasedStateMachine):
     def _ask(self) -> None:
         self.to_source.append(("resync", self.inbound.appended))
 
-    @rule(count=st.integers(1, 4), gap=st.integers(1, 3))
-    def more(self, count: int, gap: int) -> None:
+    @precondition(lambda self: self.pace.waits)
+    @rule()
+    def it_is_its_turn(self) -> None:
+        assert self.pace.turns() == [TARGET]
+        self._send([])
+
+    @rule(count=st.integers(1, 4), gap=st.integers(1, 3), large=st.booleans())
+    def more(self, count: int, gap: int, large: bool) -> None:
         first = (self.journal[-1][0] if self.journal else 0) + gap
         if self.page is not None:
             self.page_comes()
         jobs = [job(position) for position in range(first, first + count)]
         self.journal += jobs
-        self._send(jobs)
+        if large:
+            assert self.pace.holds({TARGET: jobs}, 0.0)
+        else:
+            self._send(jobs)
 
     @precondition(lambda self: self.to_target)
     @rule()
@@ -152,6 +166,7 @@ class Chain(RuleBasedStateMachine):
         if forgets:
             self.taken_at_source = {position for position in self.taken_at_source if position % 2}
         self.outbound = Outbound(JOBS_KEPT)
+        self.pace = Pace(NEVER_AT_ONCE, 0.0)
         waiting = [each for each in self.journal if each[0] not in self.taken_at_source]
         if waiting:
             self._send(waiting)
@@ -164,7 +179,9 @@ class Chain(RuleBasedStateMachine):
         """Undisturbed, all of it arrives, and the source forgets all of it."""
         self._ask()
         for _ in range(1_000):
-            if self.to_source:
+            if self.pace.waits:
+                self.it_is_its_turn()
+            elif self.to_source:
                 self.source_hears()
             elif self.to_target:
                 self.arrives()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from actors.router.api import Router, shard_number
-from actors.shard.api import Disk
-from actors.shard.spreading import OutboxPage, Resync, SendAgain, Spread, Spreading
+from actors.shard.api import Disk, PaceLimits
+from actors.shard.spreading import OutboxPage, Resync, SendAgain, Spread, Spreading, Step
 from actors.tally import Tally
 from runtime import Actor, InlineTasks, Runtime, SeededScheduler, VirtualClock
 from tests.storage.desk import PHONE, Desk, message
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SHARD, ACCOUNT = 0, "bob1"
 THERE = shard_number(ACCOUNT)
+PACE = PaceLimits(shards_burst=70, step_shards=8, step_s=0.004)
+MANY = range(1, 41)
 
 
 class Line:
@@ -48,7 +50,7 @@ class Source(Actor):
 
     def init(self) -> None:
         disk = Disk(self._desk.store, SHARD, self._desk.epochs[SHARD], Tally())
-        self.spreading = Spreading(self.process, disk, self._router, {})
+        self.spreading = Spreading(self.process, disk, self._router, {}, PACE)
 
     def handle_info(self, message: Any) -> None:
         if isinstance(message, OutboxPage):
@@ -56,6 +58,8 @@ class Source(Actor):
             self.spreading.send_page(message)
         elif isinstance(message, SendAgain):
             self.spreading.send_again(message.target)
+        elif isinstance(message, Step):
+            self.spreading.step()
 
 
 class House:
@@ -125,3 +129,61 @@ def test_for_a_link_without_room_the_disk_is_read_five_times_a_second_and_nothin
     pages = house.source.pages
     house.scheduler.run_for(10.0)
     assert house.source.pages == pages
+
+
+class Crowd(House):
+    """Shard 0 again, with large fan-outs to forty shards of node b."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source.spreading._router.places.update(dict.fromkeys(MANY, "b"))
+        self.line.room = 10_000
+        self.line.told.clear()
+        self.position = 0
+
+    def fan_out(self, *prompt: int) -> None:
+        """One more message for everybody; for some shards there is also one of a chat."""
+        self.position += 1
+        large: Any = message(self.position, (ACCOUNT, PHONE))
+        self.source.spreading.send_all({shard: [(self.position, large)] for shard in MANY}, prompt)
+
+    @property
+    def chains(self) -> list[list[int]]:
+        """What has gone over the line since this was asked before, chain by chain."""
+        told = [[position for position, _ in spread.jobs] for spread in self.line.told if isinstance(spread, Spread)]
+        self.line.told.clear()
+        return told
+
+
+def test_a_large_fan_out_now_and_then_goes_everywhere_at_once() -> None:
+    crowd = Crowd()
+    for position in range(1, 4):
+        crowd.fan_out()
+        assert crowd.chains == [[position]] * 40
+        crowd.scheduler.run_for(0.1)
+
+
+def test_large_fan_outs_that_follow_closely_go_out_a_few_shards_at_a_time_and_together() -> None:
+    crowd = Crowd()
+    crowd.fan_out()
+    assert crowd.chains == [[1]] * 40
+    crowd.fan_out()
+    assert crowd.chains == []
+    crowd.scheduler.run_for(0.0045)
+    assert crowd.chains == [[2]] * 8
+    crowd.fan_out()
+    crowd.scheduler.run_for(0.1)
+    assert sorted(crowd.chains) == [[2, 3]] * 32 + [[3]] * 8
+    crowd.scheduler.run_for(1.0)
+    assert crowd.chains == []
+
+
+def test_a_chat_does_not_wait_for_the_turn_of_its_shard_and_passes_nothing() -> None:
+    crowd = Crowd()
+    crowd.fan_out()
+    crowd.fan_out()
+    crowd.chains.clear()
+    crowd.fan_out(5)
+    assert crowd.chains == [[2, 3]]
+    crowd.scheduler.run_for(0.1)
+    assert crowd.chains == [[2, 3]] * 39

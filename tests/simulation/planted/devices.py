@@ -113,6 +113,7 @@ BUGS: Final = {
     "a member who was away passed by": Bug(
         Scenario(
             cluster=True,
+            sizes=Sizes(),
             faults=rough(node_dies=6, two_nodes_lose_sight_of_each_other=20, actor_is_killed=60),
             parts=Parts(shard=UnheardForgotten),
         ),

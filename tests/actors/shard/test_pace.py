@@ -1,0 +1,64 @@
+"""What a shard holds back of large fan-outs, and what it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.router.api import Router, shard_number
+from actors.shard.actor import Commits, ShardActor
+from actors.shard.api import Disk, PaceLimits
+from actors.shard.pace import Pace
+from actors.shard.spreading import Spread
+from actors.tally import Tally
+from runtime import InlineTasks, Runtime, SeededScheduler, VirtualClock
+from storage import Removed
+from storage.group import Committed
+from tests.actors.shard.test_spreading import Line
+from tests.storage.desk import PHONE, Desk
+
+SHARD = 0
+EVERYWHERE = tuple(range(21))
+SLOW = PaceLimits(targets_min=10, shards_burst=0, step_shards=2, step_s=0.01)
+
+
+def word(*shards: int) -> Removed:
+    """A record that says something to somebody of each of these shards."""
+    names = [next(name for name in map(str, range(100_000)) if shard_number(name) == shard) for shard in shards]
+    return Removed(PHONE, "ann", [], 1, [("ann", "ann:bob", 1)], [(name, [PHONE]) for name in names], [b"body"])
+
+
+@pytest.mark.parametrize("small", [(SHARD, 5), (SHARD,), (5, 6)])
+def test_what_is_for_few_goes_out_at_once_beside_a_large_fan_out_that_is_held_back(small: tuple[int, ...]) -> None:
+    desk, line, scheduler = Desk(), Line(), SeededScheduler(1)
+    line.room = 1_000
+    runtime = Runtime(node="a", clock=VirtualClock(), scheduler=scheduler, tasks=InlineTasks())
+    runtime.foreign.attach(line)
+    router = Router(runtime)
+    router.places.update(dict.fromkeys(EVERYWHERE[1:], "b"))
+    disk = Disk(desk.store, SHARD, desk.epochs[SHARD], Tally())
+    pid = runtime.start(ShardActor(disk, router, range(64), 100.0, SLOW), name=("shard", SHARD))
+    desk.run()
+    scheduler.run_until_idle()
+
+    def positions() -> list[list[int]]:
+        return [[position for position, _ in spread.jobs] for spread in line.told if isinstance(spread, Spread)]
+
+    records = [word(*EVERYWHERE), word(*small)]
+    runtime.cast(pid, Commits([Committed(SHARD, 100 + index, record, None) for index, record in enumerate(records)]))
+    scheduler.run_until_idle()
+    prompt = [[100, 101]] * len(set(small) - {SHARD})
+    assert positions() == prompt
+    scheduler.run_for(0.2)
+    assert positions() == prompt + [[100]] * (20 - len(prompt))
+
+
+def test_while_somebody_waits_what_comes_waits_too() -> None:
+    pace = Pace(PaceLimits(shards_burst=4, step_shards=1, step_s=1.0), 0.0)
+    jobs: Any = [(1, "record")]
+    assert not pace.holds(dict.fromkeys(range(4), jobs), 0.0)
+    assert pace.holds(dict.fromkeys(range(4), jobs), 0.0)
+    assert pace.holds({9: jobs}, 100.0)
+    assert [pace.joined(target, []) for target in pace.turns()] == [jobs]
+    assert pace.waits
