@@ -15,7 +15,8 @@ Two facts about a message decide what an answer proves:
 - `unanswered`: it was transmitted on this connection and waits for its answer; any other answer is stale.
 - `uncertain`: an earlier transmission (before a reconnect, a crash or a silence) was never answered, so
   the server may have the message although we do not know. "Not now" does not settle it: that may be said by a
-  connection that does not reach the conversation.
+  connection that does not reach the conversation. Nor does the answer to one of several copies on a connection
+  (the first was waited for too long): the server may take the next one.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Entry:
     uncertain: bool = False
     number_transmitted: int = 0
     unanswered: bool = False
+    copies: int = 0
     transmitted_at_s: float = 0.0
     answer_wait_s: float = ANSWER_WAIT_S
     refusals: int = 0
@@ -156,6 +158,7 @@ class Outbox:
             entry.uncertain = True
             entry.answer_wait_s = min(entry.answer_wait_s * 2, _ANSWER_WAIT_S_MAX)
         entry.unanswered = True
+        entry.copies += 1
         entry.number_transmitted = entry.number
         entry.transmitted_at_s = now_s
 
@@ -181,8 +184,12 @@ class Outbox:
         if entry is None or not entry.unanswered:
             return Outcome.STALE, None
         entry.unanswered = False
+        entry.copies -= 1
         outcome = self._again(entry, now_s, randomness) if repaired else self._judged(entry, answer, now_s, randomness)
-        if answer.retry_after_ms < 0:  # else it came from a door, perhaps, which knows of no earlier transmission
+        is_final = (
+            answer.retry_after_ms < 0
+        )  # else it came from a door, perhaps, which knows of no earlier transmission
+        if is_final and not entry.copies:
             entry.uncertain = False
         if outcome is Outcome.FAILED:
             self._remove_and_renumber(entry)
@@ -233,6 +240,11 @@ class Outbox:
         """Whether the server certainly has none of these messages."""
         return not any(entry.unanswered or entry.uncertain for entry in self._entries.values())
 
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether an answer may be about an earlier copy of a message than the last one on this connection."""
+        return any(entry.copies and not entry.unanswered for entry in self._entries.values())
+
     def renew(self) -> None:
         """Number from 1 for a new epoch."""
         self._paused_until_s = 0.0
@@ -248,6 +260,7 @@ class Outbox:
         for entry in self._entries.values():
             entry.uncertain = entry.uncertain or entry.unanswered
             entry.unanswered = False
+            entry.copies = 0
             entry.answer_wait_s = ANSWER_WAIT_S
 
     def next_deadline_s(self) -> float | None:

@@ -173,10 +173,17 @@ class Outboxes:
             entry.delayed_by = answer.code
             step.events.append(MessageDelayed(answer.conversation, entry.client_id.hex(), answer.code, answer.sentence))
 
-    def renew_if_settled(self, step: Step) -> bool:
-        """Begin the new epoch if one is needed and nothing is uncertain; then a new login has to follow."""
-        if not self.renewing or not all(outbox.settled for outbox in self._active.values()):
+    def renew_or_ask_anew(self, step: Step) -> bool:
+        """Begin the new epoch if one is needed and nothing is uncertain.
+
+        Returns:
+            Whether a new login has to follow: under the new epoch, or because what is uncertain cannot be told on this
+            connection.
+        """
+        if not self.renewing:
             return False
+        if not all(outbox.settled for outbox in self._active.values()):
+            return any(outbox.is_ambiguous for outbox in self._active.values())
         self.renew(step)
         return True
 

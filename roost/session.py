@@ -273,7 +273,7 @@ class Session:
         if self.phase is Phase.READY:
             now_s = self._clock.now_s()
             self.groups.ask(now_s, self._step)
-            if self._outboxes.renew_if_settled(self._step):
+            if self._outboxes.renew_or_ask_anew(self._step):
                 self.groups.doubt()
                 self._break_off(_NEW_EPOCH)  # a connection logs in once, under one epoch
             else:

@@ -154,6 +154,23 @@ def test_a_refusal_for_now_says_nothing_about_an_earlier_transmission_that_was_n
     assert outbox.settled
 
 
+def test_the_answer_to_the_first_of_two_copies_says_nothing_about_the_second() -> None:
+    """Found by the simulator (seed 766067): the second was accepted, and sent again under a new epoch."""
+    outbox = outbox_with(2)
+    outbox.due(0.0)
+    assert not outbox.is_ambiguous
+    outbox.due(ANSWER_WAIT_S)
+    refuse(outbox, 2, Code.NUMBER_GAP, expected=1)
+    outbox.sent(1)
+    assert not outbox.settled
+    assert outbox.is_ambiguous
+    outbox.disconnected()
+    assert not outbox.is_ambiguous
+    assert numbers(outbox.due(60.0, only_uncertain=True)) == [2]
+    refuse(outbox, 2, Code.NUMBER_GAP, now_s=60.0, expected=2)
+    assert outbox.settled
+
+
 def test_while_an_epoch_is_closed_only_the_uncertain_is_asked_again() -> None:
     outbox = Outbox(next_number=41)
     for number in range(1, 41):
