@@ -94,6 +94,7 @@ class Mover:
         "_inbox",
         "_inbox_writer",
         "_is_beside_records",
+        "_is_untrimmed",
         "_journal",
         "_limits",
         "_memtable",
@@ -129,6 +130,7 @@ class Mover:
         self._batch = Batch()
         self._budget = 0
         self._is_beside_records = False
+        self._is_untrimmed = False
         self._damage = ""
         self._work: Iterator[Effect] | None = None
         self._ended = False
@@ -163,6 +165,8 @@ class Mover:
             self._start(self._inbox_work(self._memtable.head))
         elif self._outbox.taken_later:
             self._start(self._settle_work())
+        elif self._is_untrimmed:
+            self._start(self._trim_work(self._memtable.head))
 
     def move(self) -> None:
         """Start a move of everything durable, unless one is running."""
@@ -193,6 +197,7 @@ class Mover:
         Args:
             shards: Those that are held here.
         """
+        self._is_untrimmed = bool(self._engine.scan(Table.JOURNAL, b"", position_key(self._memtable.head + 1), 1))
         self._inbox_writer.counts.recover(self._memtable, self._inbox, shards)
 
     def forget_shard(self, shard: int) -> None:
@@ -363,6 +368,7 @@ class Mover:
     def _headed(self, cut: int, epochs: dict[int, int], cursors: dict[tuple[int, int], int]) -> None:
         memtable, hot = self._memtable, self._journal.hot
         memtable.head = cut
+        self._is_untrimmed = True
         memtable.shared -= {position for position in memtable.shared if position <= cut}
         memtable.dirty_epochs -= {shard for shard, epoch in epochs.items() if memtable.epochs[shard] == epoch}
         memtable.dirty_cursors -= {key for key, position in cursors.items() if memtable.cursors[key] == position}
@@ -376,6 +382,7 @@ class Mover:
             last = min(key_position(pairs[0][0]) + self._limits.trim_records_max - 1, cut)
             self._batch.delete_ranges.append((Table.JOURNAL, b"", position_key(last + 1)))
             yield self._end_slice()
+        self._is_untrimmed = False
 
 
 def _bits(mask: int) -> Iterator[int]:

@@ -303,3 +303,28 @@ def test_a_move_pauses_behind_a_commit_that_messages_waited_for_unless_the_hot_j
     assert pauses(1 << 20, beside=True)
     assert not pauses(1 << 20, beside=False)
     assert not pauses(1_000, beside=True)
+
+
+def test_a_move_that_ends_before_its_last_trim_leaves_nothing_in_the_journal_for_good() -> None:
+    """Found by the simulator (seed 764264): a shard left in that moment, and nobody wrote any more."""
+    desk = Desk(limits=StoreLimits(trim_records_max=1))
+    for seq in range(1, 11):
+        desk.append(1, entry_for(PHONE, seq))
+    desk.run()
+    desk.store.move()
+
+    def left() -> int:
+        return len(desk.engine.scan(Table.JOURNAL, b"", b"\xff" * 9, 100))
+
+    whole = left()
+    while left() == whole:
+        desk.tick()
+        desk.committer.step()
+    assert left()
+    desk.store._mover.hold()
+    desk.store._mover.let_go()
+    desk.run()
+    assert left()
+    desk.store.maintain()
+    desk.run()
+    assert not left()
