@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from actors.router.api import shard_number
+from protocol import AccountId, ConversationId
 
 if TYPE_CHECKING:
     from simulation.device import SimulatedDevice
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from storage.records import Accepted, Entries
 
 __all__ = ["Audience"]
+
+COMMIT_S_MAX: Final = 10.0
+"""Longer than a list is on its way to the slowest disk."""
 
 
 class Audience:
@@ -30,6 +36,7 @@ class Audience:
         self._lists: dict[str, frozenset[bytes]] = {}
         self.supplied: set[tuple[bytes, str, int]] = set()
         self.passed_by: set[tuple[bytes, str, int]] = set()
+        self._started_s: dict[int, float] = {}
 
     def listed(self, value: bytes) -> None:
         """An account is on stable storage, as it is from now on."""
@@ -46,11 +53,13 @@ class Audience:
         return [device for device in self._witness.devices_of(account) if device.id in ids and not device.doomed]
 
     def passes_by(self, record: Accepted, device: SimulatedDevice) -> bool:
-        """Whether a message may pass a device by for now: if its account may live elsewhere than the conversation.
+        """Whether a message may pass a device by for now: if the conversation need not know of the account's last list.
+
+        That may be so of an account at another node, or of another shard that has just started anew.
 
         Then it is brought there. But an account with no other device than the sending one is not asked (decision 75).
         """
-        if not self._witness.world.is_cluster:
+        if not self._witness.world.is_cluster and not self._was_forgotten(record, device):
             return False
         if device.account != record.sender or any(account == record.sender for account, _ in record.targets):
             self.passed_by.add((device.id, record.conversation, record.seq))
@@ -60,6 +69,15 @@ class Audience:
             else:
                 coverage.reached("a message passes a device by that was linked at another node")
         return True
+
+    def shard_started(self, shard: int) -> None:
+        """A shard knows nothing now of what it was writing."""
+        self._started_s[shard] = self._witness.world.agenda.now_s
+
+    def _was_forgotten(self, record: Accepted, device: SimulatedDevice) -> bool:
+        home = shard_number(AccountId(device.account))
+        since_s = self._witness.world.agenda.now_s - self._started_s.get(home, -COMMIT_S_MAX)
+        return home != shard_number(ConversationId(record.conversation)) and since_s < COMMIT_S_MAX
 
     def brought(self, record: Entries) -> None:
         """A supplement is in the queue of its device."""

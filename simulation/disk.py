@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["COMMIT_FATES", "DiskCommitter", "SimulatedDisk"]
 
 ACCOUNTS: Final = account_key(AccountId(""))
+NOUNS: Final = ((Table.META, Table.JOURNAL, Table.OUTBOX), (Table.INBOX, Table.BODIES), (Table.DIRECTORY,))
+"""The tables of the journal, the inbox and the directory, as `storage.engine` has them."""
 COMMIT_FATES: Final = ("lost", "kept", "torn")
 """What becomes of a commit that is in flight when its node dies."""
 
@@ -174,6 +176,5 @@ class DiskCommitter(ManualCommitter):
 
 
 def _torn(chance: random.Random) -> tuple[Table, ...]:
-    """Some of the tables; a noun that has two comes through whole, or not at all."""
-    tables = tuple(table for table in Table if table is not Table.BODIES and chance.random() < 0.5)
-    return (*tables, Table.BODIES) if Table.INBOX in tables else tables
+    """The tables of some of the nouns; each noun comes through whole, or not at all."""
+    return tuple(table for noun in NOUNS if chance.random() < 0.5 for table in noun)

@@ -400,6 +400,8 @@ class Witness:
 
     def started(self, node: SimulatedNode, pid: Pid, actor: Actor) -> None:
         """A process runs."""
+        if isinstance(actor, self.world.scenario.parts.shard):
+            self.audience.shard_started(actor._shard)
         for hear in self._hear["started"]:
             hear(node, pid, actor)
 
