@@ -261,7 +261,8 @@ class Outbox:
             entry.uncertain = entry.uncertain or entry.unanswered
             entry.unanswered = False
             entry.copies = 0
-            entry.answer_wait_s = ANSWER_WAIT_S
+            if not entry.uncertain:  # else a slow server would be asked twice on every connection, and settle nothing
+                entry.answer_wait_s = ANSWER_WAIT_S
 
     def next_deadline_s(self) -> float | None:
         """Return when `due` should be asked again although nothing arrived; None if never.

@@ -274,7 +274,8 @@ class Session:
             now_s = self._clock.now_s()
             self.groups.ask(now_s, self._step)
             if self._outboxes.renew_or_ask_anew(self._step):
-                self.groups.doubt()
+                if not self._outboxes.renewing:
+                    self.groups.doubt()
                 self._break_off(_NEW_EPOCH)  # a connection logs in once, under one epoch
             else:
                 self._outboxes.transmit(now_s, self._step)

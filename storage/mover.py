@@ -382,7 +382,7 @@ class Mover:
             last = min(key_position(pairs[0][0]) + self._limits.trim_records_max - 1, cut)
             self._batch.delete_ranges.append((Table.JOURNAL, b"", position_key(last + 1)))
             yield self._end_slice()
-        self._is_untrimmed = False
+        self._is_untrimmed = cut < self._memtable.head
 
 
 def _bits(mask: int) -> Iterator[int]:
