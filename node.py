@@ -339,8 +339,8 @@ async def _run(config: ClusterConfig, log: Any, premises: Premises, place: Workp
     gc.disable()  # a replay makes a million objects and no garbage
     node = Node(config, log, premises, place)
     await node.begin()
-    # What is there now stays; a young collection each 5,000 objects instead of 700 (22.5 to 18.7 us a message, with
-    # 50,000). At 10,000 a message costs the same, and one beside a hot group takes 1 to 3 ms instead of 12 to 20.
+    # What is there now stays; a young collection each 5,000 objects instead of 700. At 50,000 (22.5 to 18.7 us a
+    # message) one took 12 to 20 ms beside a hot group, at 10,000 it took 1 to 3, and a message costs no more.
     gc.freeze()
     gc.enable()
     node.runtime.schedule(STATISTICS_INTERVAL_S, node.report)

@@ -71,7 +71,7 @@ class Entry:
     uncertain: bool = False
     number_transmitted: int = 0
     unanswered: bool = False
-    copies: int = 0
+    copies: int = 0  # that went out on this connection and have no answer, as far as refusals tell
     transmitted_at_s: float = 0.0
     answer_wait_s: float = ANSWER_WAIT_S
     refusals: int = 0
@@ -186,10 +186,8 @@ class Outbox:
         entry.unanswered = False
         entry.copies -= 1
         outcome = self._again(entry, now_s, randomness) if repaired else self._judged(entry, answer, now_s, randomness)
-        is_final = (
-            answer.retry_after_ms < 0
-        )  # else it came from a door, perhaps, which knows of no earlier transmission
-        if is_final and not entry.copies:
+        # A refusal for now came from a door, perhaps, which knows of no earlier transmission.
+        if answer.retry_after_ms < 0 and not entry.copies:
             entry.uncertain = False
         if outcome is Outcome.FAILED:
             self._remove_and_renumber(entry)
