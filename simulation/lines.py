@@ -220,6 +220,7 @@ class Exchange:
         network, tell = self.network, source.tell
         way, back = way_between(source.node, address), way_between(address, source.node)
         answered = False
+        early: list[object] = []
 
         def answer(event: object) -> bool:
             nonlocal answered
@@ -228,6 +229,13 @@ class Exchange:
             answered = True
             return tell(event)
 
+        def tell_in_order(event: object) -> bool:
+            """What overtakes the answer waits for it: a kernel hands out no bytes of what is not connected."""
+            if answered:
+                return tell(event)
+            early.append(event)
+            return True
+
         def arrive() -> None:
             target = self.listening.get(address)
             if way in network.cut or network.held(way, arrive) or address in self.frozen():
@@ -235,7 +243,7 @@ class Exchange:
             if target is None:
                 network.agenda.after(self._latency_s(back), lambda: answer(DialFailed(number, "refused")))
                 return
-            line = Line(self, (source.node, tell), (address, target.tell))
+            line = Line(self, (source.node, tell_in_order), (address, target.tell))
             self.lines[line] = None
             near, far = line.ends
             if not target.tell(Accepted(far)):
@@ -246,6 +254,8 @@ class Exchange:
         def connected(near: End) -> None:
             if back in network.cut or not answer(Dialled(number, near)):
                 near._line.give_up()
+            for event in early:
+                tell(event)
 
         network.agenda.after(self._latency_s(way), arrive)
         network.agenda.after(DIAL_TIMEOUT_S, lambda: answer(DialFailed(number, "nobody answers")))
