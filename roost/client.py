@@ -104,6 +104,7 @@ class Client(Writing, Queries):
             self._ask,
             self._answer_to,
             self._runner.wake,
+            self.wait_online,
             Pins(
                 lambda account: self._in_store(store.pin, account),
                 lambda account, pin: self._in_store(store.apply, [Pinned(AccountId(account), pin)]),

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from protocol import IdentifierError, device_id_of, normalized_name
+from protocol import Code, IdentifierError, device_id_of, normalized_name
 from protocol.device_list import ListedDevice, label_digest, sealed_label
 from protocol.messages import DeviceList, Done, Error, FetchDevices, JoinLink, LinkEnded, LinkPassed, RemoveDevice
 from roost.conversations import account_address
@@ -19,12 +19,13 @@ from roost.errors import (
     LinkError,
     NotConnectedError,
     RefusedError,
+    StoppedError,
 )
 from roost.link_code import LinkCode
 from roost.linking import Offer, Sponsor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from protocol import AccountId, DeviceId
     from protocol.messages import Frame, SignedDevices
@@ -36,6 +37,11 @@ __all__ = ["KnownDevice", "LinkRequest", "OwnDevices", "PeerDevices"]
 
 Answer = TypeVar("Answer")
 _WAIT_S: Final = 30.0
+_NO_DEVICE_ANY_MORE: Final = (Code.DEVICE_REVOKED, Code.DEVICE_UNKNOWN)
+_UNKNOWN: Final = (
+    "The connection broke before the server answered, and did not come back: this device may be removed or not. "
+    "When it has come back, the list says which there are: roost devices"
+)
 _NOT_PRIMARY: Final = (
     "Only the primary device of the account links, removes and renames devices: the one that registered it. "
     "If it is lost, register again with --recover."
@@ -87,6 +93,7 @@ class OwnDevices:
         ask: sends a request made from its number, and waits for the answer.
         answer_to: waits for the answer to a request that the session has made.
         wake: lets the runner carry out what the session decided.
+        wait_online: waits for a connection.
         pins: reads and writes what is believed of other accounts.
     """
 
@@ -96,12 +103,14 @@ class OwnDevices:
         ask: Callable[..., Any],
         answer_to: Callable[..., Any],
         wake: Callable[[], None],
+        wait_online: Callable[[], Awaitable[None]],
         pins: Pins,
     ) -> None:
         self._session = session
         self._ask = ask
         self._answer_to = answer_to
         self._wake = wake
+        self._wait_online = wait_online
         self._pins = pins
         self._passed: asyncio.Queue[Frame | None] | None = None
 
@@ -180,11 +189,16 @@ class OwnDevices:
     async def revoke(self, device: DeviceId) -> None:
         """Remove a device: it can neither log in nor be sent to any more. A linked device can remove itself only.
 
+        Whoever removes itself stops for good, a moment before or after this returns.
+
         Raises:
-            LinkError: this is not the primary device.
+            LinkError: this is the primary device, and was to remove itself.
         """
         session = self._session
-        await self._fetch_own()
+        answer, _ = await self._fetch_own()
+        if any(one.device == device and one.current for one in answer.own) and not session.devices.is_primary:
+            await self._leave(device)
+            return
         if session.devices.roll is None or not session.devices.is_primary:
             await self._ask(lambda number: RemoveDevice(number, device), Done)
             return
@@ -192,6 +206,25 @@ class OwnDevices:
         if session.devices.roll.primary.device == device:
             raise LinkError("The primary device cannot be removed; recover the account on another device instead.")
         await self.hand_in(session.devices.entries(left))
+
+    async def _leave(self, device: DeviceId) -> None:
+        """Remove this very device. Its connection may end before the answer: then the next login says what was done."""
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                while not await self._has_left(device):
+                    await self._wait_online()
+        except TimeoutError:
+            raise NotConnectedError(_UNKNOWN) from None
+        except (RefusedError, StoppedError) as error:
+            if error.code not in _NO_DEVICE_ANY_MORE:
+                raise
+
+    async def _has_left(self, device: DeviceId) -> bool:
+        try:
+            await self._ask(lambda number: RemoveDevice(number, device), Done)
+        except NotConnectedError:
+            return False
+        return True
 
     async def rename(self, device: DeviceId, name: str) -> None:
         """Call a device otherwise.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.stories.town import Town
 
+ROOT: Final = Path(__file__).parents[2]
 SETTINGS = {"rates": {"code_requests_per_hour": 20}}
 pytestmark = pytest.mark.slow
 
@@ -134,8 +138,7 @@ async def test_only_the_primary_links_renames_and_revokes_and_a_linked_one_can_l
             events, roost.ConnectionChanged, lambda event: event.state is roost.ConnectionState.STOPPED
         )
         assert stopped.code == Code.DEVICE_REVOKED
-        with pytest.raises(roost.RoostError):  # its own removal closes the connection that would answer
-            await laptop.devices.revoke(names["laptop"])
+        await laptop.devices.revoke(names["laptop"])
         assert [one.name for one in await phone.devices.list()] == ["phone"]
 
 
@@ -161,3 +164,18 @@ async def test_a_code_by_mail_adds_no_device_and_a_recovery_is_seen_by_everyone(
         after = await bob.devices.of(alice.account)
         assert after.changed
         assert after.identity != before.identity
+
+
+@story
+async def test_the_command_with_which_a_linked_device_leaves_says_that_it_has(town: Town) -> None:
+    async with town.people("alice") as [alice]:
+        await town.register("alice", "laptop")
+        [device] = [one.device for one in await alice.devices.list() if not one.current]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "roost", "devices", "revoke", device.hex()[:8], cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "ROOST_HOME": str(town.home("laptop")), "PYTHONUTF8": "1"},
+        )  # fmt: skip
+        out, err = await process.communicate()
+        assert (process.returncode, out.decode(), err.decode()) == (0, "Removed laptop.\n", "")
+        assert [one.name for one in await alice.devices.list()] == ["phone"]
