@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from actors.groups.api import NOBODY
+from protocol import is_group
 from protocol.messages import (
     NOTICE_EXPIRED,
     NOTICE_OVER_QUOTA,
     NOTICE_POISON,
     NOTICE_REVOKED,
     Deliver,
+    Group,
+    GroupReceipt,
     Notice,
     Ready,
     Receipt,
@@ -24,14 +28,15 @@ from protocol.messages import (
     Sent,
 )
 from roost.changes import Accepted as Ticked
-from roost.changes import Failed, MarksChanged, NoticeStored, Queued, ReceiptStored, Received
+from roost.changes import Failed, MarksChanged, NoticeStored, ProgressStored, Queued, ReceiptStored, Received
 from roost.events import MessageReceived
 from simulation.witness import Checker, EntryKey
 from storage import MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from protocol.messages import Step
     from roost.changes import Change
     from roost.events import Event
     from simulation.device import SimulatedDevice
@@ -46,7 +51,12 @@ __all__ = ["LINES_MAX", "Recorder", "timeline"]
 LINES_MAX: Final = 120
 """Of a longer timeline the last lines are shown: the end is what failed."""
 
-_SUBJECT: Final = re.compile(r"(?P<conversation>[a-z]+\d*:[a-z]+\d*)(?:(?: is| seq)? (?P<seq>\d+))?")
+_SUBJECT: Final = re.compile(
+    r"(?P<mark>\b(?:has|have|has read) )?(?P<conversation>[a-z]+\d*:[a-z]+\d*|#[0-7][0-9A-HJKMNP-TV-Z]{25})"
+    r"(?:(?: is| got seq|, the second as|',)? (?P<seq>\d+))?"
+)
+"""A conversation of two or a group, with the seq if the story goes on with one."""
+
 _WEATHER: Final = re.compile(r"(?P<time_s>\d+\.\d+) (?P<what>(?:FAULT|LIFE|CALM)\b.*)")
 _REASONS: Final = {
     NOTICE_EXPIRED: "expired",
@@ -75,14 +85,29 @@ class Moment:
     text: str
 
 
+class _Subject(NamedTuple):
+    """What a violation speaks of: a message, or with seq 0 its conversation; and whether how far somebody is in it."""
+
+    conversation: str
+    seq: int
+    is_mark: bool
+
+
 class Recorder(Checker):
-    """Writes down every moment of every message, and breaks nothing."""
+    """Writes down every moment of every message, and breaks nothing.
+
+    Attributes:
+        moments: In order of time.
+        first_seqs: Of a send that was accepted again: by its conversation and newest seq, the one that it had first.
+    """
 
     name = "a recorder"
 
     def __init__(self, witness: Witness) -> None:
         super().__init__(witness)
         self.moments: list[Moment] = []
+        self.first_seqs: dict[tuple[str, int], int] = {}
+        self._seqs: dict[bytes, int] = {}
         self._unnumbered: dict[bytes, list[Moment]] = {}
         self._written: dict[tuple[bytes, str, int], Moment] = {}
         self._deliveries: Counter[tuple[bytes, str, int]] = Counter()
@@ -94,7 +119,9 @@ class Recorder(Checker):
 
     def _device(self, device: bytes) -> str:
         known = self.witness.devices.get(device)
-        return known.name if known is not None else device.hex()[:8]
+        if known is not None:
+            return known.name
+        return device.decode() if device[:1] == b"#" else device.hex()[:8]
 
     # What becomes durable on a node.
 
@@ -102,6 +129,9 @@ class Recorder(Checker):
         """Accepted: from now on what was written has a seq."""
         for moment in self._unnumbered.pop(record.client_id, ()):
             moment.seq = record.seq
+        first = self._seqs.setdefault(record.client_id, record.seq)
+        if record.client_id and first != record.seq:
+            self.first_seqs[record.conversation, record.seq] = first
         targets = " ".join(self._device(device) for _, devices in record.targets for device in devices)
         text = f"{node.name} accepts number {record.number} of {self._device(record.producer)}, durably at {position}"
         self._note(record.conversation, record.seq, f"{text}, for {targets or 'nobody'}")
@@ -120,11 +150,6 @@ class Recorder(Checker):
         told = " ".join(self._device(other) for _, devices in record.targets for other in devices)
         text = f"{_what(key)} is removed for {self._device(device)}: {reason}; to be told: {told or 'nobody'}"
         self._note(key[1], key[2], text)
-
-    def emptied(self, device: bytes, keys: list[EntryKey]) -> None:
-        """The device is gone."""
-        for key in keys:
-            self._note(key[1], key[2], f"{_what(key)} is forgotten with {self._device(device)}")
 
     def marked(self, record: Marked, before: tuple[int, int, int]) -> None:
         """Watermarks."""
@@ -155,6 +180,12 @@ class Recorder(Checker):
             case Receipt():
                 text = f"{device} is told: {frame.account} is at {(frame.delivered, frame.read)}"
                 self._note(frame.conversation, 0, text, is_mark=True)
+            case Group():
+                who = " ".join(member.account for member in frame.members)
+                self._note(frame.conversation, 0, f"{device} is told of version {frame.version}, with {who}")
+            case GroupReceipt():
+                text = f"{device} is told behind {frame.behind}: {_steps(frame.steps)}"
+                self._note(frame.conversation, 0, text, is_mark=True)
             case Ready():
                 self._note("", 0, f"{device} {'resumes its session' if frame.resumed else 'logs in'}")
 
@@ -184,6 +215,9 @@ class Recorder(Checker):
             case ReceiptStored():
                 text = f"{device} stores that {change.account} is at {(change.delivered, change.read)}"
                 self._note(change.conversation, 0, text, is_mark=True)
+            case ProgressStored():
+                text = f"{device} stores behind {change.behind}: {_steps(change.steps)}"
+                self._note(change.conversation, 0, text, is_mark=True)
 
     def published(self, device: SimulatedDevice, event: Event) -> None:
         """Shown."""
@@ -195,6 +229,10 @@ def _what(key: EntryKey) -> str:
     return "it" if key[0] == MESSAGE else "a notice of it"
 
 
+def _steps(steps: Iterable[Step]) -> str:
+    return ", ".join(f"{it.delivered} have and {it.read} have read up to {it.up_to}" for it in steps)
+
+
 def timeline(world: World, recorder: Recorder, violation: Violation) -> Iterator[str]:
     """The story of the messages that a violation speaks of, a line a moment, in simulated seconds.
 
@@ -203,14 +241,14 @@ def timeline(world: World, recorder: Recorder, violation: Violation) -> Iterator
         recorder: What listened to it.
         violation: How it ended.
     """
-    subjects = [(found["conversation"], int(found["seq"] or 0)) for found in _SUBJECT.finditer(violation.story)]
+    subjects = _subjects(recorder, violation.story)
     chosen = [moment for moment in recorder.moments if _belongs(moment, subjects)]
     if not subjects:  # a device that cannot come to rest, perhaps: what happened there
         words = set(re.findall(r"\w+", violation.story))
         named = words & {device.name for device in world.devices}
         chosen = [it for it in recorder.moments if it.conversation and named & set(re.findall(r"\w+", it.text))]
     begin_s = chosen[0].time_s if chosen else 0.0
-    people = {name for conversation, _ in subjects for name in conversation.split(":")}
+    people = {name for subject in subjects for name in _members(world, subject.conversation)}
     devices = {device.name for device in world.devices if device.account in people or device.name in violation.story}
     around = [it for it in recorder.moments if not it.conversation and it.text.split()[0] in devices]
     lines = [(it.time_s, _line(it)) for it in [*chosen, *around] if it.time_s >= begin_s]
@@ -222,15 +260,30 @@ def timeline(world: World, recorder: Recorder, violation: Violation) -> Iterator
         yield f"{time_s:10.3f}  {text}"
 
 
-def _belongs(moment: Moment, subjects: list[tuple[str, int]]) -> bool:
+def _subjects(recorder: Recorder, story: str) -> list[_Subject]:
+    subjects = [
+        _Subject(found["conversation"], int(found["seq"] or 0), bool(found["mark"]))
+        for found in _SUBJECT.finditer(story)
+    ]
+    for conversation, seq, _ in tuple(subjects):
+        first = recorder.first_seqs.get((conversation, seq))
+        if first is not None:
+            subjects.append(_Subject(conversation, first, False))
+    return subjects
+
+
+def _members(world: World, conversation: str) -> Iterable[str]:
+    if is_group(conversation):
+        return world.witness.groups.get(conversation, NOBODY).members
+    return conversation.split(":")
+
+
+def _belongs(moment: Moment, subjects: list[_Subject]) -> bool:
     """A message that is named; of a conversation that is named without one, its watermarks and what has no seq."""
-    for conversation, seq in subjects:
-        if moment.conversation == conversation:
-            if seq and moment.seq == seq:
-                return True
-            if not seq and not moment.seq:
-                return True
-    return False
+    return any(
+        moment.conversation == conversation and (moment.seq == seq or (is_mark and moment.is_mark))
+        for conversation, seq, is_mark in subjects
+    )
 
 
 def _line(moment: Moment) -> str:

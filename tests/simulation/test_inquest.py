@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from simulation import Plan, Scenario, Violation, attempt, inquest, replay
+from simulation import Plan, Scenario, Violation, attempt, inquest
 from tests.simulation.hasty import HASTY, PROMISE
 
 
@@ -21,18 +21,6 @@ def test_a_failure_tells_its_plan_its_timeline_and_its_command() -> None:
     again = attempt(2, HASTY, Plan.parse(command[-1], HASTY)).violation
     assert again is not None
     assert f"with it, at {again.time_s:.3f} s: {again.story}" in lines
-
-
-@pytest.mark.slow
-def test_a_timeline_follows_a_message_from_the_writer_to_every_device() -> None:
-    seen = replay(2, Scenario())
-    assert seen.timeline == ()
-    found = replay(2, HASTY)
-    assert found.outcome.violation is not None
-    for step in ("writes it, as number", "✓ is told to"):
-        assert any(step in line for line in found.timeline), step
-    times = [float(line.split()[0]) for line in found.timeline if not line.startswith("(")]
-    assert times == sorted(times)
 
 
 def test_a_failure_that_does_not_come_again_is_called_a_bug_of_its_own() -> None:
