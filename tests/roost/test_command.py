@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import segno
 
 import roost
 from protocol import AccountId, Code
@@ -220,6 +221,54 @@ async def test_a_new_device_is_news_on_every_device_but_the_one_where_it_was_con
                 await run(folder / device, "devices")
         assert await looked_at(folder, "limits") == ""
         assert "A new device of yours, tablet" in await looked_at(folder / "laptop", "limits")
+
+
+def modules(lines: list[str]) -> list[list[bool]]:
+    """What a scanner sees of half blocks on a dark screen: True for each dark module, row by row."""
+    lit = {" ": (False, False), "▀": (True, False), "▄": (False, True), "█": (True, True)}
+    return [[not lit[character][half] for character in line] for line in lines for half in (0, 1)]
+
+
+async def shown_by_link(folder: Path, server: TcpServer) -> list[str]:
+    """What `roost link` shows on a terminal."""
+    leader, follower = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "roost", "link", "--server", server.address, stdin=follower, stdout=follower,
+        stderr=follower, env={**os.environ, "ROOST_HOME": str(folder), "PYTHONUTF8": "1"}, cwd=ROOT,
+    )  # fmt: skip
+    os.close(follower)
+    said = b""
+    while b"seconds.\r\n" not in said:
+        said += await asyncio.to_thread(os.read, leader, 65_536)
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
+    os.close(leader)
+    return said.decode().split("\r\n")
+
+
+@story
+async def test_the_picture_on_the_screen_of_a_new_device_is_its_code_module_by_module(folder: Path) -> None:
+    async with TcpServer() as server:
+        lines = await shown_by_link(folder, server)
+    assert len(lines) <= 24
+    *picture, code_line, _, end = lines
+    assert end == ""
+    code = roost.LinkCode.parse(code_line.removeprefix("On the primary device: roost devices link "))
+    expected = segno.make_qr(code.qr_text, error="l", boost_error=False).matrix_iter(border=4)
+    rows = modules(picture)
+    assert rows.pop() == [True] * len(rows[0]), "the half line below is no part of it, and left as dark as the screen"
+    assert rows == [[bool(module) for module in row] for row in expected]
+
+
+@story
+async def test_whoever_reads_the_code_from_a_file_is_shown_no_picture(folder: Path) -> None:
+    async with TcpServer() as server:
+        process = await start(folder, "link", "--server", server.address)
+        assert process.stderr is not None
+        first = (await process.stderr.readline()).decode()
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert first.startswith("On the primary device: roost devices link ")
 
 
 @story
