@@ -27,7 +27,7 @@ from protocol.messages import (
     ListGroups,
 )
 from roost.conversations import account_address, other_account
-from roost.errors import GroupError, GroupStaleError, NotConnectedError, RefusedError, TextError
+from roost.errors import GroupError, GroupStaleError, InviteLinkError, NotConnectedError, RefusedError, TextError
 from roost.events import ConnectionState
 from roost.group import Group, GroupInvite, MemberMark, MessageInfo, Role, Standing
 from roost.history import MessageState
@@ -178,7 +178,10 @@ class OwnGroups:
             InviteLinkError: that is no invite of this group.
         """
         link = InviteLink.parse(invite) if isinstance(invite, str) else invite
-        return await self._change(group, wire.INVITE_REVOKED, _always, invite=link.invite)
+        conversation = self.conversation_of(group)
+        if isinstance(link, InviteLink) and link.conversation != conversation:
+            raise InviteLinkError("That invite leads to another group, so it cannot be revoked in this one.")
+        return await self._change(conversation, wire.INVITE_REVOKED, _always, invite=link.invite)
 
     async def leave(self, group: str | Group) -> Group:
         """Leave a group. If nobody else owns it, its oldest admin or member does then; without members it ends."""

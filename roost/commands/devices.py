@@ -119,10 +119,10 @@ async def _of(client: Client, address: str) -> None:
 
 
 async def _one(client: Client, prefix: str) -> KnownDevice:
-    matching = [one for one in await client.devices.list() if one.device.hex().startswith(prefix.lower())]
+    matching = [one for one in await client.devices.list() if prefix and one.device.hex().startswith(prefix.lower())]
     if len(matching) != 1:
         count = "No device" if not matching else "More than one device"
-        raise RoostError(f"{count} begins with {prefix}. The list says which there are: roost devices")
+        raise RoostError(f"{count} begins with {prefix!r}. The list says which there are: roost devices")
     return matching[0]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from roost.commands.accounts import typed
 from roost.commands.opened import opened, wait_online
+from roost.conversations import account_address
 from roost.errors import GroupError, NotConnectedError, RefusedError
 from roost.group import Role, Standing
 from roost.plain import date_and_time, one_line
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
     from roost.client import Client
-    from roost.group import Group
+    from roost.group import Group, GroupDetails, GroupInvite
 
 __all__ = [
     "announce", "create", "dissolve", "info", "invite", "join", "leave", "list_groups", "remove", "rename", "revoke",
@@ -86,9 +87,23 @@ async def revoke(arguments: argparse.Namespace) -> None:
     """Let an invite be good for nothing any more."""
     async with opened(arguments) as client:
         details = await client.groups.describe(arguments.group)
-        matching = [one for one in details.invites if one.invite.hex().startswith(arguments.invite.lower())]
-        await client.groups.revoke_invite(details.group, matching[0] if len(matching) == 1 else arguments.invite)
+        if not details.group.is_admin:
+            raise GroupError("Only admins of a group see and revoke its invites; ask one of them.")
+        typed_in = arguments.invite.strip()
+        await client.groups.revoke_invite(details.group, typed_in if "/" in typed_in else _invite_of(details, typed_in))
         print("The invite lets nobody in any more.")
+
+
+def _invite_of(details: GroupDetails, prefix: str) -> GroupInvite:
+    """The one invite whose id begins so."""
+    matching = [one for one in details.invites if prefix and one.invite.hex().startswith(prefix.lower())]
+    if len(matching) != 1:
+        count = "More than one invite" if matching else "No invite"
+        raise GroupError(
+            f"{count} of {_title(details.group)} begins with {prefix!r}. Give its link, or the beginning of its id as "
+            f"in: roost group info '{details.group.conversation}'"
+        )
+    return matching[0]
 
 
 async def join(arguments: argparse.Namespace) -> None:
@@ -108,8 +123,15 @@ async def leave(arguments: argparse.Namespace) -> None:
 async def remove(arguments: argparse.Namespace) -> None:
     """Remove a member."""
     async with opened(arguments) as client:
-        await client.groups.remove(arguments.group, arguments.who)
-        print(f"{arguments.who} is not in the group.")
+        who = account_address(arguments.who)
+        details = await client.groups.describe(arguments.group)
+        if not any(member.account == who for member in details.members):
+            raise GroupError(
+                f"{who} is no member of {_title(details.group)}, so nobody was removed. Who is one: "
+                f"roost group info '{details.group.conversation}'"
+            )
+        await client.groups.remove(details.group, who)
+        print(f"{who} is not in the group any more.")
 
 
 async def role(arguments: argparse.Namespace) -> None:

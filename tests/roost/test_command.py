@@ -308,7 +308,7 @@ async def test_settings_devices_limits_and_people_are_shown_and_changed(folder: 
             "name           Alice A.", "read receipts  off", "last seen      nobody", "online         everyone"
         ]  # fmt: skip
         assert "(primary, this one)" in (await run(folder, "devices")).out
-        assert (await run(folder, "devices", "--remove", "zz")).err.startswith("roost: No device begins with zz")
+        assert (await run(folder, "devices", "--remove", "zz")).err.startswith("roost: No device begins with 'zz'")
         assert "send" in (await run(folder, "limits")).out
         assert (await run(folder, "block", "bob")).out == "bob is blocked.\n"
         assert (await run(folder, "contacts")).out == "blocked  bob\n"

@@ -105,6 +105,42 @@ async def test_bad_arguments_are_said_in_a_sentence_and_change_nothing(town: Tow
 
 
 @story
+async def test_only_the_invite_that_is_meant_is_revoked_and_whatever_is_none_is_said(town: Town) -> None:
+    async with club(town, "alice", "bob") as (group, [alice, _]):
+        links = [(await alice.groups.create_invite(group)).text for _ in range(17)]  # so that two ids begin alike
+        other = await alice.groups.create("Elsewhere")
+        elsewhere = (await alice.groups.create_invite(other)).text
+    shell = Shell(town)
+    ids = re.findall(r"invite  ([0-9a-f]{8})", await shell.run("alice", "info", "Club"))
+    alike = next(one[0] for one in ids if sum(other[0] == one[0] for other in ids) > 1)
+    for wrong, sentence in (
+        ("", "No invite of Club begins with ''"),
+        (" ", "No invite of Club begins with ''"),
+        ("zz", "No invite of Club begins with 'zz'. Give its link, or the beginning of its id as in: roost group info"),
+        (links[0][:-1], "no invite to a group, or not the whole of one"),
+        (elsewhere, "leads to another group"),
+        (alike, "More than one invite of Club begins with"),
+    ):
+        assert sentence in await shell.fails("alice", "revoke", "Club", wrong)
+    assert "Only admins of a group see and revoke its invites" in await shell.fails("bob", "revoke", "Club", "ab12")
+    assert await shell.run("alice", "revoke", "Club", ids[0]) == "The invite lets nobody in any more."
+    assert await shell.run("alice", "revoke", "Club", links[0]) == "The invite lets nobody in any more."
+    left = re.findall(r"invite  ([0-9a-f]{8})", await shell.run("alice", "info", "Club"))
+    gone = {ids[0], roost.InviteLink.parse(links[0]).invite.hex()[:8]}
+    assert set(left) == set(ids) - gone
+
+
+@story
+async def test_who_is_no_member_cannot_be_removed_and_who_is_can(town: Town) -> None:
+    async with club(town, "alice", "bob"):
+        pass
+    shell, bob = Shell(town), town.address("bob")
+    assert "typo is no member of Club, so nobody was removed" in await shell.fails("alice", "remove", "Club", "typo")
+    assert await shell.run("alice", "remove", "Club", bob.upper()) == f"{bob} is not in the group any more."
+    assert f"{bob} is no member of Club" in await shell.fails("alice", "remove", "Club", bob)
+
+
+@story
 async def test_the_bot_of_the_examples_welcomes_people_and_rolls_dice(town: Town) -> None:
     assert len(BOT.read_text().splitlines()) <= LINES_MAX
     await town.register("bot")
