@@ -8,7 +8,7 @@ a client runs), `lines`, `couriers` and `cluster_node` (what joins nodes to a cl
 `faults` and `partitions` (what goes wrong, as a typed plan), `witness` (who sees it all), `checkers/` (what must hold),
 `coverage` (what was reached), `world` (one run, from registration to the bill), `plan` (what a run does differently, as
 a line of text), `storm` (many seeds), `shrink` (the shortest plan that fails), `timeline` (what happened to a message),
-`inquest` (what a person is told of a failure).
+`recipe` (how to see a run again), `inquest` (what a person is told of a failure).
 
 Invariants: nothing here reads a clock, a thread, an unseeded generator or the order of a hash, so a seed and a commit
 name a run exactly, in any process on any machine; each part of a world draws from a generator of its own name, so that

@@ -1,4 +1,4 @@
-"""After a failure: what a person needs who is to understand it, and the command that shows it again."""
+"""After a failure: what a person needs who is to understand it, and the lines that show it again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulation.plan import Plan
+from simulation.recipe import recipe
 from simulation.shrink import ATTEMPTS_MAX, Shrunk, shrink
 from simulation.storm import Outcome, Violation
 from simulation.timeline import Recorder, timeline
@@ -81,12 +82,13 @@ def inquest(
         yield "The same seed did not break it again: something in it depends on more than the seed, and that is a bug."
         return
     shrunk = shrink(violation, scenario, seen.people, plan, attempts_max)
-    yield from _findings(
-        shrunk, replay(violation.seed, scenario, shrunk.plan), " --cluster" if scenario.cluster else ""
-    )
+    yield from _findings(shrunk, replay(violation.seed, scenario, shrunk.plan))
+    yield ""
+    yield "to see it again:"
+    yield from recipe(violation.seed, scenario, shrunk.plan)
 
 
-def _findings(shrunk: Shrunk, seen: Replay, option: str) -> Iterator[str]:
+def _findings(shrunk: Shrunk, seen: Replay) -> Iterator[str]:
     plan, violation = shrunk.plan, shrunk.violation
     count = len(plan.faults)
     yield ""
@@ -103,6 +105,3 @@ def _findings(shrunk: Shrunk, seen: Replay, option: str) -> Iterator[str]:
     yield ""
     yield "timeline, in simulated seconds:"
     yield from seen.timeline or ("  (the story names no message)",)
-    yield ""
-    yield "to see it again:"
-    yield f'  python -m simulation --seed {violation.seed}{option} --timeline --plan "{plan}"'
