@@ -166,10 +166,12 @@ def _add_people(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for name, run, help_text in (
         ("block", people.block, "refuse everything from somebody"),
         ("unblock", people.unblock, "refuse somebody no longer"),
-        ("contact", people.contact, "make somebody a contact"),
+        ("contact", people.contact, "make somebody a contact, or only call them something"),
     ):
-        _add(commands, name, run, help_text).add_argument("who", metavar="WHO", help="an address")
-    _add(commands, "contacts", people.contacts, "list contacts and blocked accounts")
+        parser = _add(commands, name, run, help_text)
+        parser.add_argument("who", metavar="WHO", help="an address")
+    parser.add_argument("--name", help="call them so, on your devices alone, and do nothing else; empty: no name")
+    _add(commands, "contacts", people.contacts, "list contacts, blocked accounts, and the names that you gave")
 
 
 def _add_groups(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

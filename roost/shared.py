@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from protocol import device_id_of, direct_conversation
+from protocol import IdentifierError, device_id_of, direct_conversation, normalized_name
 from roost.conversations import account_address
 from roost.errors import TextError
 from roost.own_state import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from roost.client import Client
     from roost.history import StoredMessage
     from roost.own_state import OwnState
+    from roost.sending import Sending
     from roost.store import Store
 
 __all__ = ["SharedState"]
@@ -35,7 +36,7 @@ class SharedState:
     """The state that our devices share.
 
     Each change is on the disk when its method returns, holds here from then on, and waits in the outbox for the others
-    if need be. Raises what `Client.send` raises.
+    if need be; what is returned tells when the server has it for them. Raises what `Client.send` raises.
 
     Args:
         client: whose state it is.
@@ -49,45 +50,55 @@ class SharedState:
         self._device = device_id_of(store.static_key().public)
         self._asked = bool(store.fact(_ASKED, b""))
 
-    async def archive(self, conversation: str, archived: bool = True) -> None:
+    async def archive(self, conversation: str, archived: bool = True) -> Sending:
         """Put a conversation out of sight, or back."""
-        await self._set(RecordKind.ARCHIVED, self._client.conversation_with(conversation), "yes" if archived else "")
+        return await self._set(
+            RecordKind.ARCHIVED, self._client.conversation_with(conversation), "yes" if archived else ""
+        )
 
-    async def mute(self, conversation: str, muted: bool = True) -> None:
+    async def mute(self, conversation: str, muted: bool = True) -> Sending:
         """Let a conversation make no noise, or let it again."""
-        await self._set(RecordKind.MUTED, self._client.conversation_with(conversation), _FOREVER if muted else "")
+        return await self._set(
+            RecordKind.MUTED, self._client.conversation_with(conversation), _FOREVER if muted else ""
+        )
 
-    async def name(self, account: str, name: str) -> None:
+    async def name(self, account: str, name: str) -> Sending:
         """Call an account by a name of our own, which nobody else sees; an empty one takes it back.
 
         Raises:
-            TextError: the name is longer than 256 characters.
+            AddressError: the account is not written correctly.
+            TextError: the name is longer than 256 characters, or cannot be shown.
         """
-        await self._set(RecordKind.NAME, account_address(account), name)
+        who = account_address(account)
+        try:
+            called = normalized_name(name, VALUE_LENGTH_MAX) if name.strip() else ""
+        except IdentifierError as error:
+            raise TextError(error.sentence, error.code) from error
+        return await self._set(RecordKind.NAME, who, called)
 
     async def names(self) -> dict[str, str]:
         """Return the names that we gave to accounts."""
         return await self._client._in_store(self._store.record_values, RecordKind.NAME)
 
-    async def change_setting(self, setting: str, value: str) -> None:
+    async def change_setting(self, setting: str, value: str) -> Sending:
         """Keep a setting of the application's own; an empty value takes it back.
 
         Raises:
             TextError: its name or value is too long.
         """
-        await self._set(RecordKind.SETTING, setting, value)
+        return await self._set(RecordKind.SETTING, setting, value)
 
     async def settings(self) -> dict[str, str]:
         """Return the settings of the application's own."""
         return await self._client._in_store(self._store.record_values, RecordKind.SETTING)
 
-    async def _set(self, kind: RecordKind, subject: str, value: str) -> None:
+    async def _set(self, kind: RecordKind, subject: str, value: str) -> Sending:
         if len(subject) > SUBJECT_LENGTH_MAX or len(value) > VALUE_LENGTH_MAX:
             raise TextError(f"That is too long: at most {VALUE_LENGTH_MAX} characters can be kept.")
         value = value.encode("utf-8", "replace").decode()
         # Later than all that this device has seen, and than what it writes at this moment.
         self._stamp = max(self._stamp, self._store.stamp_seen) + 1
-        await self._tell(Records((Record(kind, subject, self._stamp, self._device, value),)))
+        return await self._tell(Records((Record(kind, subject, self._stamp, self._device, value),)))
 
     async def gone(self, message: StoredMessage, *, opened: bool) -> None:
         """Let a message be gone for us, here and on the other devices, in one step."""
@@ -107,6 +118,6 @@ class SharedState:
         for start in range(0, len(records), RECORDS_PER_MESSAGE_MAX):
             await self._tell(Records(tuple(records[start : start + RECORDS_PER_MESSAGE_MAX])))
 
-    async def _tell(self, state: OwnState) -> None:
+    async def _tell(self, state: OwnState) -> Sending:
         own = direct_conversation(self._client.account, self._client.account)
-        await self._client._queue(own, encode_own_state(state), 0, False)
+        return await self._client._queue(own, encode_own_state(state), 0, False)

@@ -2,9 +2,9 @@
 
 Reading order: `app` (the screen and what the keys do), `conversation_list`, `chat_pane` (header, scrollback, composer),
 `scrollback`, `message_view` (one message), `message_actions` (what is done with a picked one), `composer`; the windows
-`new_chat`, `device_screen`, `group_screen`, `message_info` and `choice`; `status_bar` and `key_help`. Words and signs
-are made apart from the widgets: `names`, `ticks`, `typists`, `standing`, `group_rights` (what a role allows) and
-`shortened`; the look is in ``roost.tcss`` and `palette`.
+`new_chat`, `name_screen`, `device_screen`, `group_screen`, `message_info` and `choice`; `status_bar` and `key_help`.
+Words and signs are made apart from the widgets: `names`, `ticks`, `typists`, `standing`, `group_rights` (what a role
+allows) and `shortened`; the look is in ``roost.tcss`` and `palette`.
 
 Invariants: what is shown comes from the local history, never from memory of what was typed, so a tick on the screen
 is a tick on disk. Nothing of a message is interpreted: no markup, no escape sequence, no direction override. A chat

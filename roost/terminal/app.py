@@ -274,7 +274,7 @@ class RoostApp(App[None]):
             await self.open_chat(self.client.conversation_with(event.option_id))
 
     def on_conversation_list_wished(self, event: ConversationList.Wished) -> None:
-        """Archive or mute a conversation."""
+        """Archive or mute a conversation, or name whom it is with."""
         self.message_actions.do_with_chat(event.wish, event.chat)
 
     async def on_composer_submitted(self, event: Composer.Submitted) -> None:

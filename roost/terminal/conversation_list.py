@@ -100,6 +100,7 @@ class ConversationList(OptionList):
         Binding("k", "cursor_up", show=False),
         Binding("a", "wish('archive')", show=False),
         Binding("m", "wish('mute')", show=False),
+        Binding("n", "wish('name')", show=False),
         Binding("x", "show_archived", show=False),
     ]
 

@@ -32,6 +32,7 @@ _LIST_KEYS: Final[Keys] = (
     ("Enter", "open", "app.switch"),
     ("a", "archive", "app.wish('archive')"),
     ("m", "mute", "app.wish('mute')"),
+    ("n", "name", "app.wish('name')"),
     ("x", "archived", "app.show_archived"),
     ("^N", "new chat", "app.new_chat"),
     ("^Q", "quit", "app.quit"),

@@ -11,6 +11,7 @@ from roost.plain import duration, one_line, plain
 from roost.terminal.chat_pane import Intent, Purpose
 from roost.terminal.choice import Choice, ShownOnce
 from roost.terminal.message_info import InfoScreen
+from roost.terminal.name_screen import NameScreen
 from roost.terminal.new_chat import NewChat
 from roost.terminal.standing import why_silent
 
@@ -134,13 +135,27 @@ class MessageActions:
         self._app.push_screen(InfoScreen(message, info, self._chat.names))
 
     def do_with_chat(self, wish: str, chat: Chat) -> None:
-        """Do what a key says with a conversation of the list: archive or mute it, or the opposite."""
+        """Do what a key says with a conversation of the list: archive or mute it, or the opposite, or name somebody."""
         if wish == "archive":
             self._carry_out(self._client.state.archive(chat.conversation, not chat.archived))
             if not chat.archived:
                 self._app.notify("Archived, on all your devices. x shows archived chats.", markup=False)
-        else:
+        elif wish == "mute":
             self._carry_out(self._client.state.mute(chat.conversation, not chat.muted))
+        else:
+            self._name(chat)
+
+    def _name(self, chat: Chat) -> None:
+        if chat.other_account in (None, self._client.account):
+            group = "Its admins name a group, for all its members: open it, then Ctrl+G."
+            words = group if chat.other_account is None else "Nobody needs a name in the note to self."
+            self._app.notify(words, severity="error", markup=False)
+            return
+
+        def changed(_: bool | None) -> None:
+            self._app.refresh_soon()
+
+        self._app.push_screen(NameScreen(self._client, chat.other_account, chat.name), changed)
 
     def choose_timer(self) -> None:
         """Ask after how long the messages of the open chat disappear."""

@@ -317,6 +317,31 @@ async def test_settings_devices_limits_and_people_are_shown_and_changed(folder: 
         assert (await run(folder, "contacts")).out == "contact  bob\n"
 
 
+@story
+async def test_somebody_is_called_something_until_the_name_is_taken_back(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder, server, "alice")
+        for name in ("bob", "carol", "dave"):
+            server.model.accounts[AccountId(name)] = Account(name)
+        await run(folder, "contact", "bob")
+        await run(folder, "block", "carol")
+        for who, name in (("Bob", " Bobby B. "), ("carol", "Pest"), ("dave", "Davy")):
+            ran = await run(folder, "contact", who, "--name", name)
+            assert (ran.code, ran.out, ran.err) == (0, f"{who.lower()} is called {name.strip()} on your devices.\n", "")
+        named = "contact  bob  Bobby B.\nblocked  carol  Pest\nnamed    dave  Davy\n"
+        assert (await run(folder, "contacts")).out == named
+        refused = await run(folder, "contact", "bob", "--name", "\u202e")
+        assert (refused.code, refused.out) == (1, "")
+        assert "invisible or reorders text" in refused.err
+        assert (await run(folder, "contacts")).out == named
+        assert (await run(folder, "contact", "dave", "--name", "")).out == "dave has no name of yours any more.\n"
+    ran = await run(folder, "contact", "bob", "--name", "Bob at work")
+    assert (ran.code, ran.out) == (0, "bob is called Bob at work on your devices.\n")
+    assert "Your other devices hear of it" in ran.err
+    async with server:
+        assert (await run(folder, "contacts")).out == "contact  bob  Bob at work\nblocked  carol  Pest\n"
+
+
 @pytest.mark.parametrize("words", [[], ["sing"], ["send", "bob"], ["send", "bob", "x", "--timeout", "soon"]])
 def test_wrong_arguments_exit_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:

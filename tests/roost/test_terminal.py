@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import roost
-from protocol import Code
+from protocol import AccountId, Code
 from roost.ports import SystemClock
 from roost.terminal.chat_pane import ChatPane
-from tests.roost.model_server import ModelServer
+from tests.roost.model_server import Account, ModelServer
 from tests.roost.screens import screen_lines, terminal, until
 from tests.roost.stories import link_in, next_event, people, story
 from tests.roost.tcp_server import TcpServer
@@ -325,6 +325,51 @@ async def test_a_person_lets_go_of_what_was_picked_or_begun(folder: Path) -> Non
         await until(pilot, lambda text: "Reply to bob" not in text and "Write a message" in text)
         await pilot.press("up", "down", "x", "enter")
         assert (await next_event(bob.events(), roost.MessageReceived)).content == roost.Text("x")
+
+
+@story
+async def test_somebody_is_named_with_a_key_and_the_other_devices_know_it(folder: Path) -> None:
+    async with today() as server, people(server, folder, "alice", "bob") as (alice, bob):
+        await (await bob.send("alice", "hello")).delivered()
+        code, linking = await link_in(folder / "laptop", server, "laptop")
+        await (await alice.devices.link(code.text)).confirm()
+        await linking
+        async with (
+            roost.connect("alice", folder=folder / "laptop") as laptop,
+            terminal(alice, alice.conversation_with("bob")) as pilot,
+        ):
+            await until(pilot, lambda text: text.count("hello") == 2)
+            await pilot.press("tab")
+            await until(pilot, lambda text: "n name" in text)
+            await pilot.press("n")
+            await until(pilot, lambda text: "What do you call bob?" in text)
+            await pilot.press(*"Bobby", "enter")
+            await until(pilot, lambda text: "Bobby (bob)" in text and "What do you call" not in text)
+            assert (await next_event(laptop.events(), roost.StateChanged)).value == "Bobby"
+            await pilot.press("n", "escape")
+            await until(pilot, lambda text: "Bobby (bob)" in text and "What do you call" not in text)
+            await pilot.press("n", *["backspace"] * 5, "enter")
+            await until(pilot, lambda text: "Bobby" not in text and "What do you call" not in text)
+            assert await alice.state.names() == {}
+
+
+@story
+async def test_what_nobody_could_read_is_no_name_and_what_has_a_name_needs_none(folder: Path) -> None:
+    async with today() as server, people(server, folder, "alice") as (alice,):
+        await alice.groups.create("Family")
+        await (await alice.send("alice", "milk")).sent()
+        server.model.accounts[AccountId("bob")] = Account("Bob")
+        async with terminal(alice, alice.conversation_with("bob")) as pilot:
+            await (await alice.send("bob", "hi")).sent()
+            await until(pilot, lambda text: text.count("hi ") >= 2)
+            await pilot.press("tab", "home", "n")
+            await until(pilot, lambda text: "What do you call bob?" in text)
+            await pilot.press("\u3164", "enter")  # a letter that is drawn as nothing
+            await until(pilot, lambda text: "That name cannot be shown" in text)
+            await pilot.press("escape", "down", "n")
+            await until(pilot, lambda text: "Nobody needs a name" in text)
+            await pilot.press("down", "n")
+            await until(pilot, lambda text: "Its admins name" in text)
 
 
 @story
