@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.accounts.api import AccountView, Ask, Blocked, LoggedIn, LoginRefused, Show, SignIn, Supply
+from actors.accounts.api import AccountView, Ask, Blocked, LoggedIn, LoginRefused, Show, SignIn, Stayed, Supply
 from actors.accounts.api import Subscribe as SubscribeAccount
 from actors.conversation.api import Submit
 from actors.groups.api import Belongs, GroupAsk, Knows, Unwatch, Watch, WatchType
@@ -38,6 +38,7 @@ _NUMBERS: Final[dict[int, type]] = {
     22: Ask,
     23: Blocked,
     24: Supply,
+    25: Stayed,
     26: Wait,
     27: Join,
     28: Carry,

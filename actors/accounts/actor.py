@@ -14,13 +14,14 @@ from actors.accounts.api import (
     LoginRefused,
     Show,
     SignIn,
+    Stayed,
     Subscribe,
     Supply,
 )
 from actors.accounts.devices import DeviceKeeper, TellLeaving
 from actors.accounts.logic import decode_account
 from actors.accounts.memberships import GroupsLoaded, GroupsSaved, Memberships
-from actors.accounts.owner import Claimed, Owner, Saved, nothing
+from actors.accounts.owner import Claimed, Owner, Saved
 from actors.accounts.registration import Registrar
 from actors.accounts.supplements import OwedFound, OwedListed, Supplements
 from actors.accounts.wishes import WISHES, blocked
@@ -53,7 +54,6 @@ __all__ = ["AccountActor"]
 
 IDLE_S: Final = 0.25  # 10,000 quiet logins keep no account in memory, and few at a time (1.5 KB each)
 WATCHED_S: Final = 5.0  # while somebody subscribes: a group of 1,024 keeps as many accounts (4 us a look)
-LOGIN_RECORDED_EVERY_MS: Final = 3_600_000
 _OF_REGISTRATION: Final[dict[type, Callable[[Registrar, Ask, Any], None]]] = {
     RequestCode: Registrar.request_code,
     Register: Registrar.register,
@@ -188,6 +188,8 @@ class AccountActor(Owner):
             self._keeper.reported(message)
         elif kind is Belongs:
             self._memberships.belongs(message)
+        elif kind is Stayed:
+            self._keeper.seen(message.device)
 
     def _ask(self, ask: Ask) -> None:
         frame = ask.frame
@@ -211,7 +213,4 @@ class AccountActor(Owner):
         else:
             cast(sign_in.connection, LoggedIn(self.view))
             self.connections[sign_in.device] = sign_in.connection
-            now_ms = self.process.runtime.clock.wall_ms()
-            record = account.device(sign_in.device)
-            if record is not None and now_ms - record.last_login_ms > LOGIN_RECORDED_EVERY_MS:
-                self.save(account.seen(sign_in.device, now_ms), nothing, nothing)
+            self._keeper.seen(sign_in.device)

@@ -44,6 +44,7 @@ __all__ = [
     "RateLimiter",
     "Show",
     "SignIn",
+    "Stayed",
     "Subscribe",
     "Supply",
     "code_sender",
@@ -108,6 +109,12 @@ class LoginRefused(msgspec.Struct, array_like=True, frozen=True):
     """Answer to `SignIn`: no, with a code of `protocol.Code`."""
 
     code: int
+
+
+class Stayed(msgspec.Struct, array_like=True, frozen=True):
+    """From a connection that was not opened just now: its device is still here; said now and then."""
+
+    device: DeviceId
 
 
 AccountFrame: TypeAlias = (
@@ -182,7 +189,7 @@ class AccountLimits(NamedTuple):
         code_attempts_max: Wrong codes before a new one must be requested.
         mass_block_accounts_min: So many different accounts that block one are worth a look of the operator...
         mass_block_window_s: ... if they do it within this time.
-        device_idle_s: A linked device that has not been used for so long is removed; 0: never.
+        device_idle_s: A linked device that has not been here for so long is removed, up to a day later; 0: never.
         groups_max: Groups that it may be in.
     """
 

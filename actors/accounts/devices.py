@@ -31,6 +31,10 @@ __all__ = ["DeviceKeeper", "TellLeaving"]
 
 TELL_AGAIN_S: Final = 2.0
 LOOK_AGAIN_S: Final = 3_600.0
+SEEN_EVERY_MS: Final = 3_600_000
+"""How often it is written down that a device was here."""
+UNSEEN_S: Final = 86_400
+"""A device that is here all the time says so seldom: so old may the last word of it be when its connection ends."""
 KEEPS_PRIMARY: Final = "The primary device cannot be removed; recover the account on another device instead."
 
 
@@ -186,12 +190,11 @@ class DeviceKeeper:
     def look(self) -> None:
         """Let go of linked devices that nobody has used for long; nobody sends to an account that is not loaded."""
         owner = self._owner
-        account, idle_s = owner.account, owner.limits.device_idle_s
         now_s = owner.process.runtime.clock.now_s()
-        if account is None or not idle_s or now_s < self._look_at_s:
+        if not owner.limits.device_idle_s or now_s < self._look_at_s:
             return
         self._look_at_s = now_s + LOOK_AGAIN_S
-        for device in account.idle(owner.process.runtime.clock.wall_ms() - idle_s * 1_000):
+        for device in self._idle():
             queue = owner.router.live_queue(device, owner.id)
             if queue is None:
                 self._expire(device)
@@ -200,15 +203,23 @@ class DeviceKeeper:
 
     def reported(self, report: Appear | Vanish) -> None:
         """A queue says whether its device, which seemed idle, is connected."""
-        owner = self._owner
-        account = owner.account
-        now_ms = owner.process.runtime.clock.wall_ms()
-        if account is None or report.device not in account.idle(now_ms - owner.limits.device_idle_s * 1_000):
-            return
         if isinstance(report, Appear):
-            owner.save(account.seen(report.device, now_ms), nothing, nothing)
-        else:
+            self.seen(report.device)
+        elif report.device in self._idle():
             self._expire(report.device)
+
+    def _idle(self) -> tuple[DeviceId, ...]:
+        owner = self._owner
+        idle_s = owner.limits.device_idle_s + UNSEEN_S
+        now_ms = owner.process.runtime.clock.wall_ms()
+        return () if owner.account is None else owner.account.idle(now_ms - idle_s * 1_000)
+
+    def seen(self, device: DeviceId) -> None:
+        """A device is here, which is written down now and then."""
+        account, now_ms = self._owner.account, self._owner.process.runtime.clock.wall_ms()
+        record = None if account is None else account.device(device)
+        if account is not None and record is not None and now_ms - record.last_login_ms > SEEN_EVERY_MS:
+            self._owner.save(account.seen(device, now_ms), nothing, nothing)
 
     def _expire(self, device: DeviceId) -> None:
         account = self._owner.account

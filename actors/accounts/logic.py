@@ -148,7 +148,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
         return bool(self.devices) and self.devices[0].device == device
 
     def idle(self, before_ms: int) -> tuple[DeviceId, ...]:
-        """The linked devices that have not logged in since then; the primary is never idle."""
+        """The linked devices that have not been here since then; the primary is never idle."""
         return tuple(DeviceId(record.device) for record in self.devices[1:] if record.last_login_ms < before_ms)
 
     def without_device(self, device: DeviceId) -> Account:
@@ -162,7 +162,7 @@ class Account(msgspec.Struct, array_like=True, frozen=True):
         return msgspec.structs.replace(self, leaving=tuple(other for other in self.leaving if other != device))
 
     def seen(self, device: DeviceId, now_ms: int) -> Account:
-        """The account with a device's last login moved to now; not a change that others hear of."""
+        """The account with the moment when a device was here last moved to now; not a change that others hear of."""
         devices = tuple(
             msgspec.structs.replace(record, last_login_ms=now_ms) if record.device == device else record
             for record in self.devices

@@ -20,7 +20,7 @@ from actors.connection.entry import Depart, Entry, ask_account, unacted
 from actors.connection.link import LinkEnd
 from actors.connection.pressed import Pressed
 from actors.connection.routes import Session, act
-from actors.connection.timers import CHECK, REST, Check, Hurry, Rest, TooSlow
+from actors.connection.timers import REST, Check, Hurry, Rest, TooSlow, check
 from actors.queue.api import Attached, Batch, Detach, Fault, Flow, Turn, decode_notice
 from actors.shard.api import Answers
 from protocol import (
@@ -175,7 +175,7 @@ class ConnectionActor(Actor):
         """Timers, and the end of the queue."""
         kind = type(message)
         if kind is Check:
-            self._check()
+            self._check(message)
         elif kind is Rest:
             self._wire.rest()
         elif kind is Hurry:
@@ -354,7 +354,7 @@ class ConnectionActor(Actor):
                 self._devices_version,
             )
         )
-        process.send_after(self._heartbeat_s + GRACE_S, CHECK)
+        process.send_after(self._heartbeat_s + GRACE_S, check(process.runtime.clock.now_s()))
         process.send_after(QUIET_S, REST)
 
     def _devices_changed(self, changed: DevicesChanged) -> None:
@@ -382,9 +382,10 @@ class ConnectionActor(Actor):
         self._send(Heartbeat(self._heartbeat_s))
         session.cast_queue(Turn(self.process.pid, frame.foreground, frame.power))
 
-    def _check(self) -> None:
+    def _check(self, set_before: Check) -> None:
         """A timer that only looks: it is set anew for the rest of the time, not at every frame."""
-        silent_s = self.process.runtime.clock.now_s() - self._heard_s
+        now_s = self.process.runtime.clock.now_s()
+        silent_s = now_s - self._heard_s
         allowed_s = self._heartbeat_s * 1.5 + GRACE_S
         session = self._session
         if session is not None and not self.process.runtime.is_alive(session.queue):
@@ -398,7 +399,9 @@ class ConnectionActor(Actor):
                 self._wire.rest()
             if session is not None:
                 session.watch_again()
-            self.process.send_after(allowed_s - silent_s + 0.1, CHECK)
+                if set_before.stays(now_s):
+                    session.stays()
+            self.process.send_after(allowed_s - silent_s + 0.1, check(now_s))
 
     def _deliver(self, batch: Batch) -> None:
         wire = self._wire

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.accounts.api import Ask, RateLimiter, Supply
+from actors.accounts.api import Ask, RateLimiter, Stayed, Supply
 from actors.connection.writers import Writers
 from actors.conversation.api import Sender, Submit
 from actors.groups.api import GroupAsk, Unwatch, Watch, WatchType
@@ -147,6 +148,11 @@ class Session:
         if not self.limits.load.shedding:
             for conversation in self.open or ():
                 self.watch(conversation)
+
+    def stays(self) -> None:
+        """The account writes down that the device is here, or one that never logs in again would seem idle."""
+        with suppress(UnreachableError):
+            self.process.cast(self.router.account(self.sender.account), Stayed(self.sender.device))
 
     def fail(self, request: int, code: Code, retry_after_ms: int = -1, sentence: str | None = None) -> None:
         """Answer a request with an error."""

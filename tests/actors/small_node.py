@@ -43,6 +43,7 @@ class SmallNode:
         siblings: Who takes connections over.
         device_idle_s: A linked device that was not here for so long is removed; 0: never.
         conversation: What one message may be.
+        before: The node that this one is after a restart, with the same disk; its processes are none any more.
     """
 
     via = "a dictionary"
@@ -54,16 +55,17 @@ class SmallNode:
         siblings: Siblings | None = None,
         device_idle_s: int = 0,
         conversation: ConversationLimits = ConversationLimits(1_000, 86_400, 86_400),  # noqa: B008  # immutable
+        before: SmallNode | None = None,
     ) -> None:
-        self.clock = VirtualClock()
+        self.clock: VirtualClock = VirtualClock() if before is None else before.clock
         self.scheduler = SeededScheduler(1)
         self.runtime = Runtime(
             clock=self.clock, randomness=SeededRandomness(1), scheduler=self.scheduler, tasks=InlineTasks()
         )
-        engine = MemoryEngine()
-        self.committer = ManualCommitter(engine)
+        self.engine: MemoryEngine = MemoryEngine() if before is None else before.engine
+        self.committer = ManualCommitter(self.engine)
         store = Store.open(
-            engine,
+            self.engine,
             self.committer,
             self.runtime.schedule,
             self.clock.wall_ms,

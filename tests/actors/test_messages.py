@@ -58,6 +58,7 @@ EXAMPLES: tuple[object, ...] = (
     accounts.Blocked(BOB),
     accounts.Supply(PID, ANN, m.Supplement(4, CHAT, 9, BOB, LAPTOP, b"late")),
     accounts.Ask(PID, PHONE, KEY, m.FetchDevices(3, BOB)),
+    accounts.Stayed(PHONE),
     linking.Wait(PID, 1),
     linking.Join(PID, 2),
     linking.Carry(PID, b"sealed"),

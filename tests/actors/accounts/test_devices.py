@@ -252,6 +252,31 @@ def test_a_linked_device_that_is_connected_all_the_time_is_not_idle() -> None:
         assert ann.list().devices == [ann.phone.device, laptop.device]
 
 
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_node_that_starts_anew_knows_which_device_was_connected_all_the_time_and_which_was_idle(stays: bool) -> None:
+    node = SmallNode(device_idle_s=3 * DAY_S)
+    ann = Primary(node, "ann")
+    laptop = ann.link("laptop")
+    for device in (ann.phone, laptop):
+        device.say(m.SetState(False, 900))
+    ann.phone.say(m.Bye())
+    if not stays:
+        laptop.say(m.Bye())
+    for _ in range((3 * 24 + 18) * 4):
+        node.clock.advance(900.0)
+        node.settle()
+        laptop.say(m.Ping(0))
+    assert laptop.closed != stays
+    node.clock.advance(DAY_S)  # a day on which the node is away
+    after = SmallNode(device_idle_s=3 * DAY_S, before=node)
+    again = SmallDevice(after, key=laptop.key)
+    again.account = ann.phone.account
+    if stays:
+        again.ask(again.a_login(), m.Ready)
+    else:
+        assert login_refusal(again) == Code.DEVICE_UNKNOWN
+
+
 def test_a_device_idles_also_while_its_account_is_in_use() -> None:
     node = SmallNode(device_idle_s=30 * DAY_S)
     ann = Primary(node, "ann")
