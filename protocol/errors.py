@@ -95,8 +95,8 @@ class Code(IntEnum):
         "The verification code has expired, is used up or was sent for another device; ask for a new one.",
     )
     ACCOUNT_UNKNOWN = (203, "client", False, "There is no such account here; check the address or register it.")
-    DEVICE_UNKNOWN = (204, "client", False, "This device does not belong to that account; register it first.")
-    DEVICE_REVOKED = (205, "client", False, "This device was removed from its account; register it again to use it.")
+    DEVICE_UNKNOWN = (204, "client", False, "This device does not belong to that account; register it, or link it.")
+    DEVICE_REVOKED = (205, "client", False, "This device was removed from its account; register it, or link it again.")
     DEVICES_MAX = (206, "client", False, "The account has as many devices as it may; remove one from another device.")
     NAME_INVALID = (
         207,

@@ -202,7 +202,7 @@ def _create(state: GroupState, author: AccountId, request: CreateGroup) -> Verdi
         name = normalized_name(request.name, GROUP_NAME_LENGTH_MAX)
     except IdentifierError as error:
         return Verdict(code=error.code, sentence=error.sentence)
-    return Verdict(Change(1, CREATED, author, OWNER, name, request.announcement))
+    return Verdict(Change(1, CREATED, author, OWNER, name, request.announcement, signature=request.signature))
 
 
 def _join(state: GroupState, author: AccountId, request: JoinGroup, members_max: int, now_ms: int) -> Verdict:

@@ -127,12 +127,21 @@ class Invite(Struct, array_like=True, frozen=True, gc=False):
 
 
 class CreateGroup(Struct, array_like=True, tag=70, frozen=True, gc=False):
-    """Make a group; answered by GroupDone, which names it, or Error. A retry names the same `client_id`."""
+    """Make a group; answered by GroupDone, which names it, or Error. A retry names the same `client_id`.
+
+    Attributes:
+        request: Number of this request.
+        client_id: 16 random bytes.
+        name: What it is called.
+        announcement: Whether only admins write.
+        signature: Of this device; empty until there is end-to-end encryption.
+    """
 
     request: U32
     client_id: ClientIdField
     name: Text
     announcement: bool = False
+    signature: SignatureField = b""
 
 
 class ChangeGroup(Struct, array_like=True, tag=71, frozen=True, gc=False):

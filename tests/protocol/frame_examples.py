@@ -95,7 +95,7 @@ EXAMPLES: Final[tuple[m.Frame, ...]] = (
     m.ListRelations(65_536),
     m.Bye(),
     m.CreateGroup(20, CLIENT, "Family"),
-    m.CreateGroup(21, CLIENT, TEXT, True),
+    m.CreateGroup(21, CLIENT, TEXT, True, GROUP_SIGNATURE),
     m.ChangeGroup(22, GROUP, 1, m.LEFT),
     m.ChangeGroup(23, GROUP, 300, m.ROLE, BOB, m.ADMIN, TEXT, True, INVITE, GROUP_SIGNATURE),
     m.CreateInvite(24, GROUP, TOKEN, 86_400, 1),
