@@ -177,5 +177,8 @@ async def test_a_chat_is_archived_muted_and_named_by_its_owner(folder: Path) -> 
         await alice.state.mute("bob", False)
         [chat] = await alice.conversations()
         assert (chat.archived, chat.muted) == (False, False)
+        for name, why in (("x" * 300, "longer than 256"), ("\u202e", "invisible")):
+            with pytest.raises(roost.TextError, match=why):
+                await alice.state.name("bob", name)
         with pytest.raises(roost.TextError, match="too long"):
-            await alice.state.name("bob", "x" * 300)
+            await alice.state.change_setting("theme", "x" * 300)
