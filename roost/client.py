@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
-from protocol import AccountId
+from protocol import AccountId, device_id_of
 from protocol.messages import URGENT, DeviceList
 from roost.address import ServerAddress
 from roost.changes import Pinned
@@ -65,7 +65,7 @@ Value = TypeVar("Value")
 
 
 class Client(Writing, Queries):
-    """An open account. Made by `roost.connect`.
+    """An open account. Made by `roost.connect`. `account` says which it is, and `device` which of its devices this is.
 
     Everything durable is in the local database, so most methods work offline too; those that need the server say so.
     After `close` the database is closed, too: whatever needs it raises `ConnectionClosedError`.
@@ -78,6 +78,7 @@ class Client(Writing, Queries):
                 f"The registration of {store.path.stem} was never finished. Register again: roost register"
             )
         self.account: AccountId = store.account
+        self.device = device_id_of(store.static_key().public)
         self.server = ServerAddress.parse(store.server)
         self._store = store
         self._stopped: ConnectionChanged | None = None
@@ -137,9 +138,11 @@ class Client(Writing, Queries):
     def events(self) -> EventStream:
         """Return the events from now on; the first stream asked for holds them from the very start."""
         stream, self._first_stream = self._first_stream, None
-        if stream is None:
-            stream = EventStream()
-            self._streams.add(stream)
+        return stream or self._events_from_now()
+
+    def _events_from_now(self) -> EventStream:
+        stream = EventStream()
+        self._streams.add(stream)
         if self._closed or self._stopped:
             stream.end()
         return stream

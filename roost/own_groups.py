@@ -30,6 +30,7 @@ from roost.conversations import account_address, other_account
 from roost.errors import GroupError, GroupStaleError, InviteLinkError, NotConnectedError, RefusedError, TextError
 from roost.events import ConnectionState
 from roost.group import Group, GroupInvite, MemberMark, MessageInfo, Role, Standing
+from roost.heard_changes import HeardChanges
 from roost.history import MessageState
 from roost.invite_link import InviteLink
 from roost.own_devices import refused_or
@@ -271,10 +272,11 @@ class OwnGroups:
             fields: of the change.
         """
         conversation = self._open(group).conversation
+        heard = HeardChanges(conversation, self._client._events_from_now())
         before = await self._client._in_store(self._store.group, conversation)
         for _ in range(_STALE_MAX):
             version = before.group.version if before is not None else 0
-            answer = await self._insist(ChangeGroup, conversation, version, kind, **fields)
+            answer, was_lost = await self._answer(ChangeGroup, conversation, version, kind, **fields)
             if not isinstance(answer, GroupStale):
                 done = refused_or(answer, GroupDone)
                 if ended is not None:
@@ -282,6 +284,9 @@ class OwnGroups:
                     self._client._runner.wake()
                 return await self._known_at(done)
             now = await self.describe(conversation)
+            since, made = range(version + 1, answer.version + 1), {"kind": kind, **fields}
+            if was_lost and version and await heard.contain(self._client.device, made, since):
+                return now.group  # ours was made, and somebody else has gone on from there
             if before is not None and not is_still_meant(before, now):
                 break
             before = now
@@ -301,8 +306,15 @@ class OwnGroups:
         self._client._runner.wake()
         await self._client._answer_to(number, wire.Group)
 
-    async def _insist(self, kind: Callable[..., Frame], *args: Any, **fields: Any) -> Any:
+    async def _insist(self, kind: Callable[..., Frame], *args: Any) -> Any:
+        """As `_answer`, of what a lost answer makes no difference to."""
+        return (await self._answer(kind, *args))[0]
+
+    async def _answer(self, kind: Callable[..., Frame], *args: Any, **fields: Any) -> tuple[Any, bool]:
         """Ask until there is an answer: whatever changes a group may be said twice.
+
+        Returns:
+            The answer, and whether an earlier one was lost, or may have been.
 
         Raises:
             NotConnectedError: there is no connection, or none for so long that nobody knows what became of it.
@@ -311,14 +323,19 @@ class OwnGroups:
         self._check_online()
         loop = asyncio.get_running_loop()
         until_s = loop.time() + _INSIST_S
+        was_lost = False
         while True:
             try:
-                return await self._client._ask(lambda number: kind(number, *args, **fields), msgspec.Struct)
+                answer = await self._client._ask(lambda number: kind(number, *args, **fields), msgspec.Struct)
+                return answer, was_lost
             except NotConnectedError:
+                was_lost = True
                 try:
                     async with asyncio.timeout_at(until_s):
                         await self._client.wait_online()
                 except TimeoutError:
+                    raise NotConnectedError(_UNKNOWN) from None
+                if loop.time() >= until_s:  # it is online, and the server says nothing
                     raise NotConnectedError(_UNKNOWN) from None
             except RefusedError as error:
                 delay_s = error.retry_after_ms / 1000

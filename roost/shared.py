@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from protocol import IdentifierError, device_id_of, direct_conversation, normalized_name
+from protocol import IdentifierError, direct_conversation, normalized_name
 from roost.conversations import account_address
 from roost.errors import TextError
 from roost.own_state import (
@@ -47,7 +47,6 @@ class SharedState:
         self._client = client
         self._store = store
         self._stamp = store.stamp_seen
-        self._device = device_id_of(store.static_key().public)
         self._asked = bool(store.fact(_ASKED, b""))
 
     async def archive(self, conversation: str, archived: bool = True) -> Sending:
@@ -98,7 +97,7 @@ class SharedState:
         value = value.encode("utf-8", "replace").decode()
         # Later than all that this device has seen, and than what it writes at this moment.
         self._stamp = max(self._stamp, self._store.stamp_seen) + 1
-        return await self._tell(Records((Record(kind, subject, self._stamp, self._device, value),)))
+        return await self._tell(Records((Record(kind, subject, self._stamp, self._client.device, value),)))
 
     async def gone(self, message: StoredMessage, *, opened: bool) -> None:
         """Let a message be gone for us, here and on the other devices, in one step."""

@@ -8,16 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from protocol import AccountId, Code, ConversationId, InviteId, encode_change, group_conversation, invite_id_of
+from protocol import (
+    AccountId,
+    Code,
+    ConversationId,
+    DeviceId,
+    InviteId,
+    encode_change,
+    group_conversation,
+    invite_id_of,
+)
 from protocol import messages as m
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocol import DeviceId
     from tests.roost.model_server import Link, ModelServer
 
 PAGE_MEMBERS = 2
+_NO_DEVICE = DeviceId(bytes(16))
 
 
 @dataclass
@@ -52,13 +61,21 @@ class ModelGroups:
         self.change(conversation, owner, m.CREATED, account=owner, role=m.OWNER, name=name, announcement=announcement)
         assert group.version == 1
 
-    def change(self, conversation: ConversationId, author: AccountId, kind: int, **fields: Any) -> int:
+    def change(
+        self,
+        conversation: ConversationId,
+        author: AccountId,
+        kind: int,
+        *,
+        device: DeviceId = _NO_DEVICE,
+        **fields: Any,
+    ) -> int:
         """Make a change and tell everybody whom it concerns; its seq."""
         group = self.all[conversation]
         before = set(group.members)
         group.version += 1
         change = m.Change(group.version, kind, **fields)
-        message = self._server.change_message(conversation, author, encode_change(change))
+        message = self._server.change_message(conversation, author, device, encode_change(change))
         group.seq = message.seq
         _apply(group, author, change)
         targets = frozenset(before | set(group.members))
@@ -125,10 +142,9 @@ class ModelGroups:
 
     def _on_createinvite(self, link: Link, frame: m.CreateInvite) -> None:
         assert link.account is not None
-        fields = {"invite": invite_id_of(frame.token), "expires_ms": 2**50, "uses": frame.uses}
-        self._done(
-            link, frame.request, frame.conversation, self.change(frame.conversation, link.account, m.INVITED, **fields)
-        )
+        where, invite = frame.conversation, invite_id_of(frame.token)
+        seq = self.change(where, link.account, m.INVITED, invite=invite, expires_ms=2**50, uses=frame.uses)
+        self._done(link, frame.request, where, seq)
 
     def _on_changegroup(self, link: Link, frame: m.ChangeGroup) -> None:
         group = self.all.get(frame.conversation)
@@ -148,7 +164,7 @@ class ModelGroups:
             fields = {name: getattr(frame, name) for name in names}
             self._done(
                 link, frame.request, frame.conversation,
-                self.change(frame.conversation, link.account, frame.kind, **fields),
+                self.change(frame.conversation, link.account, frame.kind, device=link.device, **fields),
             )  # fmt: skip
 
     @staticmethod
@@ -205,6 +221,8 @@ def _apply(group: ModelGroup, author: AccountId, change: m.Change) -> None:
     match change.kind:
         case m.CREATED:
             group.members[author] = m.Member(author, m.OWNER, group.seq)
+            group.announcement = change.announcement
+        case m.ANNOUNCEMENT:
             group.announcement = change.announcement
         case m.JOINED:
             group.members[author] = m.Member(author, m.MEMBER, group.seq)

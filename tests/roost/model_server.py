@@ -321,12 +321,12 @@ class ModelServer:
     def _members(self, conversation: ConversationId) -> set[AccountId]:
         return self.groups.members(conversation) if is_group(conversation) else set(members_of(conversation))
 
-    def change_message(self, conversation: ConversationId, author: AccountId, payload: bytes) -> m.Message:
+    def change_message(self, where: ConversationId, author: AccountId, device: DeviceId, payload: bytes) -> m.Message:
         """A message of the server's own in the sequence of a group."""
-        log = self.conversations.setdefault(conversation, Conversation()).log
+        log = self.conversations.setdefault(where, Conversation()).log
         self.counter += 1
-        identifier, device = message_id(self.time_ms(), self.counter.to_bytes(10, "big")), DeviceId(bytes(16))
-        log.append(m.Message(conversation, len(log) + 1, author, device, identifier, self.time_ms(), m.CHANGE, payload))
+        identifier = message_id(self.time_ms(), self.counter.to_bytes(10, "big"))
+        log.append(m.Message(where, len(log) + 1, author, device, identifier, self.time_ms(), m.CHANGE, payload))
         return log[-1]
 
     def enqueue_all(self, account: AccountId, message: m.Message) -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import roost
-from protocol import AccountId, ClientId, Code, ConversationId, InviteToken, encode_change, group_conversation
+from protocol import (
+    AccountId,
+    ClientId,
+    Code,
+    ConversationId,
+    InviteToken,
+    encode_change,
+    group_conversation,
+)
 from protocol import messages as m
 from roost.content import decode_content, encode_text
 from roost.group import Standing

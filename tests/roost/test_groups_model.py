@@ -84,8 +84,8 @@ class Clubbing(RuleBasedStateMachine):
             case "role" if is_member:
                 self.groups.change(CLUB, ALICE, m.ROLE, account=who, role=number)
             case "invite":
-                fields = {"invite": INVITES[number], "expires_ms": 2**40 + number, "uses": 2}
-                self.groups.change(CLUB, ALICE, m.INVITED, **fields)
+                expires_ms = 2**40 + number
+                self.groups.change(CLUB, ALICE, m.INVITED, invite=INVITES[number], expires_ms=expires_ms, uses=2)
             case "revoke" if INVITES[number] in group.invites:
                 self.groups.change(CLUB, ALICE, m.INVITE_REVOKED, invite=INVITES[number])
             case _:

@@ -336,3 +336,16 @@ async def test_two_who_block_each_other_still_meet_in_a_group(town: Town) -> Non
         await carol.block(bob.account)
         await carol.send(group.conversation, "to all")
         assert await said(at_bob) == "to all"
+
+
+@story
+async def test_a_change_comes_back_to_the_device_that_made_it_as_its_own(town: Town) -> None:
+    async with club(town, "alice") as (group, [alice]):
+        events = alice.events()
+        await alice.groups.rename(group, "Reading")
+        renamed = await wait_for(
+            events,
+            roost.MessageReceived,
+            lambda event: isinstance(event.content, roost.GroupChange) and event.content.name == "Reading",
+        )
+        assert (renamed.sender, renamed.device) == (alice.account, alice.device)
