@@ -8,19 +8,26 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from config import load_node
 from gateway import CONTROL_SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NotAnsweredError", "ask", "settings_file"]
+__all__ = ["NotAnsweredError", "ask", "read_answer", "settings_file"]
 
 TIMEOUT_S: Final = 15.0
 
 
 class NotAnsweredError(Exception):
     """The node did not grant what was asked, or there is none; the text says why and what to do."""
+
+
+class _Refusal(msgspec.Struct):
+    error: str = ""
+    code: str = ""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -44,6 +51,7 @@ def ask(
     config: Path | None,
     method: str,
     path: str,
+    kind: Any,
     body: Mapping[str, object] | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Any:
@@ -53,11 +61,12 @@ def ask(
         config: The settings file of the host; None for cluster.toml here, or the defaults.
         method: GET or POST.
         path: What is asked for, as `/nodes`.
+        kind: The type of a good answer.
         body: More about it.
         timeout_s: How long to wait.
 
     Returns:
-        The JSON of the answer.
+        The answer.
 
     Raises:
         NotAnsweredError: There is no node, or it does not grant it.
@@ -70,7 +79,7 @@ def ask(
         content = None if body is None else json.dumps(body)
         connection.request(method, path, content, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        answer = json.loads(response.read())
+        answer = response.read()
     except (FileNotFoundError, ConnectionRefusedError):
         raise NotAnsweredError(
             f"no node runs with the data folder {folder}: start it, or name its settings with --config"
@@ -82,14 +91,36 @@ def ask(
     except OSError as error:
         raise NotAnsweredError(f"the node in {folder} cannot be asked: {error}") from error
     except (http.client.HTTPException, ValueError) as error:
-        raise NotAnsweredError(
-            f"the node in {folder} said what roostctl cannot read ({type(error).__name__}): update the older one"
-        ) from error
+        raise _unreadable(error) from error
     finally:
         connection.close()
-    if response.status >= http.client.BAD_REQUEST:
-        refusal = answer if isinstance(answer, dict) else {}
-        sentence = str(refusal.get("error") or f"the node answered {response.status}; see its log")
-        code = refusal.get("code")
-        raise NotAnsweredError(f"{sentence} (code {code})" if code else sentence)
-    return answer
+    return read_answer(response.status, answer, kind)
+
+
+def read_answer(status: int, answer: bytes, kind: Any) -> Any:
+    """What the node says.
+
+    Args:
+        status: Of HTTP.
+        answer: The body.
+        kind: The type of a good answer.
+
+    Raises:
+        NotAnsweredError: It is a refusal, or nothing of that type.
+    """
+    refused = status >= http.client.BAD_REQUEST
+    try:
+        content = msgspec.json.decode(answer, type=_Refusal if refused else kind)
+    except (ValueError, RecursionError) as error:  # a DecodeError and bad UTF-8 are both ValueError
+        if not refused:
+            raise _unreadable(error) from error
+        content = _Refusal()
+    if not refused:
+        return content
+    sentence = content.error or f"the node answered {status}; see its log"
+    raise NotAnsweredError(f"{sentence} (code {content.code})" if content.code else sentence)
+
+
+def _unreadable(error: Exception) -> NotAnsweredError:
+    kind = type(error).__name__
+    return NotAnsweredError(f"the node said what roostctl cannot read ({kind}): update the older one")

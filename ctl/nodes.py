@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from rich import box
 from rich.console import Console
@@ -13,7 +13,17 @@ from ctl.control import ask
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["nodes"]
+__all__ = ["Node", "nodes"]
+
+
+class Node(TypedDict):
+    """A node, as another one sees it."""
+
+    node: str
+    host: str
+    link: str | None
+    state: str
+    sentence: str
 
 
 def nodes(config: Path | None) -> int:
@@ -29,7 +39,7 @@ def nodes(config: Path | None) -> int:
         NotAnsweredError: No node runs here, or it does not answer.
         ConfigError: The settings file cannot be used.
     """
-    rows = ask(config, "GET", "/nodes")
+    rows: list[Node] = ask(config, "GET", "/nodes", list[Node])
     console = Console(highlight=False, markup=False)
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for column in ("node", "host", "link", "state"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypedDict
 
+from msgspec import Meta
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -15,9 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-__all__ = ["move_shards", "shards"]
+__all__ = ["Move", "Place", "move_shards", "shards"]
 
 MOVE_S_MAX: Final = 610.0
+
+
+class Place(TypedDict):
+    """A shard, as a node tells who has it."""
+
+    shard: Annotated[int, Meta(ge=0)]
+    node: str
+    due: str
+    state: str
+
+
+Move = TypedDict("Move", {"from": str, "to": str, "rows": int, "size_bytes": int, "still_s": float})
 
 
 def shards(config: Path | None) -> int:
@@ -33,7 +46,7 @@ def shards(config: Path | None) -> int:
         NotAnsweredError: No node runs here, or it does not answer.
         ConfigError: The settings file cannot be used.
     """
-    places = ask(config, "GET", "/shards")
+    places: list[Place] = ask(config, "GET", "/shards", list[Place])
     console = Console(highlight=False, markup=False)
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     table.add_column("node", no_wrap=True)
@@ -72,7 +85,7 @@ def move_shards(config: Path | None, numbers: Sequence[int], to: str | None) -> 
         NotAnsweredError: No node runs here, or one cannot be moved; those before it have moved.
         ConfigError: The settings file cannot be used.
     """
-    places = ask(config, "GET", "/shards")
+    places: list[Place] = ask(config, "GET", "/shards", list[Place])
     by_number = {place["shard"]: place for place in places}
     chosen = list(numbers) or [place["shard"] for place in _misplaced(places)]
     if not chosen:
@@ -82,7 +95,7 @@ def move_shards(config: Path | None, numbers: Sequence[int], to: str | None) -> 
         if by_number[number]["node"] == target:
             print(f"shard {number} is at {target} already")
             continue
-        answer = ask(config, "POST", f"/shards/{number}/move", {"to": target}, MOVE_S_MAX)
+        answer = ask(config, "POST", f"/shards/{number}/move", Move, {"to": target}, MOVE_S_MAX)
         print(
             f"shard {number} moved from {answer['from']} to {answer['to']}: "
             f"{answer['rows']} rows, {answer['size_bytes'] / 1e6:.1f} MB, still for {answer['still_s']:.3f} s",
@@ -91,7 +104,7 @@ def move_shards(config: Path | None, numbers: Sequence[int], to: str | None) -> 
     return 0
 
 
-def _misplaced(places: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _misplaced(places: list[Place]) -> list[Place]:
     return [place for place in places if place["node"] and place["node"] != place["due"]]
 
 

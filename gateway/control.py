@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from cluster import bound_node_socket
 from runtime import Actor, CallError
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from runtime import Reason
 
-__all__ = ["CONTROL_SOCKET", "Control", "ControlError", "Route"]
+__all__ = ["CONTROL_SOCKET", "Control", "ControlError", "Route", "decode_body"]
 
 CONTROL_SOCKET: Final = "control.sock"
 BODY_SIZE_BYTES_MAX: Final = 1 << 16
@@ -134,6 +136,21 @@ class Control(Actor):
             self._serving = loop.create_task(self._runner.cleanup())
 
 
+_decode_body = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def decode_body(data: bytes) -> dict[str, Any]:
+    """The body of a request; no bytes are an object without fields.
+
+    Raises:
+        ControlError: It is no JSON object.
+    """
+    try:
+        return _decode_body(data) if data else {}
+    except (ValueError, RecursionError) as error:  # a DecodeError and bad UTF-8 are both ValueError
+        raise ControlError(400, "the body has to be a JSON object") from error
+
+
 def _application(web: Any, routes: Sequence[Route], log: Any) -> Application:
     @web.middleware  # type: ignore[untyped-decorator]
     async def errors(request: Request, handler: Callable[[Request], Awaitable[StreamResponse]]) -> StreamResponse:
@@ -163,12 +180,7 @@ def _application(web: Any, routes: Sequence[Route], log: Any) -> Application:
 
 def _handler(web: Any, route: Route) -> Callable[[Request], Awaitable[StreamResponse]]:
     async def handle(request: Request) -> StreamResponse:
-        try:
-            body = await request.json() if request.can_read_body else {}
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise ControlError(400, "the body has to be a JSON object")
+        body = decode_body(await request.read())
         return web.json_response(await route.answer(dict(request.match_info), body))  # type: ignore[no-any-return]
 
     return handle

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from runtime import Runtime
 
-__all__ = ["shard_routes"]
+__all__ = ["shard_routes", "wanted_move"]
 
+NUMBER_LENGTH_MAX: Final = 20
+"""Python refuses to read a number of some thousand digits."""
 MOVE_S_MAX: Final = 600.0
 _NAMES: Final = {int(code): code.name for code in MoveCode}
 
@@ -31,16 +33,12 @@ def shard_routes(runtime: Runtime) -> list[Route]:
         return [place._asdict() for place in await _places(runtime)]
 
     async def move(parts: Mapping[str, str], body: Mapping[str, Any]) -> object:
-        number, to = parts["number"], body.get("to")
-        if not number.isdecimal() or int(number) >= SHARDS:
-            raise ControlError(404, f"there is no shard {number}; they are numbered from 0 to {SHARDS - 1}")
-        if not isinstance(to, str):
-            raise ControlError(400, 'the body has to name the node that is to have the shard, as {"to": "b"}')
-        holder = (await _places(runtime))[int(number)].node
+        shard, to = wanted_move(parts, body)
+        holder = (await _places(runtime))[shard].node
         if not holder:
-            raise ControlError(409, f"nobody has shard {number} yet: start the nodes of the cluster that are missing")
+            raise ControlError(409, f"nobody has shard {shard} yet: start the nodes of the cluster that are missing")
         there = Named(holder, PLACEMENT)
-        answer = await runtime.ask(there, MoveShard(int(number), to), MOVE_S_MAX)
+        answer = await runtime.ask(there, MoveShard(shard, to), MOVE_S_MAX)
         if isinstance(answer, MoveRefused):
             raise ControlError(409, answer.sentence, _code(answer.code))
         assert isinstance(answer, Moved), "there is no other answer"
@@ -54,6 +52,21 @@ def shard_routes(runtime: Runtime) -> list[Route]:
         }
 
     return [Route("GET", "/shards", shards), Route("POST", "/shards/{number}/move", move)]
+
+
+def wanted_move(parts: Mapping[str, str], body: Mapping[str, Any]) -> tuple[int, str]:
+    """Which shard a request wants to move, and to which node.
+
+    Raises:
+        ControlError: There is no such shard, or no node is named.
+    """
+    number, to = parts["number"], body.get("to")
+    if not number.isdecimal() or len(number) > NUMBER_LENGTH_MAX or int(number) >= SHARDS:
+        shown = number[:NUMBER_LENGTH_MAX]
+        raise ControlError(404, f"there is no shard {shown}; they are numbered from 0 to {SHARDS - 1}")
+    if not isinstance(to, str):
+        raise ControlError(400, 'the body has to name the node that is to have the shard, as {"to": "b"}')
+    return int(number), to
 
 
 def _code(number: int) -> str:

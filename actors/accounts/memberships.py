@@ -19,12 +19,12 @@ from storage import EngineError, StoreCorruptError
 from storage.records import UNREADABLE, check_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from actors.accounts.api import Ask
     from runtime import Process
 
-__all__ = ["GroupsLoaded", "GroupsSaved", "Memberships"]
+__all__ = ["GroupsLoaded", "GroupsSaved", "Memberships", "decode_groups", "encode_groups"]
 
 SCHEMA: Final = 1
 WHERE: Final = "the directory's record of an account's groups"
@@ -104,7 +104,7 @@ class Memberships:
 
     def _loaded(self, loaded: GroupsLoaded) -> None:
         """The record is there: act on what waited for it."""
-        self._groups = dict.fromkeys(_groups_of(loaded.value))
+        self._groups = dict.fromkeys(decode_groups(loaded.value))
         waiting, self._waiting = self._waiting, []
         for act in waiting:
             act(self._groups)
@@ -119,9 +119,8 @@ class Memberships:
         else:
             groups.pop(belongs.conversation, None)
         self._saving += 1
-        value = bytes((SCHEMA,)) + _encode(list(groups))
         saved = inform(self._process, lambda ok: GroupsSaved(ok, belongs))
-        self._disk.store.directory.put(groups_key(self._account), value, saved)
+        self._disk.store.directory.put(groups_key(self._account), encode_groups(groups), saved)
 
     def _saved(self, saved: GroupsSaved) -> None:
         """A change is on the disk.
@@ -163,7 +162,18 @@ class Memberships:
         self._process.cast(ask.connection, Error(ask.frame.request, code, sentence, retry_after_ms))
 
 
-def _groups_of(value: bytes | None) -> list[str]:
+def encode_groups(groups: Iterable[str]) -> bytes:
+    """The groups of an account as the disk keeps them: a schema byte, then MessagePack."""
+    return bytes((SCHEMA,)) + _encode(list(groups))
+
+
+def decode_groups(value: bytes | None) -> list[str]:
+    """The groups of `encode_groups`; none if nothing was ever kept.
+
+    Raises:
+        StoreVersionError: A newer Roost wrote it.
+        StoreCorruptError: It is no list of groups.
+    """
     if value is None:
         return []
     check_version(value, SCHEMA, WHERE)

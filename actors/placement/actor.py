@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-import msgspec
-
 from actors.directory_keys import places_key
 from actors.placement.api import (
     PLACEMENT,
@@ -25,15 +23,14 @@ from actors.placement.api import (
 )
 from actors.placement.arrival import ArrivalActor
 from actors.placement.departure import DepartureActor
-from actors.placement.logic import Atlas
+from actors.placement.logic import Atlas, decode_places, encode_places
 from actors.placement.moves import Declined, Departed, NotMoved, Offer, Vacate, Vacated
 from actors.placement.residents import Residents
 from actors.shard.api import LoadingActor, Reachable, answers, inform
 from cluster import MEMBERSHIP, NodeDown, NodeUp, Subscribe, rendezvous
 from protocol.ids import SHARDS
 from runtime import Down, Exit, From, Named, Pid, Reply
-from storage import ShardAwayError, StoreCorruptError
-from storage.records import UNREADABLE
+from storage import ShardAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -48,9 +45,6 @@ TRANSFER_SIZE_BYTES: Final = 16
 RESUBSCRIBE_S: Final = 0.1
 TAKE_AGAIN_S: Final = 0.2
 TELL_AGAIN_S: Final = 0.2
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(dict[int, Place]).decode
 
 
 class Remembered(NamedTuple):
@@ -221,10 +215,7 @@ class PlacementActor(LoadingActor):
                 self._atlas.lose(node)
 
     def _remember(self, value: bytes | None) -> None:
-        try:
-            places = {} if value is None else _decode(value)
-        except UNREADABLE as error:
-            raise StoreCorruptError("what this node remembers of the shards of others", str(error)) from error
+        places = decode_places(value)
         others = {shard: place for shard, place in places.items() if place.node != self._node}
         self._atlas = Atlas(self._node, self._weights, others)
         for shard, epoch in self._estate.shards.items():
@@ -322,7 +313,7 @@ class PlacementActor(LoadingActor):
         """Remember durably who has what: nobody claims a shard of a node that has lost it."""
         written = dict(self._unwritten)
         noted = inform(self.process, lambda is_durable: Noted(is_durable, written))
-        self._store.directory.put(places_key(), _encode(self._atlas.places), noted)
+        self._store.directory.put(places_key(), encode_places(self._atlas.places), noted)
 
     def _noted(self, noted: Noted) -> None:
         """What was taken before is on the disk too: now it may be told, for nobody will forget it."""

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 from actors.placement.api import MoveCode, Place
 from cluster.rendezvous import rendezvous
 from protocol.ids import SHARDS
+from storage import StoreCorruptError
+from storage.records import UNREADABLE, Number
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from actors.placement.api import Holdings
 
-__all__ = ["Atlas"]
+__all__ = ["Atlas", "decode_places", "encode_places"]
+
+_Shard = Annotated[int, msgspec.Meta(ge=0, lt=SHARDS)]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[_Shard, tuple[str, Number]]).decode
+
+
+def encode_places(places: Mapping[int, Place]) -> bytes:
+    """Who has which shard, as the disk keeps it."""
+    return _encode(places)
+
+
+def decode_places(value: bytes | None) -> dict[int, Place]:
+    """The places of `encode_places`; none if nothing was ever kept.
+
+    Raises:
+        StoreCorruptError: They are none.
+    """
+    if value is None:
+        return {}
+    try:
+        return {shard: Place(node, epoch) for shard, (node, epoch) in _decode(value).items()}
+    except UNREADABLE as error:
+        raise StoreCorruptError("what this node remembers of the shards of others", str(error)) from error
 
 
 class Atlas:

@@ -94,6 +94,8 @@ def test_a_node_that_does_not_run_or_died_is_told_with_its_folder(tmp_path: Path
     [
         (b"SSH-2.0-junk\r\n\r\n", "said what roostctl cannot read"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{", "said what roostctl cannot read"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + b'[{"node":"a"}]', "said what roostctl cannot read"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"[" * 9_000, "said what roostctl cannot read"),
         (b'HTTP/1.1 409 Conflict\r\nContent-Length: 18\r\n\r\n{"error": "later"}', "roostctl: later"),
         (b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\n[]", "the node answered 500; see its log"),
         (b"", "cannot be asked: Remote end closed connection"),

@@ -8,12 +8,31 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protocol import AccountId, ClientId, ConversationId, DeviceId, MessageId
-from roost.changes import Accepted, Change, DevicesKnown, MarksChanged, NoticeStored, Queued, ReceiptStored, Received
+from protocol import AccountId, ClientId, ConversationId, DeviceId, InviteId, MessageId
+from protocol import messages as wire
+from roost.changes import (
+    Accepted,
+    Change,
+    DevicesKnown,
+    GroupFolded,
+    GroupKnown,
+    ListsKnown,
+    MarksChanged,
+    Missed,
+    NoticeStored,
+    Pinned,
+    ProgressStored,
+    Queued,
+    ReceiptStored,
+    Received,
+    Supplemented,
+)
 from roost.content import Edit, Reaction, encode_operation, encode_text
 from roost.device_record import encode_devices
+from roost.device_trust import Pin
 from roost.errors import StoreError
 from roost.events import DeviceAdded
+from roost.group import Group, GroupInvite, GroupMember, Role, Standing
 from roost.store import Store
 from tests.fuzz.target import Target, check_sentence
 
@@ -23,7 +42,12 @@ if TYPE_CHECKING:
 
 CHAT = ConversationId("ann:bob")
 BOB = AccountId("bob")
+ANN = AccountId("ann")
+GROUP = ConversationId("#018BCFE5680001020304050607")
+INVITE = InviteId(b"v" * 16)
 DEVICE = DeviceId(b"b" * 16)
+MISSED = Missed(CHAT, 1, BOB, DEVICE)
+MISSED_FACT = f"missed {CHAT} 1 {BOB} {DEVICE.hex()}"
 VALUES: tuple[Callable[[bytes], object], ...] = (
     bytes,
     lambda value: value.decode("utf-8", "replace"),
@@ -49,6 +73,14 @@ COLUMNS = (
     *(("operations", column, None) for column in ("target", "account", "kind", "seq", "value", "orphan")),
     *(("conversations", column, None) for column in ("timer_s", "timer_seq")),
     *(("records", column, None) for column in ("kind", "subject", "stamp", "device", "value")),
+    *(
+        ("known_groups", column, None)
+        for column in ("conversation", "name", "announcement", "version", "seq", "standing", "role")
+    ),
+    *(("group_members", column, None) for column in ("conversation", "account", "role", "joined_seq")),
+    *(("group_invites", column, None) for column in ("conversation", "invite", "account", "expires_ms", "uses_left")),
+    *(("messages", column, None) for column in ("readers", "delivered_to", "read_by")),
+    *(("facts", "value", name) for name in ("pin of ann", "lists of ann:bob", "identity_seed", MISSED_FACT)),
 )  # fmt: skip
 HISTORY: tuple[Change, ...] = (
     Queued(CHAT, ClientId(b"c" * 16), 1, encode_text("hi"), 0, 0, 1_000),
@@ -62,7 +94,21 @@ HISTORY: tuple[Change, ...] = (
         CHAT, 4, BOB, DEVICE, MessageId(b"r" * 16), 1_005, 0, encode_operation(Reaction(MessageId(b"m" * 16), "+"))
     ),
     Received(CHAT, 5, BOB, DEVICE, MessageId(b"e" * 16), 1_006, 0, encode_operation(Edit(MessageId(b"n" * 16), "hey"))),
+    GroupKnown(
+        Group(GROUP, "rookery", False, 2, 1, Standing.MEMBER, Role.OWNER),
+        (GroupMember(ANN, Role.OWNER, 1), GroupMember(BOB, Role.MEMBER, 1)),
+        (GroupInvite(INVITE, ANN, 1 << 40, 3),),
+    ),
+    Queued(GROUP, ClientId(b"g" * 16), 1, encode_text("all"), 0, 0, 1_007),
+    Accepted(GROUP, ClientId(b"g" * 16), 2, MessageId(b"q" * 16), 1_008),
+    ProgressStored(GROUP, 1, (wire.Step(2, 1, 1, 0),)),
+    Pinned(ANN, Pin(b"i" * 32, 3, b"d" * 32)),
+    ListsKnown(CHAT, (3, 4)),
+    MISSED,
 )
+CID = AccountId("cid")
+JOINED = wire.Change(3, wire.JOINED, invite=INVITE)
+REMOVED = wire.Change(4, wire.REMOVED, ANN)
 
 
 def account_database(data: bytes) -> None:
@@ -108,6 +154,7 @@ def _whole() -> bytes:
             static_key=b"s" * 32,
             epoch=b"e" * 8,
             printed_up_to=bytes(8),
+            identity_seed=b"i" * 32,
             devices=encode_devices(DevicesKnown(3, ((DEVICE, "phone"),), (DeviceAdded(DEVICE, "phone", 5),))),
         )
         store.apply(HISTORY)
@@ -145,6 +192,14 @@ def _uses(store: Store) -> Iterator[Callable[[], object]]:
     yield store.forget_expired
     yield lambda: store.once_text((b"n" * 16).hex())
     yield store.records
+    yield lambda: [store.group(group.conversation) for group in store.groups()]
+    yield lambda: store.group(GROUP)
+    yield lambda: store.history(GROUP, 10)
+    yield lambda: store.pin(ANN)
+    yield lambda: store.apply([ProgressStored(GROUP, 1, (wire.Step(2, 1, 1, 1),))])
+    yield lambda: store.apply([GroupFolded(Group(GROUP, "rookery", False, 3, 3), CID, JOINED)])
+    yield lambda: store.apply([GroupFolded(Group(GROUP, "", False, 4, 4, Standing.REMOVED), BOB, REMOVED)])
+    yield lambda: store.apply([Supplemented(MISSED)])
 
 
 def _check_snapshot(store: Store) -> None:
@@ -159,6 +214,10 @@ def _check_snapshot(store: Store) -> None:
         assert min(message.number, message.ttl_s, message.flags) >= 0
     assert all(isinstance(number, int) for number in snapshot.next_numbers.values())
     assert all(isinstance(seen, bytes) for seen in snapshot.seen)
+    for group in snapshot.groups:
+        assert isinstance(group.standing, Standing)
+        assert min(group.version, group.seq) >= 0
+    assert all(1 <= len(lists) <= 2 for lists in snapshot.lists.values())
 
 
 DATABASE_TARGETS = (

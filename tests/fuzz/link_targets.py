@@ -85,9 +85,14 @@ def fed(session: Session, parts: list[bytes]) -> tuple[list[LinkFrame], LinkErro
 
 def node_words(data: bytes) -> None:
     """The plaintext of a link that is up, given to a runtime with actors that listen."""
+    heard_words(data, registered(MessageTable()))
+
+
+def heard_words(data: bytes, table: MessageTable) -> None:
+    """The same, with these messages."""
     web = Web()
     puppets = [web.puppet("b", trap_exit=True, name=name) for name in ("office", "door")]
-    translation = Translation(web.runtimes["b"], registered(MessageTable()))
+    translation = Translation(web.runtimes["b"], table)
     incarnation = web.runtimes["a"].incarnation
     count = 0
     try:

@@ -7,17 +7,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Raw
+
 from actors.accounts.logic import Account, encode_account
+from actors.accounts.memberships import encode_groups
+from actors.groups.api import NOBODY, encode_group
+from actors.messages import message_table
+from actors.notices.api import Missed, encode_missed
+from actors.placement.api import Place
+from actors.placement.logic import encode_places
+from actors.shard.api import Owed, encode_owed
+from cluster.frames import PostFrame
 from cluster.frames import encode_frame as encode_link_frame
-from protocol import AccountId
+from protocol import AccountId, InviteId
 from protocol.codec import encode_frame
-from protocol.messages import CLIENT_FRAMES, SERVER_FRAMES
+from protocol.messages import CLIENT_FRAMES, CREATED, INVITED, OWNER, SERVER_FRAMES, Change
 from roost.content import encode_text
+from roost.device_trust import Pin, encode_pin
 from storage import Acked, ConversationView, Entry, Marked, Owned, Record, Removed
 from storage.inbox import Summary
 from storage.outbox import MASK_SIZE_BYTES
 from storage.records import encode_entry, encode_record
+from tests.actors.test_messages import EXAMPLES as MESSAGES
 from tests.cluster.test_frames import EXAMPLES as LINK_EXAMPLES
+from tests.fuzz.cluster_targets import honest_rows, message_codec
+from tests.fuzz.database_target import COLUMNS
 from tests.fuzz.link_targets import sessions
 from tests.fuzz.target import CORPUS
 from tests.fuzz.wires import STAGES, honest_answer, pair
@@ -104,8 +118,51 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     yield "whole_store", "seed-journal", journal
     yield "whole_store", "seed-inbox", segment(8, b"\x02\x00x") + inbox + journal
     yield "whole_store", "seed-tables", segment(4, view.encode()) + meta + parked + segment(7, b"\x01" + bytes(8))
+    yield from _of_records()
+    yield from _of_nodes()
+    yield (
+        "account_database",
+        "seed-groups",
+        b"\x00" + b"".join(bytes((at, 2, 1, 9)) for at in range(len(COLUMNS) - 23, len(COLUMNS))),
+    )
     yield "account_database", "seed-values", b"\x00" + b"\x03\x00\x03abc" + b"\x11\x02\x08" + bytes(8)
     yield "account_database", "seed-bytes", b"\x01" + b"\x10\x00\x02\xff\xff" + b"\x00\x64\x04\x0a\x00\x00\x01"
+
+
+def _of_records() -> Iterator[tuple[str, str, bytes]]:
+    missed = Missed("ann", 9, "bob", PHONE, 1)
+    yield "missed_record", "seed-missed", encode_missed(missed)
+    group = NOBODY.apply(AccountId("ann"), Change(1, CREATED, AccountId("ann"), OWNER, name="rookery"), 1, 1_000)
+    invited = Change(2, INVITED, invite=InviteId(bytes(16)), expires_ms=1 << 41, uses=3)
+    yield "group_record", "seed-nobody", b""
+    yield "group_record", "seed-group", encode_group(group.apply(AccountId("ann"), invited, 2, 1_001))
+    yield "owed_record", "seed-owed", encode_owed(Owed("ann:bob", 9, "ann", PHONE, bytes(16), 1, 0, 5))
+    yield "account_groups", "seed-groups", encode_groups(["#018BCFE5680001020304050607"])
+    yield "shard_places", "seed-places", encode_places({0: Place("a", 2), 63: Place("gone", 7)})
+    yield "device_pin", "seed-pin", encode_pin(Pin(b"i" * 32, 3, b"d" * 32))
+
+
+def _of_nodes() -> Iterator[tuple[str, str, bytes]]:
+    """Every message that nodes send each other, alone and in frames; the rows of a shard; words of the operator."""
+    table, codec = message_table(), message_codec()
+    frames = b""
+    for number, example in enumerate(MESSAGES):
+        tag, body = table.tag_of(type(example), 1), codec.encode(example)
+        yield "messenger_message", f"seed-{number:02}-{type(example).__name__.lower()}", tag.to_bytes(2, "big") + body
+        frame = encode_link_frame(PostFrame(0, 1, tag, Raw(body)))
+        frames += len(frame).to_bytes(3, "big") + frame
+    yield "messenger_words", "seed-frames", frames
+    yield "shard_rows", "seed-shard", honest_rows()
+    yield "control_request", "seed-move", b"\x00\x0220" + b'{"to": "b"}'
+    yield "control_request", "seed-no-node", b"\x00\x019"
+    yield (
+        "control_answer",
+        "seed-nodes",
+        b'\x00[{"node":"a","host":"h","link":null,"state":"up","sentence":"","worker":0}]',
+    )
+    yield "control_answer", "seed-shards", b'\x01[{"shard":1,"node":"a","epoch":1,"due":"b","state":"up"}]'
+    yield "control_answer", "seed-moved", b'\x02{"shard":1,"from":"a","to":"b","rows":2,"size_bytes":3,"still_s":0.5}'
+    yield "control_answer", "seed-refused", b'\x09{"error": "there is no shard 300", "code": "3 UNKNOWN"}'
 
 
 def write(folder: Path = CORPUS) -> None:

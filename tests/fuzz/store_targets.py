@@ -13,13 +13,14 @@ from protocol import shard_of
 from storage import (
     Batch,
     ConversationView,
+    Entry,
     MemoryEngine,
     StorageError,
     StoreCorruptError,
     StoreVersionError,
     Table,
 )
-from storage.bodies import body_key, count_key, decode_reference
+from storage.bodies import body_key, count_key, decode_reference, encode_count, encode_reference
 from storage.directory import snapshot_key
 from storage.engine import commit_now
 from storage.inbox import decode_summary, entries_prefix, entry_key, summary_key
@@ -30,7 +31,7 @@ from tests.storage.desk import PHONE, Desk
 from tests.storage.plain import SHARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 UNREADABLE = (StoreCorruptError, StoreVersionError)
 META_KEYS = (
@@ -47,6 +48,8 @@ META_KEYS = (
     b"arrival\x01",
 )
 ROUNDS_MAX = 200
+KINDS = 12
+"""Of segments; see `_planted`."""
 
 
 def journal_record(data: bytes) -> None:
@@ -131,16 +134,16 @@ def whole_store(data: bytes) -> None:
     except StorageError as error:
         check_sentence(str(error))
         return
-    for ask in _questions(desk):
-        _answered(desk, ask)
+    for ask in questions(desk):
+        answered(desk, ask)
     desk.store.move()
     desk.now_ms += 60_000
     for _ in range(2):
         desk.store.maintain()
-        _run(desk)
+        come_to_rest(desk)
     closed: list[bool] = []
     desk.store.close(lambda: closed.append(True))
-    _run(desk)
+    come_to_rest(desk)
     assert closed
 
 
@@ -148,9 +151,10 @@ def _shard_of(name: str) -> int:
     return shard_of(name) % SHARDS
 
 
-def _questions(desk: Desk) -> Iterator[Callable[..., None]]:
+def questions(desk: Desk, shards: Iterable[int] = range(SHARDS)) -> Iterator[Callable[..., None]]:
+    """All that the actors of some shards ask."""
     store = desk.store
-    for shard in range(SHARDS):
+    for shard in shards:
         yield partial(store.load_shard, shard)
         yield partial(store.read_outbox, shard, 0, 10)
         yield partial(store.expired, shard, 10**15, 10)
@@ -159,21 +163,21 @@ def _questions(desk: Desk) -> Iterator[Callable[..., None]]:
     yield partial(store.read_queue, 1, PHONE, 0, 3, 1 << 20)
 
 
-def _answered(desk: Desk, ask: Callable[..., None]) -> None:
+def answered(desk: Desk, ask: Callable[..., None]) -> None:
     """Whether asked with nothing under way or behind a commit, a question has exactly one answer or one error."""
     for behind in (False, True):
         answers: list[object] = []
         if behind:
             desk.store.directory.put(b"key", b"value", lambda _: None)
         ask(answers.append, answers.append)
-        _run(desk)
+        come_to_rest(desk)
         assert len(answers) == 1
         if isinstance(answers[0], Exception):
             assert isinstance(answers[0], StorageError)
             check_sentence(str(answers[0]))
 
 
-def _run(desk: Desk) -> None:
+def come_to_rest(desk: Desk) -> None:
     """As `Desk.run`, with an end; a move that meets damage may say so."""
     for _ in range(ROUNDS_MAX):
         if not (desk.timers or desk.committer.waiting):
@@ -189,7 +193,7 @@ def _run(desk: Desk) -> None:
 def _planted(data: bytes) -> Iterator[tuple[Table, bytes, bytes]]:
     position = 0
     while len(data) >= 2:
-        kind, value, data = data[0] % 11, data[2 : 2 + data[1]], data[2 + data[1] :]
+        kind, value, data = data[0] % KINDS, data[2 : 2 + data[1]], data[2 + data[1] :]
         position += 1
         match kind:
             case 0:
@@ -210,6 +214,12 @@ def _planted(data: bytes) -> Iterator[tuple[Table, bytes, bytes]]:
                 yield Table.INBOX, b"x" + value[:9] + PHONE, b""
             case 10:
                 yield Table.BODIES, body_key(position % SHARDS, position), value
+            case 11 if len(value) > 1:  # how many wait for a body, its size, and it; and the entry that refers to it
+                key = body_key(1, position)
+                reference = encode_reference(1, Entry(position, 0, "talk0", 1, "ann2", 0, 0, bytes(value[1])))
+                yield Table.BODIES, key, value[2:]
+                yield Table.INBOX, count_key(key), encode_count(value[0])
+                yield Table.INBOX, entry_key(entries_prefix(PHONE), position), reference
             case 9:
                 yield Table.INBOX, count_key(body_key(position % SHARDS, position)), value
             case _:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from protocol.messages import CLIENT_FRAMES, SERVER_FRAMES
-from storage.records import encode_record
+from storage import Entry
+from storage.inbox import Summary
+from storage.records import ENTRY_OVERHEAD_BYTES, encode_entry, encode_record
 from tests.fuzz.seeds import segment, written
+from tests.fuzz.store_targets import KINDS
 from tests.fuzz.wires import STAGES
 from tests.protocol.frame_strategies import frames
 from tests.storage.test_records import records
@@ -77,8 +80,20 @@ def _record() -> st.SearchStrategy[bytes]:
 
 def _store() -> st.SearchStrategy[bytes]:
     value = st.one_of(st.builds(encode_record, st.integers(0, 2), records), st.binary(max_size=40))
-    one = st.builds(segment, st.integers(0, 8), value.filter(lambda it: len(it) < 256))
-    return st.lists(one, max_size=6).map(b"".join)
+    one = st.builds(segment, st.integers(0, KINDS - 1), value.filter(lambda it: len(it) < 256))
+    some = st.lists(one, max_size=6).map(b"".join)
+    return some | st.builds(bytes.__add__, _shared(), some)
+
+
+@st.composite
+def _shared(draw: st.DrawFn) -> bytes:
+    """Bodies that are stored once for several devices, how many wait for each, and what is known of their queue."""
+    bodies = draw(st.lists(st.binary(max_size=100), min_size=1, max_size=3))
+    entries = [Entry(place + 2, 0, "talk0", place + 1, "ann2", 0, 0, body) for place, body in enumerate(bodies)]
+    size_bytes = sum(len(body) + ENTRY_OVERHEAD_BYTES for body in bodies)
+    summary = Summary(1, len(bodies), size_bytes, 2, len(bodies) + 1, refers=draw(st.booleans()))
+    shared = [bytes((draw(st.integers(0, 3)), len(it.body))) + encode_entry(it) for it in entries]
+    return segment(3, summary.encode()) + b"".join(segment(11, value) for value in shared)
 
 
 _LEGAL: Mapping[str, Callable[[], st.SearchStrategy[bytes]]] = {

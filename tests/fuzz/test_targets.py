@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.seeds import seeds
 from tests.fuzz.strategies import inputs
 from tests.fuzz.target import CORPUS
 from tests.fuzz.targets import TARGETS
@@ -45,3 +46,8 @@ def test_any_bytes_keep_the_promise(target: Target, data: st.DataObject) -> None
 
 def test_every_target_has_a_corpus_and_no_folder_of_it_is_nobodys() -> None:
     assert {path.name for path in CORPUS.iterdir()} == set(TARGETS)
+
+
+def test_every_seed_is_what_the_examples_of_today_make_of_it() -> None:
+    stale = [f"{target}/{name}" for target, name, data in seeds() if (CORPUS / target / name).read_bytes() != data]
+    assert not stale, "run python -m tests.fuzz.seeds: a legal input of yesterday is junk today"

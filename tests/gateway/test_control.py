@@ -11,16 +11,17 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import uvloop
 
 from gateway import CONTROL_SOCKET, Control, ControlError, Route
+from gateway.shards import wanted_move
+from protocol.ids import SHARDS
 from runtime import SHUTDOWN, TIMEOUT, CallError, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
-
-    import pytest
 
 
 class Log:
@@ -116,7 +117,7 @@ def test_what_is_asked_is_answered_and_what_cannot_be_is_refused_with_a_sentence
             assert await ask(path, "POST", "/refuse") == (409, {"error": "shard 7 is on its way already; wait"})
             refused = {"error": "nothing has moved", "code": "11 STALLED"}
             assert await ask(path, "POST", "/give-up") == (409, refused)
-            for body in ("{", "[1]", "\xff", "7"):
+            for body in ("{", "[1]", "\xff", "7", '{"to": "\\ud800"}', '{"to": ' + "[" * 60_000):
                 assert await ask(path, "POST", "/greet/bob", body) == (
                     400,
                     {"error": "the body has to be a JSON object"},
@@ -136,6 +137,15 @@ def test_what_is_asked_is_answered_and_what_cannot_be_is_refused_with_a_sentence
             assert "private" not in f"{answer}{log.said}"
 
     uvloop.run(play())
+
+
+@pytest.mark.parametrize("number", [str(SHARDS), "-1", "x", "²", "9" * 5_000])
+def test_a_shard_that_there_is_not_is_told_in_a_short_sentence_however_long_its_number(number: str) -> None:
+    with pytest.raises(ControlError) as refused:
+        wanted_move({"number": number}, {"to": "b"})
+    assert refused.value.status == 404
+    assert refused.value.sentence.startswith("there is no shard ")
+    assert len(refused.value.sentence) < 100
 
 
 def test_askers_at_once_all_wait_for_the_first_ones_http(tmp_path: Path) -> None:

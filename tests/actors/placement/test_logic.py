@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.placement.api import Gone, Holdings, Place
-from actors.placement.logic import Atlas
+from actors.placement.logic import Atlas, decode_places, encode_places
 from cluster import rendezvous
+from protocol.ids import SHARDS as ALL
+from storage import StoreCorruptError
 
 SHARDS = range(64)
 ABC = {"a": 1.0, "b": 1.0, "c": 1.0}
@@ -93,3 +97,13 @@ def test_the_highest_epoch_wins_in_whatever_order_it_is_heard(said: list[tuple[s
     assert atlas.places == other.places
     for _, shard, epoch in said:
         assert atlas.places[shard].epoch >= epoch
+
+
+def test_what_is_remembered_comes_back_and_a_shard_or_an_epoch_that_cannot_be_is_damage() -> None:
+    places = {0: Place("a", 1), ALL - 1: Place("gone", 7)}
+    assert decode_places(encode_places(places)) == places
+    assert decode_places(None) == {}
+    wrong_ones: list[object] = [{ALL: ("a", 1)}, {-1: ("a", 1)}, {1: ("a", -1)}, {1: ("a",)}, {1: (1, 1)}, []]
+    for wrong in wrong_ones:
+        with pytest.raises(StoreCorruptError):
+            decode_places(msgspec.msgpack.encode(wrong))
