@@ -65,14 +65,20 @@ def main(arguments: Sequence[str] | None = None, scenario: Scenario = Scenario()
 
 
 def _verify(chosen: argparse.Namespace, scenario: Scenario) -> int:
-    of_the_other = ("--seeds", "--from", "--jobs") if chosen.real else ("--rounds",)
-    values = {"--seeds": chosen.seeds, "--from": chosen.first, "--jobs": chosen.jobs, "--rounds": chosen.rounds}
+    of_the_other = ("--seeds", "--from", "--jobs") if chosen.real else ("--rounds", "--seed")
+    values = {
+        "--seeds": chosen.seeds,
+        "--from": chosen.first,
+        "--jobs": chosen.jobs,
+        "--rounds": chosen.rounds,
+        "--seed": chosen.seed,
+    }
     for name in of_the_other:
         if values[name] is not None:
             kind = "a simulation: leave --real out" if chosen.real else "a real node: add --real"
             chosen.parser.error(f"{name} belongs to {kind}, or leave out {name}.")
     if chosen.real:
-        return verify_real(chosen.rounds or ROUNDS_DEFAULT)
+        return verify_real(chosen.rounds or ROUNDS_DEFAULT, chosen.seed)
     return verify(
         chosen.first if chosen.first is not None else 1, chosen.seeds or SEEDS_DEFAULT, chosen.jobs or 0, scenario
     )
@@ -91,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     it.add_argument(
         "--rounds", metavar="N", type=_count, help=f"with --real: how many kills; default: {ROUNDS_DEFAULT}"
     )
+    it.add_argument("--seed", metavar="N", type=_seed, help="with --real: of an earlier run; default: random")
     for name, asked, text in (
         ("node-key", node_key, "make the key of this host if it has none, and print its entry of the cluster"),
         ("nodes", nodes, "tell which nodes of the cluster are up, as the node of this host sees them"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ctl.command import main
+from ctl.disk import MEMORY, file_system
 from simulation import Faults, Scenario
 from tests.architecture.house import ROOT
 from tests.simulation.hasty import HASTY, PROMISE
@@ -28,6 +31,8 @@ LAST_LINE = re.compile(
         (["verify", "--from", "-3"], "'-3' is no seed: give a whole number from 0 on, or \"random\"."),
         (["verify", "--jobs", "4000"], "'4000' is no number of runs at once: give one from 1 to 1024."),
         (["verify", "--rounds", "3"], "--rounds belongs to a real node: add --real, or leave out --rounds."),
+        (["verify", "--seed", "3"], "--seed belongs to a real node: add --real, or leave out --seed."),
+        (["verify", "--real", "--seed", "x"], "'x' is no seed"),
         (["verify", "--real", "--seeds", "3"], "--seeds belongs to a simulation: leave --real out"),
         (["prove"], "invalid choice: 'prove'"),
     ],
@@ -65,7 +70,7 @@ def test_a_server_that_breaks_a_promise_is_told_with_its_replay_and_the_status_i
     lines = capsys.readouterr().out.splitlines()
     assert f"seed 2 broke: {PROMISE}" in lines
     assert any(line.startswith("timeline") for line in lines)
-    assert any("python -m simulation --seed 2 --timeline --plan" in line for line in lines)
+    assert "seen = replay(2, scenario, plan)" in lines
     found = LAST_LINE.fullmatch(lines[-1])
     assert found is not None, lines[-1]
     assert int(found[2]) >= 1
@@ -89,9 +94,29 @@ def test_it_runs_without_what_only_tests_need() -> None:
 @pytest.mark.slow
 def test_a_real_node_survives_its_kills_and_the_last_line_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--real", "--rounds", "3"]) == 0
-    last = capsys.readouterr().out.splitlines()[-1]
+    first, *_, last = capsys.readouterr().out.splitlines()
+    seed = re.fullmatch(r"3 kills of a real node under load: --rounds 3 --seed (\d+)", first)
+    assert seed is not None, first
     found = re.fullmatch(
         r"kills 3, real hours \d\.\d\d, accepted (\d+), delivered (\d+), lost 0, shown twice 0, out of order 0", last
     )
     assert found is not None, last
     assert int(found[1]) == int(found[2]) > 0
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+def test_the_seed_of_a_real_run_is_taken_and_a_folder_in_memory_is_no_disk() -> None:
+    if file_system(Path("/dev/shm")) not in MEMORY:
+        pytest.skip("there is no folder in memory here")
+    ended = subprocess.run(
+        [sys.executable, "-m", "ctl", "verify", "--real", "--rounds", "1", "--seed", "4711"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": "/dev/shm"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.startswith("1 kills of a real node under load: --rounds 1 --seed 4711\n")
+    assert "/dev/shm is a tmpfs, which lives in memory: this proves nothing of a disk. Point TMPDIR" in ended.stderr
