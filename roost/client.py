@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from protocol import AccountId, device_id_of
@@ -40,6 +41,7 @@ from roost.own_devices import OwnDevices, Pins
 from roost.own_groups import OwnGroups
 from roost.power import Power
 from roost.queries import Queries
+from roost.reconnection import NO_DEVICE_ANY_MORE
 from roost.runner import Runner
 from roost.sending import Sending
 from roost.shared import SharedState
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from roost.store import Store
 
 __all__ = ["Client"]
+
+_WAY_BACK: Final = "What was said stays on this computer; with its history it becomes a device again by:"
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
@@ -369,6 +373,8 @@ class Client(Writing, Queries):
             task.add_done_callback(self._sharing.discard)
 
     def _publish(self, event: Event) -> None:
+        if isinstance(event, ConnectionChanged) and event.code in NO_DEVICE_ANY_MORE:
+            event = replace(event, sentence=f"{event.sentence} {_WAY_BACK} roost link --server {self.server}")
         self._timers.take(event)
         if isinstance(event, StateAsked):
             self._share(self.state.tell_all)

@@ -13,9 +13,10 @@ from protocol import AccountId, StaticKey
 from protocol.device_list import IdentityKey
 from roost import missing
 from roost.database_file import UNREADABLE
-from roost.device_trust import decode_pin
+from roost.device_trust import Pin, decode_pin, encode_pin
 from roost.errors import StoreError
 from roost.rows import FactRow, checked
+from roost.successor import forget_device
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from protocol.keys import RandomBytes
     from roost.changes import ListsKnown, Missed, Supplemented
-    from roost.device_trust import Pin
     from roost.landing import Landing
 
 __all__ = ["Facts", "pin_fact"]
@@ -116,6 +116,24 @@ class Facts(ABC):
         self.set_facts(static_key=key.private_bytes(), epoch=random_bytes(8))
         return key
 
+    def become_device(self, key: StaticKey, epoch: bytes, account: AccountId, identity: bytes) -> None:
+        """Belong to another device from now on, which is none of the account yet; durable on return.
+
+        Args:
+            key: the new device's.
+            epoch: its first.
+            account: whose device it will be.
+            identity: who signs the account's devices; if it is the one that was known, so are its lists.
+        """
+        known = self.pin(account)
+        with self._transaction():
+            forget_device(self._database)
+            self._set_fact("static_key", key.private_bytes())
+            self._set_fact("epoch", epoch)
+            if known is None or known.identity != identity:
+                self._set_fact(pin_fact(account), encode_pin(Pin(identity, 0, bytes(32))))
+            self._landing.erased = True
+
     def identity_key(self, random_bytes: RandomBytes = os.urandom) -> IdentityKey:
         """Return the account's identity key, made at the first call and kept; a linked device never calls this.
 
@@ -125,6 +143,11 @@ class Facts(ABC):
         key = self._signer() or IdentityKey.generate(random_bytes)
         self.set_facts(identity_seed=key.seed_bytes())
         return key
+
+    def forget_identity(self) -> None:
+        """Let go of a key that signs nothing, because the account has another."""
+        with self._transaction():
+            self._database.execute("DELETE FROM facts WHERE name = 'identity_seed'")
 
     def _signer(self) -> IdentityKey | None:
         seed = self.fact("identity_seed", b"")

@@ -269,15 +269,16 @@ class KnownGroups:
         self._list_number = 0
         told = set(answer.conversations)
         for conversation in answer.conversations:
-            if is_group(conversation) and not self._is_open(conversation):
+            if is_group(conversation) and not self._is_known(conversation):
                 self.want(conversation)
         for group in self._groups.values():
             if group.is_open and group.conversation not in told:
                 self.want(group.conversation)
 
-    def _is_open(self, conversation: ConversationId) -> bool:
+    def _is_known(self, conversation: ConversationId) -> bool:
+        """Whether its changes are followed; version 0 is what an earlier device of this database knew."""
         group = self._groups.get(conversation)
-        return group is not None and group.is_open
+        return group is not None and group.is_open and group.version > 0
 
     def described(self, page: wire.Group, step: Step) -> None:
         """A page of a group that was asked for."""

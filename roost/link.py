@@ -13,12 +13,13 @@ from protocol.messages import Error, Hello, LinkEnded, LinkOpened, LinkPassed, L
 from roost.address import SERVER_DEFAULT, ServerAddress
 from roost.changes import Pinned
 from roost.connection import Connection
-from roost.device_trust import Pin, pin_of
-from roost.errors import AccountInUseError, LinkError, RefusedError, RoostError
+from roost.device_trust import pin_of
+from roost.errors import AccountInUseError, LinkError, RefusedError, RoostError, ServerKeyChangedError
 from roost.home import account_path
 from roost.link_code import LinkCode
 from roost.linking import CODE_LIFETIME_S, Introduction, Newcomer
-from roost.registration import checked_key, checked_name, expect
+from roost.reconnection import NO_DEVICE_ANY_MORE
+from roost.registration import checked_key, checked_name, expect, way_out
 from roost.session import SOFTWARE, VERSIONS
 from roost.store import EPOCH_SIZE_BYTES, Store
 
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protocol.messages import SignedDevices
-    from roost.linking import Offer
 
 __all__ = ["link"]
 
 _CONFIRM_WAIT_S: Final = 130.0
 _NO_EPOCH: Final = Epoch(bytes(EPOCH_SIZE_BYTES))
 _KNOWN_HERE: Final = "This computer is a device of that account already. Nothing was linked."
+_OPEN_HERE: Final = (
+    "This computer has that account already, and a program has it open; nothing was linked. If it is no device of the "
+    "account any more, close that program and try again: the history stays."
+)
 
 
 async def link(
@@ -45,6 +49,9 @@ async def link(
     folder: Path | None = None,
 ) -> AccountId:
     """Show a code, wait until the primary device of an account has confirmed this one, and keep its identity here.
+
+    If an earlier device of the account has left its database here, having been removed since, the new one takes over
+    its history; `roost.successor` says what stays and what goes.
 
     Args:
         show: is given the code to show, and for how many seconds it can be used.
@@ -63,6 +70,7 @@ async def link(
         ServerKeyChangedError: the server does not hold the key it should.
         LinkError: nobody used the code in time, the primary declined, or somebody else answered.
         RefusedError: the server said no.
+        AccountInUseError: this computer is a device of the account already, or another process has its database open.
     """
     where = ServerAddress.parse(server)
     name = checked_name(device_name or platform.node() or "computer")
@@ -108,30 +116,49 @@ class _Linking:
         self._pass(self._newcomer.meet(first, time.monotonic()))
         offer = self._newcomer.offered(await self._next(_CONFIRM_WAIT_S))
         account = AccountId(offer.account)
+        path = account_path(account, self._where, self._folder)
+        was_there = path.exists()
         try:
-            store = await asyncio.to_thread(self._prepared, account)
+            store = await asyncio.to_thread(_opened, path)
         except RoostError as error:
-            self._pass(self._newcomer.declined(error.sentence))
+            self._decline(error)
             raise
         try:
+            await self._prepare(store, account, offer.identity)
             signed = await self._accepted(account)
-            await asyncio.to_thread(self._keep, store, offer, signed)
+            await asyncio.to_thread(self._keep, store, account, signed)
         except BaseException:
             store.close()
-            store.path.unlink(missing_ok=True)
+            if not was_there:
+                path.unlink(missing_ok=True)
             raise
         store.close()
         return account
 
-    def _prepared(self, account: AccountId) -> Store:
-        """The database, with the device's key in it, and no account yet."""
-        path = account_path(account, self._where, self._folder)
-        if path.exists():
-            raise AccountInUseError(f"{_KNOWN_HERE} If it is none any more, remove {path} first, and its history.")
-        store = Store(path)
-        epoch = StaticKey.generate().private_bytes()[:EPOCH_SIZE_BYTES]
-        store.set_facts(static_key=self._static_key.private_bytes(), epoch=epoch)
-        return store
+    async def _prepare(self, store: Store, account: AccountId, identity: bytes) -> None:
+        """Give the database the new device's key before anybody adds it; what it holds of an earlier device stays."""
+        try:
+            if await asyncio.to_thread(store.fact, "static_key", b""):
+                await self._check_gone(store, account)
+            epoch = StaticKey.generate().private_bytes()[:EPOCH_SIZE_BYTES]
+            await asyncio.to_thread(store.become_device, self._static_key, epoch, account, identity)
+        except RoostError as error:
+            self._decline(error)
+            raise
+
+    async def _check_gone(self, store: Store, account: AccountId) -> None:
+        """See that the device to which the database belongs is none of the account any more.
+
+        Raises:
+            AccountInUseError: it is one.
+            ServerKeyChangedError: the server is not the one that it knew.
+        """
+        try:
+            is_device = await self._is_device(account, store.static_key(), store.server_key)
+        except ServerKeyChangedError as error:
+            raise ServerKeyChangedError(f"{error.sentence} {way_out(store)}", error.code) from error
+        if is_device:
+            raise AccountInUseError(_KNOWN_HERE)
 
     async def _accepted(self, account: AccountId) -> SignedDevices | None:
         """Say yes, and wait for the list; if it does not come, the server tells whether we were added."""
@@ -139,31 +166,36 @@ class _Linking:
         try:
             payload = await self._next(_CONFIRM_WAIT_S)
         except RoostError:
-            if await self._can_log_in(account):
+            if await self._is_device(account, self._static_key, self._connection.server_key):
                 return None
             raise
         return self._newcomer.linked(payload)
 
-    async def _can_log_in(self, account: AccountId) -> bool:
-        connection = await Connection.open(self._where, self._static_key, self._connection.server_key)
+    async def _is_device(self, account: AccountId, static_key: StaticKey, server_key: bytes | None) -> bool:
+        """Whether the server takes this key for a device of the account."""
+        connection = await Connection.open(self._where, static_key, server_key)
         try:
             connection.send([Hello(VERSIONS, SOFTWARE)])
             await expect(connection, Welcome)
             connection.send([Login(account, _NO_EPOCH)])
             await expect(connection, Ready)
-        except RefusedError:
-            return False
+        except RefusedError as error:
+            if error.code in NO_DEVICE_ANY_MORE:
+                return False
+            raise
         finally:
             await connection.close()
         return True
 
-    def _keep(self, store: Store, offer: Offer, signed: SignedDevices | None) -> None:
-        version = 0 if signed is None else self._newcomer.check(signed).version
-        pin = Pin(offer.identity, 0, bytes(32)) if signed is None else pin_of(signed, version)
-        store.apply([Pinned(AccountId(offer.account), pin)])
+    def _keep(self, store: Store, account: AccountId, signed: SignedDevices | None) -> None:
+        if signed is not None:
+            store.apply([Pinned(account, pin_of(signed, self._newcomer.check(signed).version))])
         store.set_facts(
-            account=offer.account.encode(), server=str(self._where).encode(), server_key=self._connection.server_key
+            account=account.encode(), server=str(self._where).encode(), server_key=self._connection.server_key
         )
+
+    def _decline(self, error: RoostError) -> None:
+        self._pass(self._newcomer.declined(error.sentence))
 
     def _pass(self, payload: bytes) -> None:
         self._connection.send([PassLink(payload)])
@@ -180,3 +212,10 @@ class _Linking:
         except TimeoutError as error:
             raise LinkError("The code was not used in time. Show a new one: roost link") from error
         return self._waiting.pop(0)
+
+
+def _opened(path: Path) -> Store:
+    try:
+        return Store(path)
+    except AccountInUseError as error:
+        raise AccountInUseError(_OPEN_HERE) from error

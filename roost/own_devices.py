@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from protocol import Code, IdentifierError, device_id_of, normalized_name
+from protocol import IdentifierError, device_id_of, normalized_name
 from protocol.device_list import ListedDevice, label_digest, sealed_label
 from protocol.messages import DeviceList, Done, Error, FetchDevices, JoinLink, LinkEnded, LinkPassed, RemoveDevice
 from roost.conversations import account_address
@@ -23,6 +23,7 @@ from roost.errors import (
 )
 from roost.link_code import LinkCode
 from roost.linking import Offer, Sponsor
+from roost.reconnection import NO_DEVICE_ANY_MORE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -37,7 +38,6 @@ __all__ = ["KnownDevice", "LinkRequest", "OwnDevices", "PeerDevices"]
 
 Answer = TypeVar("Answer")
 _WAIT_S: Final = 30.0
-_NO_DEVICE_ANY_MORE: Final = (Code.DEVICE_REVOKED, Code.DEVICE_UNKNOWN)
 _UNKNOWN: Final = (
     "The connection broke before the server answered, and did not come back: this device may be removed or not. "
     "When it has come back, the list says which there are: roost devices"
@@ -216,7 +216,7 @@ class OwnDevices:
         except TimeoutError:
             raise NotConnectedError(_UNKNOWN) from None
         except (RefusedError, StoppedError) as error:
-            if error.code not in _NO_DEVICE_ANY_MORE:
+            if error.code not in NO_DEVICE_ANY_MORE:
                 raise
 
     async def _has_left(self, device: DeviceId) -> bool:

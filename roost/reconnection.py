@@ -10,7 +10,7 @@ from roost.backoff import Backoff, jittered_s
 if TYPE_CHECKING:
     from roost.ports import Randomness
 
-__all__ = ["FINAL_CODES", "Reconnection"]
+__all__ = ["FINAL_CODES", "NO_DEVICE_ANY_MORE", "Reconnection"]
 
 _STABLE_AFTER_S: Final = 5.0
 """A session that lasted this long forgets earlier failures; a shorter one counts as one more."""
@@ -28,6 +28,10 @@ FINAL_CODES: Final = frozenset(
     }
 )
 """After these a new connection would end the same way, or throw out the one that replaced us."""
+
+
+NO_DEVICE_ANY_MORE: Final = frozenset({Code.DEVICE_UNKNOWN, Code.DEVICE_REVOKED})
+"""What the server says to a device that was removed, or has expired."""
 
 
 class Reconnection:

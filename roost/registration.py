@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from protocol import IdentifierError, normalized_name
+from protocol import Code, IdentifierError, normalized_name
 from protocol.device_list import ListedDevice, label_digest, sealed_label, sign_devices
 from protocol.messages import Closing, CodeSent, Error, Hello, Registered, RegisterPrimary, RequestCode, Welcome
 from roost.address import SERVER_DEFAULT, ServerAddress
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from protocol import AccountId, StaticKey
     from protocol.messages import Frame, SignedDevices
 
-__all__ = ["ANSWER_WAIT_S", "CodeRequest", "checked_key", "checked_name", "expect", "register"]
+__all__ = ["ANSWER_WAIT_S", "CodeRequest", "checked_key", "checked_name", "expect", "register", "way_out"]
 
 ANSWER_WAIT_S: Final = 15.0
 """Whoever registers has each answer within that time, or comes again."""
@@ -93,17 +93,23 @@ async def register(
         pinned = store.server_key
         if pinned and server_key and pinned != server_key:
             reason = "This device already trusts another key of that server than the one you gave."
-            raise ServerKeyChangedError(f"{reason} {_way_out(store)}")
+            raise ServerKeyChangedError(f"{reason} {way_out(store)}")
         try:
             connection = await Connection.open(where, static_key, pinned or server_key)
         except ServerKeyChangedError as error:
             if not pinned:
                 raise
-            raise ServerKeyChangedError(f"{error.sentence} {_way_out(store)}", error.code) from error
+            raise ServerKeyChangedError(f"{error.sentence} {way_out(store)}", error.code) from error
         try:
             await _greeted(connection)
+            had_identity = bool(store.fact("identity_seed", b""))
             first = await asyncio.to_thread(_first_list, store, account, static_key, device)
-            answer = await _registered(connection, account, code, name, first, recover=recover)
+            try:
+                answer = await _registered(connection, account, code, name, first, recover=recover)
+            except RefusedError as error:
+                if error.code == Code.LINK_NEEDED and not had_identity:
+                    await asyncio.to_thread(store.forget_identity)  # a linked device would take itself for the primary
+                raise
         finally:
             await connection.close()
         await asyncio.to_thread(store.apply, [Pinned(account, pin_of(first[0], 1)), VersionSigned(1)])
@@ -118,7 +124,8 @@ async def register(
         store.close()
 
 
-def _way_out(store: Store) -> str:
+def way_out(store: Store) -> str:
+    """What to do about a server that holds another key than the one it had."""
     return (
         "If it was set up anew on purpose, as after its data folder was deleted, "
         f"remove {store.path} first; this device's history goes with it."

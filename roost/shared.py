@@ -18,6 +18,7 @@ from roost.own_state import (
     StateWanted,
     encode_own_state,
 )
+from roost.successor import ASKED_FACT
 
 if TYPE_CHECKING:
     from roost.client import Client
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedState"]
 
-_ASKED: Final = "state_asked"
 _FOREVER: Final = "forever"
 
 
@@ -47,7 +47,7 @@ class SharedState:
         self._client = client
         self._store = store
         self._stamp = store.stamp_seen
-        self._asked = bool(store.fact(_ASKED, b""))
+        self._asked = bool(store.fact(ASKED_FACT, b""))
 
     async def archive(self, conversation: str, archived: bool = True) -> Sending:
         """Put a conversation out of sight, or back."""
@@ -109,7 +109,7 @@ class SharedState:
         if not self._asked:
             self._asked = True
             await self._tell(StateWanted())
-            await self._client._in_store(lambda: self._store.set_facts(**{_ASKED: b"\1"}))
+            await self._client._in_store(lambda: self._store.set_facts(**{ASKED_FACT: b"\1"}))
 
     async def tell_all(self) -> None:
         """Tell the other devices everything, because a new one has asked."""

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from protocol import Code
+from roost.address import SERVER_DEFAULT
 from roost.commands.opened import opened
 from roost.errors import AccountMissingError, AddressError, RefusedError, RoostError
 from roost.home import home_folder, registered
@@ -44,7 +45,8 @@ async def register(arguments: argparse.Namespace) -> None:
             break
         except RefusedError as error:
             if error.code == Code.LINK_NEEDED:
-                hint = f"Link: roost link. Lost: roost register {arguments.address} --recover"
+                server = "" if arguments.server == SERVER_DEFAULT else f" --server {arguments.server}"
+                hint = f"Link: roost link{server}. Lost: roost register {arguments.address}{server} --recover"
                 raise RefusedError(f"{error.sentence} {hint}", error.code) from error
             # Somebody who types may mistype; the code that was sent holds on, until the server has had enough.
             if error.code != Code.CODE_WRONG or arguments.code or not sys.stdin.isatty():

@@ -100,7 +100,7 @@ async def _link(client: Client, code: str, *, sure: bool) -> None:
 async def _revoke(client: Client, prefix: str) -> None:
     device = await _one(client, prefix)
     await client.devices.revoke(device.device)
-    print(f"Removed {one_line(device.name)}.")
+    print(f"Removed {one_line(device.name)}.{' What was said stays on this computer.' * device.current}")
     if not device.current:
         await _list(client)
 

@@ -90,6 +90,16 @@ async def test_a_wrong_code_is_said_and_exits_with_1(folder: Path) -> None:
 
 
 @story
+async def test_who_registers_what_is_somebodys_is_told_both_ways_with_the_server_in_them(folder: Path) -> None:
+    async with TcpServer() as server:
+        await register(folder / "phone", server, "alice")
+        ran = await run(folder, "register", "alice", "--server", server.address, "--code", "123456")
+    assert (ran.code, ran.out) == (1, "")
+    assert f"Link: roost link --server {server.address}." in ran.err
+    assert f"Lost: roost register alice --server {server.address} --recover" in ran.err
+
+
+@story
 async def test_a_registration_that_failed_leaves_no_account_behind(folder: Path) -> None:
     async with TcpServer() as server:
         await run(folder, "register", "alicce", "--server", server.address, "--code", "000000")

@@ -177,5 +177,9 @@ async def test_the_command_with_which_a_linked_device_leaves_says_that_it_has(to
             env={**os.environ, "ROOST_HOME": str(town.home("laptop")), "PYTHONUTF8": "1"},
         )  # fmt: skip
         out, err = await process.communicate()
-        assert (process.returncode, out.decode(), err.decode()) == (0, "Removed laptop.\n", "")
+        assert (process.returncode, out.decode(), err.decode()) == (
+            0,
+            "Removed laptop. What was said stays on this computer.\n",
+            "",
+        )
         assert [one.name for one in await alice.devices.list()] == ["phone"]
