@@ -10,6 +10,7 @@ from protocol import AccountId, ClientId, InviteToken, group_conversation, invit
 from protocol.messages import (
     ADMIN,
     ANNOUNCEMENT,
+    DISSOLVED,
     INVITE_REVOKED,
     LEFT,
     MEMBER,
@@ -42,13 +43,14 @@ ACTS: Final = {
     "write": 10,
     "join": 5,
     "leave": 1,
-    "remove": 1,
-    "role": 1,
+    "remove": 2,
+    "role": 3,
     "rename": 1,
     "announce": 1,
     "revoke": 1,
     "ask": 1,
     "found": 1,
+    "dissolve": 0.2,
 }
 
 KINDS = (
@@ -143,8 +145,11 @@ class Clubber:
             if state is None and self.person.account == club.founder:
                 return CreateGroup(0, club.client_id, "Club")
             if state is not None and not state.invites and self.chance.random() < 0.8:
-                return CreateInvite(0, club.id, club.token, self.chance.choice((5, 3_600)), self.chance.choice((1, 50)))
+                lifetime_s = self.chance.choice((5, 3_600, 3_600, 3_600))
+                return CreateInvite(0, club.id, club.token, lifetime_s, self.chance.choice((1, 50)))
             return JoinGroup(0, club.id, club.token)
+        if name == "leave" and len(members) == 1 and self.chance.random() < 0.9:
+            name = "ask"  # who is alone would end the group with that
         match name:
             case "leave":
                 return ChangeGroup(0, club.id, version, LEFT)
@@ -155,8 +160,10 @@ class Clubber:
             case "rename":
                 return ChangeGroup(0, club.id, version, RENAMED, name=f"Club {self.chance.randrange(9)}")
             case "announce":
-                only = self.chance.random() < 0.3
+                only = self.chance.random() < 0.5
                 return ChangeGroup(0, club.id, version, ANNOUNCEMENT, announcement=only)
+            case "dissolve":
+                return ChangeGroup(0, club.id, version, DISSOLVED)
             case "revoke":
                 return ChangeGroup(0, club.id, version, INVITE_REVOKED, invite=invite_id_of(club.token))
             case _:

@@ -1,5 +1,7 @@
 """The coverage of the weather: how often each fault struck, and which rare branches were reached.
 
+A fault that lies in wait has struck when it springs, not when it is set.
+
 A suite of runs that never reached a branch has not tested it; `Coverage.missing` names it.
 """
 
@@ -8,8 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from simulation.clubs import KINDS
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable
 
 __all__ = ["SOMETIMES", "SOMETIMES_BETWEEN_NODES", "Coverage"]
 
@@ -40,6 +44,7 @@ SOMETIMES: Final = (
     "a read fails",
     "a gap in the numbers is refused",
     "a client dies between commit and ack",
+    "a client dies of a message",
     "a device numbers its messages anew",
     "an actor crashes in the middle of a callback",
     "an actor dies with its mail",
@@ -53,6 +58,7 @@ SOMETIMES: Final = (
     "a node leaves without a word",
     "a calendar jumps",
     "a device is linked while people write",
+    *(f"a group changes: {kind}" for kind in KINDS),
 )
 """What a suite has to reach somewhere, in the words of the report."""
 
@@ -74,7 +80,6 @@ SOMETIMES_BETWEEN_NODES: Final = (
     "a node dies while a shard leaves it",
     "a node dies while a shard comes to it",
     "a link ends while a shard moves over it",
-    "a fenced writer is refused",
     "something comes to a node whose shard has moved",
     "a copy of a shard that did not move is purged",
     "a shard changes while it is copied",
@@ -100,6 +105,24 @@ class Coverage:
         """A fault did something."""
         self.faults[fault] += 1
 
+    def striking(self, fault: str, branch: str) -> Callable[[], None]:
+        """For a fault that lies in wait: to be called whenever it springs.
+
+        Args:
+            fault: Its kind; it counts once, however often it springs.
+            branch: What is reached whenever it does.
+        """
+        is_new = True
+
+        def strike() -> None:
+            nonlocal is_new
+            self.reached(branch)
+            if is_new:
+                is_new = False
+                self.struck(fault)
+
+        return strike
+
     def reached(self, branch: str) -> None:
         """A rare branch was taken."""
         self.branches[branch] += 1
@@ -109,6 +132,7 @@ class Coverage:
         self.faults.update(other.faults)
         self.branches.update(other.branches)
 
-    def missing(self, names: Sequence[str] = SOMETIMES) -> list[str]:
-        """Those of these branches that no run reached."""
-        return [name for name in names if not self.branches[name]]
+    def missing(self, branches: Iterable[str], faults: Iterable[str] = ()) -> list[str]:
+        """Those of these faults that never struck, and of these branches that no run reached."""
+        never = [fault for fault in faults if not self.faults[fault]]
+        return never + [branch for branch in branches if not self.branches[branch]]

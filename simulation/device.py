@@ -81,8 +81,8 @@ class SimulatedDevice:
         receipts: By conversation and account: delivered and read, as stored.
         seen: By account: the last presence that was shown.
         unread: By conversation: the latest seq that was shown and not yet read.
-        dies_after_commit: Whether its program dies at its next commit, before anybody hears of that.
-        messages_too_many: How many of the next deliveries kill its program.
+        dies_after_commit: If its program dies at its next commit, before anybody hears of that: whom to tell.
+        messages_too_many: How many of the next deliveries kill its program; for each, whom to tell.
         draining: Whether it is connected and its queue has not yet said that it is empty.
     """
 
@@ -124,8 +124,8 @@ class SimulatedDevice:
         self._wire: ClientWire | None = None
         self._greeted = False
         self._pumping = False
-        self.dies_after_commit = False
-        self.messages_too_many = 0
+        self.dies_after_commit: Callable[[], None] | None = None
+        self.messages_too_many: list[Callable[[], None]] = []
         self._connecting = False
         self._answered = False
         self._wanderlust = chance_of(world.seed, f"wanderlust of {name}")
@@ -206,8 +206,8 @@ class SimulatedDevice:
 
     def calm_down(self) -> None:
         """Nothing goes wrong any more."""
-        self.dies_after_commit = False
-        self.messages_too_many = 0
+        self.dies_after_commit = None
+        self.messages_too_many.clear()
         self.set_radio(True)
         self.start()
 
@@ -259,9 +259,9 @@ class SimulatedDevice:
         for change in step.changes:
             self._remember(change)
             self.world.witness.committed(self, change)
-        if self.dies_after_commit:
-            self.dies_after_commit = False
-            self.world.coverage.reached("a client dies between commit and ack")
+        if self.dies_after_commit is not None:
+            self.dies_after_commit()
+            self.dies_after_commit = None
             self._die_for(AWAY_S)
             return
         self._later(MOMENT_S, lambda: self._speak(step))
@@ -402,7 +402,7 @@ class SimulatedDevice:
             if self.session is None:
                 self._enrol(event)
             elif self.messages_too_many and isinstance(event, Deliver):
-                self.messages_too_many -= 1
+                self.messages_too_many.pop()()
                 self._die_for(AWAY_S)
                 return
             else:

@@ -38,9 +38,10 @@ class SimulatedDisk(MemoryEngine):
 
     Attributes:
         reads_to_fail: How many of the next reads fail.
+        read_failed: Is called at each that does.
     """
 
-    __slots__ = ("_durable", "_listed", "_moved", "reads_to_fail")
+    __slots__ = ("_durable", "_listed", "_moved", "read_failed", "reads_to_fail")
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class SimulatedDisk(MemoryEngine):
         self._moved = moved
         self._listed = listed
         self.reads_to_fail = 0
+        self.read_failed: Callable[[], None] = _nobody_asks
         if survivor is not None:
             self._tables = survivor._tables
 
@@ -84,6 +86,7 @@ class SimulatedDisk(MemoryEngine):
     def _fail_sometimes(self) -> None:
         if self.reads_to_fail:
             self.reads_to_fail -= 1
+            self.read_failed()
             raise EngineError("the disk could not be read")
 
     def reopened(self) -> SimulatedDisk:
@@ -104,9 +107,21 @@ class DiskCommitter(ManualCommitter):
     Attributes:
         latency_s: Shortest and longest time of a commit.
         commits_to_fail: How many of the next commits fail.
+        commit_failed: Is called at each that does.
+        interrupts: Is called once, in the middle of the next commit.
     """
 
-    __slots__ = ("_agenda", "_chance", "_coverage", "_serial", "_settled", "commits_to_fail", "latency_s")
+    __slots__ = (
+        "_agenda",
+        "_chance",
+        "_coverage",
+        "_serial",
+        "_settled",
+        "commit_failed",
+        "commits_to_fail",
+        "interrupts",
+        "latency_s",
+    )
 
     def __init__(
         self,
@@ -122,26 +137,32 @@ class DiskCommitter(ManualCommitter):
         self._coverage = coverage
         self._settled = settled
         self._serial = 0
+        self.commit_failed: Callable[[], None] = _nobody_asks
         self.calm_down()
 
     def calm_down(self) -> None:
         """Be quick, and fail no more."""
         self.latency_s = (0.0002, 0.004)
         self.commits_to_fail = 0
+        self.interrupts: Callable[[], None] | None = None
 
     def submit(self, batch: Batch, done: Done) -> None:
         """Begin a commit; it ends by itself."""
         super().submit(batch, done)
         self._serial += 1
         serial = self._serial
-        self._agenda.after(self._chance.uniform(*self.latency_s), lambda: self._finish(serial))
+        latency_s = self._chance.uniform(*self.latency_s)
+        self._agenda.after(latency_s, lambda: self._finish(serial))
+        if self.interrupts is not None:
+            self._agenda.after(latency_s / 2, self.interrupts)
+            self.interrupts = None
 
     def _finish(self, serial: int) -> None:
         if serial != self._serial or not self.waiting:
             return
         if self.commits_to_fail:
             self.commits_to_fail -= 1
-            self._coverage.reached("a commit fails")
+            self.commit_failed()
             self.fail(EngineError("the disk refused a commit"))
         else:
             self.step()
@@ -173,6 +194,10 @@ class DiskCommitter(ManualCommitter):
                 "torn": "a commit in flight is torn between tables",
             }[fate]
         )
+
+
+def _nobody_asks() -> None:
+    """No fault lies in wait."""
 
 
 def _torn(chance: random.Random) -> tuple[Table, ...]:

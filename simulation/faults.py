@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FAULTS", "Fault", "Faults", "strike"]
 
+WAITS: Final = None
+"""What lies in wait, and counts itself when it springs; it may be overtaken by a death, the calm or its like before."""
+
 RETRY_S: Final = 2.0
 SHARD_DEATHS: Final = 12
 
@@ -52,7 +55,7 @@ class Faults:
         mean: By kind: how many of them are to be expected in that time; each kind's count varies with the seed.
         between: The same of what goes wrong between the nodes of a cluster.
         deaths_min: So many deaths of a node there are at least.
-        count_min: So many faults there are at least; some of them will find nothing to strike.
+        count_min: So many faults are planned at least; some will find nothing to strike, or lie in wait for nothing.
     """
 
     storm_s: float = 100.0
@@ -141,8 +144,10 @@ def _poisson(chance: random.Random, mean: float) -> int:
 
 def strike(world: World, fault: Fault) -> None:
     """Let a fault happen now; a death finds its node, if need be later."""
-    if FAULTS[fault.kind](world, random.Random(fault.luck)):
+    struck = FAULTS[fault.kind](world, random.Random(fault.luck))
+    if struck:
         world.coverage.struck(fault.kind)
+    if struck or struck is WAITS:
         world.log(f"FAULT {fault.kind}")
     elif fault.kind == "node dies" and not world.is_calm:
         world.agenda.after(RETRY_S, lambda: strike(world, fault))
@@ -158,13 +163,34 @@ def _device(world: World, chance: random.Random) -> SimulatedDevice | None:
     return chance.choice(running) if running else None
 
 
-def _node_dies(world: World, chance: random.Random) -> bool:
+def _node_dies(world: World, chance: random.Random) -> bool | None:
+    """At once, or in the middle of its next commit."""
     node = _node(world, chance)
     if node is None:
         return False
-    node.die(chance.choice(COMMIT_FATES), told=chance.random() < 0.7)
-    node.reboot_later()
-    return True
+    fate, told, life = chance.choice(COMMIT_FATES), chance.random() < 0.7, node.life
+    is_due = True
+
+    def die(victim: SimulatedNode | None) -> None:
+        nonlocal is_due
+        if is_due and not world.is_calm and victim is not None:
+            is_due = False
+            victim.die(fate, told)
+            victim.reboot_later()
+            world.coverage.struck("node dies")
+
+    def die_at_last() -> None:
+        """There was no commit, or something else has ended that node before: now any will do."""
+        die(_node(world, chance))
+        if is_due and not world.is_calm:
+            world.agenda.after(RETRY_S, die_at_last)
+
+    if chance.random() < 0.5:
+        die(node)
+    else:
+        node.committer.interrupts = lambda: die(node if node.life == life else None)
+        world.agenda.after(RETRY_S, die_at_last)
+    return WAITS
 
 
 def _node_restarts(world: World, chance: random.Random) -> bool:
@@ -183,12 +209,13 @@ def _node_restarts(world: World, chance: random.Random) -> bool:
     return True
 
 
-def _commit_fails(world: World, chance: random.Random) -> bool:
+def _commit_fails(world: World, chance: random.Random) -> bool | None:
     node = _node(world, chance)
     if node is None or not node.store.statistics().commits:
         return False  # a node's first commit makes it the owner of its shards
     node.committer.commits_to_fail = chance.choice((1, 1, 1, 3))
-    return True
+    node.committer.commit_failed = world.coverage.striking("commit fails", "a commit fails")
+    return WAITS
 
 
 def _disk_is_slow(world: World, chance: random.Random) -> bool:
@@ -215,13 +242,13 @@ def _disk_is_full(world: World, chance: random.Random) -> bool:
     return True
 
 
-def _read_fails(world: World, chance: random.Random) -> bool:
+def _read_fails(world: World, chance: random.Random) -> bool | None:
     node = _node(world, chance)
     if node is None:
         return False
     node.disk.reads_to_fail = chance.choice((1, 2))
-    world.coverage.reached("a read fails")
-    return True
+    node.disk.read_failed = world.coverage.striking("read fails", "a read fails")
+    return WAITS
 
 
 ROOMS: Final = ("conversation", "shard", "queue", "account", "presence", "journal")
@@ -321,13 +348,13 @@ def _shard_is_taken_over(world: World, chance: random.Random) -> bool:
     return True
 
 
-def _client_crashes(world: World, chance: random.Random) -> bool:
+def _client_crashes(world: World, chance: random.Random) -> bool | None:
     device = _device(world, chance)
     if device is None or not device.registered:
         return False
     if chance.random() < 0.4:
-        device.dies_after_commit = True
-        return True
+        device.dies_after_commit = world.coverage.striking("client crashes", "a client dies between commit and ack")
+        return WAITS
     device.crash(told=chance.random() < 0.5)
     life = device.life
     world.agenda.after(
@@ -336,12 +363,13 @@ def _client_crashes(world: World, chance: random.Random) -> bool:
     return True
 
 
-def _client_cannot_bear_a_message(world: World, chance: random.Random) -> bool:
+def _client_cannot_bear_a_message(world: World, chance: random.Random) -> bool | None:
     device = _device(world, chance)
     if device is None or not device.registered:
         return False
-    device.messages_too_many = chance.randint(2, 6)
-    return True
+    dies = world.coverage.striking("client cannot bear a message", "a client dies of a message")
+    device.messages_too_many = [dies] * chance.randint(2, 8)
+    return WAITS
 
 
 def _connection_breaks(world: World, chance: random.Random) -> bool:
@@ -421,7 +449,7 @@ def _client_doubts(world: World, chance: random.Random) -> bool:
     return True
 
 
-FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
+FAULTS: Final[dict[str, Callable[[World, random.Random], bool | None]]] = {
     "node dies": _node_dies,
     "node restarts in good order": _node_restarts,
     "commit fails": _commit_fails,
@@ -445,4 +473,4 @@ FAULTS: Final[dict[str, Callable[[World, random.Random], bool]]] = {
     "calendar jumps": _calendar_jumps,
     "client doubts its numbers": _client_doubts,
 } | BETWEEN_NODES
-"""Each kind of fault: strikes the world, and says whether there was anything to strike."""
+"""Each kind of fault: strikes the world, or `WAITS` to; False: there was nothing to strike."""

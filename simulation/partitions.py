@@ -161,7 +161,7 @@ def _move_is_interrupted(world: World, chance: random.Random) -> bool:
     return True
 
 
-BETWEEN_NODES: Final[dict[str, Callable[[World, random.Random], bool]]] = {
+BETWEEN_NODES: Final[dict[str, Callable[[World, random.Random], bool | None]]] = {
     "two nodes lose sight of each other": _two_lose_sight,
     "a node is heard no more": _one_way_is_cut,
     "the cluster is partitioned": _partition,

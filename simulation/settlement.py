@@ -115,7 +115,7 @@ def _sizes(seed: int) -> Sizes:
     return Sizes(
         entries_max=chance.choice((10_000, 10_000, 10_000, 40)),
         window_bytes=chance.choice((64 * 1024, 2_000, 600)),
-        attempts_max=chance.choice((100, 100, 3)),
+        attempts_max=chance.choice((100, 3)),
         resume_window_s=chance.choice((60.0, 60.0, 1.0)),
         hot_window_bytes=chance.choice((1 << 20, 16_384, 4_096)),
         hot_window_s=chance.choice((30.0, 3.0, 0.5)),

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from simulation.coverage import Coverage
+from simulation.coverage import SOMETIMES, SOMETIMES_BETWEEN_NODES, Coverage
 from simulation.witness import InvariantError
-from simulation.world import Report, Scenario, run
+from simulation.world import ACCEPTED_MIN, DEATHS_MIN, FAULTS_MIN, Report, Scenario, run
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -33,8 +33,13 @@ RUN_CPU_S_MAX: Final = 180.0
 """Seconds of processor time that no run takes: beyond them something turns in circles."""
 
 VIOLATIONS_KEPT_MAX: Final = 20
+SEEDS_KEPT_MAX: Final = 20
 RUNS_PER_PROCESS_MAX: Final = 500
 """After so many runs a process makes room for a fresh one, so that what libraries cache cannot pile up."""
+
+SEEDS_ENOUGH: Final = 100
+CLUSTERS_ENOUGH: Final = 60
+"""So many seeds, and so many clusters among them, reach everything that is to be reached."""
 
 COUNTED: Final = {
     "promise 1": "lost",
@@ -95,6 +100,8 @@ class Summary:
         broken: By what was broken ("lost", "twice", "order" or "else"): in how many runs.
         coverage: What struck, and what was reached.
         violations: The first ones.
+        meagre: The first of the seeds that prove less than a seed should (`Report.is_meagre`).
+        meagre_count: How many these are.
     """
 
     seeds: int = 0
@@ -106,6 +113,8 @@ class Summary:
     broken: Counter[str] = field(default_factory=Counter)
     coverage: Coverage = field(default_factory=Coverage)
     violations: list[Violation] = field(default_factory=list)
+    meagre: list[int] = field(default_factory=list)
+    meagre_count: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count another run."""
@@ -118,6 +127,9 @@ class Summary:
             self.accepted += report.accepted
             self.delivered += report.delivered
             self.coverage.add(report.coverage)
+            if report.is_meagre:
+                self.meagre_count += 1
+                self.meagre = [*self.meagre, outcome.seed][:SEEDS_KEPT_MAX]
         if violation is not None:
             self.simulated_s += violation.time_s
             self.broken[COUNTED.get(violation.invariant.partition(":")[0], "else")] += 1
@@ -128,6 +140,32 @@ class Summary:
     def all_is_well(self) -> bool:
         """Whether every invariant held in every run."""
         return not self.broken
+
+    def gaps(self, scenario: Scenario) -> list[str]:
+        """The faults that never struck, and the rare branches that were not reached."""
+        coverage, faults = self.coverage, scenario.faults
+        found = coverage.missing(SOMETIMES, faults.mean)
+        return found + coverage.missing(SOMETIMES_BETWEEN_NODES, faults.between) if self.clusters else found
+
+    def proves_too_little(self, scenario: Scenario) -> bool:
+        """Whether there are gaps though there were seeds, or clusters, enough."""
+        coverage, faults = self.coverage, scenario.faults
+        return bool(
+            (self.seeds >= SEEDS_ENOUGH and coverage.missing(SOMETIMES, faults.mean))
+            or (self.clusters >= CLUSTERS_ENOUGH and coverage.missing(SOMETIMES_BETWEEN_NODES, faults.between))
+        )
+
+    def doubts(self, scenario: Scenario) -> list[str]:
+        """What speaks against these runs as a proof, line by line."""
+        lines = [f"  never: {name}" for name in self.gaps(scenario)]
+        if self.proves_too_little(scenario):
+            lines.append(
+                f"this proves too little: {SEEDS_ENOUGH} seeds, or {CLUSTERS_ENOUGH} clusters, reach all of that"
+            )
+        if self.meagre_count:
+            few = f"fewer than {ACCEPTED_MIN} messages, {FAULTS_MIN} faults or {DEATHS_MIN} deaths of a node"
+            lines.append(f"meagre seeds, with {few}: {self.meagre_count} (seed {', '.join(map(str, self.meagre))})")
+        return lines
 
     def __str__(self) -> str:
         broken = self.broken

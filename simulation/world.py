@@ -60,6 +60,12 @@ SETTLED: Final = "everything comes to rest when the faults stop"
 LOOK_S: Final = 0.5
 
 
+ACCEPTED_MIN: Final = 500
+FAULTS_MIN: Final = 20
+DEATHS_MIN: Final = 2
+"""What a seed is: so many messages accepted, faults that struck, and deaths of a node; with fewer it is meagre."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """What a world is made of; what is left open, the seed decides.
@@ -84,7 +90,7 @@ class Scenario:
     people: tuple[Habit, ...] | None = None
     nodes: int = 0
     sizes: Sizes | None = None
-    accepted_min: int = 500
+    accepted_min: int = ACCEPTED_MIN
     faults: Faults = field(default_factory=Faults)
     parts: Parts = field(default_factory=Parts)
     silent: tuple[str, ...] = ()
@@ -113,7 +119,8 @@ class Report:
         noticed: Entries that left with a notice instead.
         simulated_s: How long the world lived.
         calm_s: How long it took to come to rest.
-        deaths: How often a node died.
+        deaths: How often the weather killed a node.
+        restarts: How often one was restarted in good order.
         faults: How often anything went wrong.
         nodes: How many nodes it had, if they were a cluster; else 0.
         coverage: What struck, and what was reached.
@@ -127,10 +134,16 @@ class Report:
     simulated_s: float = 0.0
     calm_s: float = 0.0
     deaths: int = 0
+    restarts: int = 0
     faults: int = 0
     nodes: int = 0
     coverage: Coverage = field(default_factory=Coverage)
     digest: str = ""
+
+    @property
+    def is_meagre(self) -> bool:
+        """Whether it proves less than a seed should."""
+        return self.accepted < ACCEPTED_MIN or self.faults < FAULTS_MIN or self.deaths < DEATHS_MIN
 
 
 class World:
@@ -344,7 +357,8 @@ class World:
             noticed=len(witness.let_go),
             simulated_s=self.agenda.now_s,
             calm_s=calm_s,
-            deaths=self.coverage.faults["node dies"] + self.coverage.faults["node restarts in good order"],
+            deaths=self.coverage.faults["node dies"],
+            restarts=self.coverage.faults["node restarts in good order"],
             faults=self.coverage.faults.total(),
             nodes=len(self.nodes) if self.is_cluster else 0,
             coverage=self.coverage,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulation.checkers.bounds import Bounds
+from simulation.checkers.counts import CountsAreTrue
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
 from simulation.checkers.finality import Finality
@@ -31,6 +32,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     DeletedOnAck,
     ReceiptsAreTrue,
     Membership,
+    CountsAreTrue,
     NumbersHold,
     FormerOwnersAreFenced,
     RunAtOneNode,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocol.messages import Receipt
 from roost.changes import MarksChanged
 from simulation.witness import Checker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from roost.changes import Change
     from simulation.device import SimulatedDevice
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulation.world import World
     from storage.records import Accepted, Marked
 
-__all__ = ["ReceiptsAreTrue"]
+__all__ = ["MarkBound", "ReceiptsAreTrue", "bounds_of"]
 
 
 class ReceiptsAreTrue(Checker):
@@ -78,13 +78,10 @@ class ReceiptsAreTrue(Checker):
 
     def _kept(self, account: str, chat: str) -> Iterator[str]:
         """Where the server knows less than the devices, or more."""
-        delivered, read, _ = self.witness.marks.get((chat, account), (0, 0, 0))
-        devices = self.witness.devices_of(account)
-        for name, mark, level in (("delivered", delivered, _delivered), ("read", read, _read)):
-            least = max((level(device, chat) for device in devices if not device.doomed), default=0)
-            most = max(max(level(device, chat), device.highest.get(chat, 0)) for device in devices)
-            if not least <= mark <= most:
-                yield f"the server has {name} {mark} of {account} in {chat}, their devices {least}"
+        marks = self.witness.marks.get((chat, account), (0, 0, 0))
+        for mark, bound in zip(marks, bounds_of(self.witness, account, chat), strict=False):
+            if not bound.least <= mark <= bound.most:
+                yield f"the server has {bound.what} {mark} of {account} in {chat}, their devices {bound.least}"
 
     def _shown(self, world: World, account: str, chat: str) -> Iterator[str]:
         """Where another's screen shows other marks than the server has."""
@@ -99,6 +96,26 @@ class ReceiptsAreTrue(Checker):
                 mine = [seq for seq, by in written if by == device.id or (chat, seq) in device.received]
                 if not device.doomed and _on_own(mine, seen) != _on_own(mine, (delivered, read)):
                     yield f"{device} sees {account} in {chat} at {seen}, not {(delivered, read)}"
+
+
+class MarkBound(NamedTuple):
+    """How far an account is by its devices: a removed one may have got further, and may have told it or not."""
+
+    what: str
+    least: int
+    most: int
+
+
+def bounds_of(witness: Witness, account: str, chat: str) -> tuple[MarkBound, MarkBound]:
+    """How far an account has received a conversation, and read it."""
+    devices = witness.devices_of(account)
+
+    def least(level: Callable[[SimulatedDevice, str], int]) -> int:
+        return max((level(device, chat) for device in devices if not device.doomed), default=0)
+
+    read = max(_read(device, chat) for device in devices)
+    received = max(device.highest.get(chat, 0) for device in devices)
+    return MarkBound("delivered", least(_delivered), max(read, received)), MarkBound("read", least(_read), read)
 
 
 def _on_own(written: list[int], marks: tuple[int, int]) -> list[int]:

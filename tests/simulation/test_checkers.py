@@ -16,6 +16,7 @@ from roost.events import ConnectionChanged, ConnectionState, MessageReceived, Pr
 from runtime import Actor, InlineTasks, Pid, Runtime, SeededScheduler, VirtualClock
 from simulation.checkers import CHECKERS
 from simulation.checkers.bounds import CONNECTIONS_OF_DEVICE_MAX, MAILBOX_MAX, Bounds
+from simulation.checkers.counts import CountsAreTrue
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
 from simulation.checkers.finality import Finality
@@ -328,6 +329,7 @@ def test_every_checker_has_a_story_that_breaks_it() -> None:
         FormerOwnersAreFenced,
         RunAtOneNode,
         Membership,
+        CountsAreTrue,
     }
     assert set(CHECKERS) == told | elsewhere
 

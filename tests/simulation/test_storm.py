@@ -7,8 +7,21 @@ from itertools import count
 
 import pytest
 
-from simulation import CHECKERS, Coverage, Faults, Outcome, Report, Scenario, Summary, Violation, attempt, storm
-from simulation.storm import COUNTED, VIOLATIONS_KEPT_MAX
+from simulation import (
+    CHECKERS,
+    SOMETIMES,
+    SOMETIMES_BETWEEN_NODES,
+    Coverage,
+    Faults,
+    Outcome,
+    Report,
+    Scenario,
+    Summary,
+    Violation,
+    attempt,
+    storm,
+)
+from simulation.storm import CLUSTERS_ENOUGH, COUNTED, SEEDS_ENOUGH, VIOLATIONS_KEPT_MAX
 from tests.simulation.hasty import HASTY, PROMISE
 
 SHORT = Scenario(accepted_min=0, faults=Faults(storm_s=5.0))
@@ -61,6 +74,54 @@ def test_the_last_line_counts() -> None:
     assert not summary.all_is_well
     assert str(summary).endswith("lost 2, shown twice 1, out of order 1, broken otherwise 1")
     assert summary.coverage.faults["node dies"] == 1
+
+
+def everything_but(*left_out: str) -> Coverage:
+    coverage = Coverage()
+    coverage.branches.update(set(SOMETIMES) - set(left_out))
+    coverage.faults.update(set(Faults().mean) - set(left_out))
+    return coverage
+
+
+@pytest.mark.parametrize("left_out", ["a read fails", "read fails"])
+def test_what_enough_seeds_never_reached_makes_them_prove_too_little(left_out: str) -> None:
+    summary, coverage = Summary(), everything_but(left_out)
+    for seed in range(SEEDS_ENOUGH):
+        assert not summary.proves_too_little(Scenario())
+        summary.add(Outcome(seed, Report(seed, accepted=500, faults=20, deaths=2, coverage=coverage), None))
+    assert summary.proves_too_little(Scenario())
+    assert summary.all_is_well
+    assert summary.gaps(Scenario()) == [left_out]
+    assert summary.doubts(Scenario())[0] == f"  never: {left_out}"
+    assert summary.doubts(Scenario())[1].startswith(f"this proves too little: {SEEDS_ENOUGH} seeds")
+    summary.coverage.add(everything_but())
+    assert not summary.proves_too_little(Scenario())
+    assert summary.doubts(Scenario()) == []
+
+
+def test_clusters_enough_have_to_reach_what_is_between_nodes() -> None:
+    summary = Summary()
+    for seed in range(CLUSTERS_ENOUGH):
+        assert not summary.proves_too_little(Scenario())
+        report = Report(seed, accepted=500, faults=20, deaths=2, nodes=3, coverage=everything_but())
+        summary.add(Outcome(seed, report, None))
+    assert summary.proves_too_little(Scenario())
+    assert set(summary.gaps(Scenario())) == {*SOMETIMES_BETWEEN_NODES, *Faults().between}
+
+
+def test_no_branch_is_asked_for_twice() -> None:
+    names = (*SOMETIMES, *SOMETIMES_BETWEEN_NODES)
+    assert len(set(names)) == len(names)
+
+
+def test_seeds_that_prove_less_than_a_seed_should_are_named() -> None:
+    summary = Summary()
+    for seed, (accepted, faults, deaths) in enumerate(((499, 20, 2), (500, 19, 2), (500, 20, 1), (500, 20, 2))):
+        report = Report(seed, accepted=accepted, faults=faults, deaths=deaths, restarts=3)
+        summary.add(Outcome(seed, report, None))
+    assert summary.doubts(Scenario())[-1] == (
+        "meagre seeds, with fewer than 500 messages, 20 faults or 2 deaths of a node: 3 (seed 0, 1, 2)"
+    )
 
 
 def test_what_is_kept_of_violations_is_bounded() -> None:

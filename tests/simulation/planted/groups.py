@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.conversation.actor import ConversationActor
+from actors.conversation.counted import Counted
 from actors.conversation.governance import Governance
 from actors.conversation.membership import Members
 from actors.tree import Parts
+from simulation.checkers.counts import CountsAreTrue
 from simulation.checkers.membership import Membership
 from simulation.world import Scenario
 from storage import ConversationView
@@ -15,7 +17,9 @@ from tests.simulation.planted.bug import Bug
 
 if TYPE_CHECKING:
     from actors.groups.api import GroupAsk, GroupState
+    from protocol import AccountId
     from protocol.messages import Change
+    from runtime import Pid
 
 __all__ = ["BUGS"]
 
@@ -64,10 +68,35 @@ class ChangeToldEarly(ConversationActor):
             self._group.governance.__class__ = Hasty
 
 
+class Discreet(Counted):
+    """Writes down who has received and read what, and tells everybody of themselves alone."""
+
+    __slots__ = ()
+
+    def tell(self, readers: list[AccountId]) -> None:
+        for account in filter(self._members.belongs, readers):
+            self.tell_own(account)
+
+    def answer(self, account: AccountId, connection: Pid) -> None:
+        self._process.cast_sheddable(connection, self._own(account))
+
+
+class CountsNeverTold(ConversationActor):
+    """Nobody ever hears who has got what they said in a group."""
+
+    __slots__ = ()
+
+    def receive_info(self, message: Any) -> None:
+        super().receive_info(message)
+        if type(message) is ConversationView and self._group is not None:
+            self._group.counted.__class__ = Discreet
+
+
 BUGS: Final = {
     "targets of a group kept over a leave": Bug(
         Scenario(parts=Parts(conversation=TargetsOutliveALeave)), Membership.name
     ),
+    "receipts of a group never told": Bug(Scenario(parts=Parts(conversation=CountsNeverTold)), CountsAreTrue.name),
     "change of a group told before it is durable": Bug(
         Scenario(parts=Parts(conversation=ChangeToldEarly)), Membership.name
     ),
