@@ -37,6 +37,7 @@ class Audience:
         self.supplied: set[tuple[bytes, str, int]] = set()
         self.passed_by: set[tuple[bytes, str, int]] = set()
         self._started_s: dict[int, float] = {}
+        self._named_s: dict[bytes, float] = {}
 
     def listed(self, value: bytes) -> None:
         """An account is on stable storage, as it is from now on."""
@@ -46,6 +47,8 @@ class Audience:
     def note(self, account: str, devices: frozenset[bytes]) -> None:
         """An account has these devices from now on."""
         self._lists[account] = devices
+        for device in devices:
+            self._named_s.setdefault(device, self._witness.world.agenda.now_s)
 
     def expected(self, record: Accepted, account: str) -> list[SimulatedDevice]:
         """The devices of an account that are to get a message which was accepted now."""
@@ -55,7 +58,8 @@ class Audience:
     def passes_by(self, record: Accepted, device: SimulatedDevice) -> bool:
         """Whether a message may pass a device by for now: if the conversation need not know of the account's last list.
 
-        That may be so of an account at another node, or of another shard that has just started anew.
+        That may be so of an account at another node, or of another shard that has just started anew while the list that
+        first names the device was on its way to the disk.
 
         Then it is brought there. But an account with no other device than the sending one is not asked (decision 75).
         """
@@ -76,8 +80,10 @@ class Audience:
 
     def _was_forgotten(self, record: Accepted, device: SimulatedDevice) -> bool:
         home = shard_number(AccountId(device.account))
-        since_s = self._witness.world.agenda.now_s - self._started_s.get(home, -COMMIT_S_MAX)
-        return home != shard_number(ConversationId(record.conversation)) and since_s < COMMIT_S_MAX
+        started_s = self._started_s.get(home, -COMMIT_S_MAX)
+        is_recent = self._witness.world.agenda.now_s - started_s < COMMIT_S_MAX
+        is_elsewhere = home != shard_number(ConversationId(record.conversation))
+        return is_elsewhere and is_recent and self._named_s[device.id] >= started_s
 
     def brought(self, record: Entries) -> None:
         """A supplement is in the queue of its device."""
