@@ -12,11 +12,19 @@ import pytest
 
 from ctl.command import main
 from ctl.disk import MEMORY, file_system
-from simulation import Faults, Scenario
+from simulation import IDLE, Faults, Scenario
+from simulation.storm import SEEDS_ENOUGH
 from tests.architecture.house import ROOT
 from tests.simulation.hasty import HASTY, PROMISE
 
 SHORT = Scenario(accepted_min=0, faults=Faults(storm_s=5.0))
+FINE = Scenario(
+    people=(IDLE,),
+    nodes=1,
+    accepted_min=0,
+    has_night=False,
+    faults=Faults(storm_s=0.1, mean={}, deaths_min=0, count_min=0),
+)
 LAST_LINE = re.compile(
     r"seeds (\d+), clusters \d+, simulated hours \d+\.\d, faults \d+, accepted \d+, delivered \d+, "
     r"lost (\d+), shown twice 0, out of order 0"
@@ -60,6 +68,17 @@ def test_when_every_invariant_holds_the_last_line_counts_and_the_status_is_0(
     found = LAST_LINE.fullmatch(lines[-1])
     assert found is not None, lines[-1]
     assert found.groups() == ("4", "0")
+
+
+@pytest.mark.slow
+def test_seeds_enough_that_met_no_weather_prove_too_little_and_the_status_is_1(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["verify", "--jobs", "2", "--seeds"]
+    assert main([*arguments, "2"], FINE) == 0
+    assert "  never: a node leaves without a word" in capsys.readouterr().out.splitlines()
+    assert main([*arguments, str(SEEDS_ENOUGH)], FINE) == 1
+    assert f"this proves too little: {SEEDS_ENOUGH} seeds" in capsys.readouterr().out
 
 
 @pytest.mark.slow
