@@ -87,6 +87,10 @@ SOMETIMES_BETWEEN_NODES: Final = (
 """The same for a suite of clusters."""
 
 
+SPRINGS: Final = {"an actor crashes in the middle of a callback": "actor crashes"}
+"""Branches that show that a fault of one kind springs, each time once."""
+
+
 class Coverage:
     """Counts of one run, or of many.
 
@@ -126,6 +130,8 @@ class Coverage:
     def reached(self, branch: str) -> None:
         """A rare branch was taken."""
         self.branches[branch] += 1
+        if branch in SPRINGS:
+            self.struck(SPRINGS[branch])
 
     def add(self, other: Coverage) -> None:
         """Count another run's as well."""

@@ -292,12 +292,12 @@ def _kill(world: World, node: SimulatedNode, pids: list[Pid], chance: random.Ran
     return True
 
 
-def _actor_crashes(world: World, chance: random.Random) -> bool:
+def _actor_crashes(world: World, chance: random.Random) -> bool | None:
     node = _node(world, chance)
     if node is None:
         return False
     node.trap.set(chance.choice((1, 1, 2, 5, 20)), after=chance.random() < 0.3)
-    return True
+    return WAITS
 
 
 def _supervisor_is_killed(world: World, chance: random.Random) -> bool:

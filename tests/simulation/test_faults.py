@@ -8,12 +8,15 @@ import pytest
 
 from simulation.coverage import Coverage
 from simulation.faults import Fault, strike
+from simulation.trap import InjectedError, Trap
 from storage import EngineError, Table
 from tests.simulation.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+MANY = 100
 
 
 @pytest.fixture
@@ -65,6 +68,25 @@ def test_a_commit_that_is_to_fail_counts_when_it_does(stage: Stage) -> None:
     stage.node.store.directory.put(b"key", b"value", lambda _: None)
     stage.waits(1.0)
     assert stage.world.coverage.faults == {"commit fails": 1}
+
+
+def use(trap: Trap) -> None:
+    """An actor calls the port that may raise, again and again."""
+    for _ in range(MANY):
+        trap.before()
+        trap.after()
+
+
+def test_an_actor_that_is_to_crash_counts_when_it_does_and_its_trap_may_be_set_again(stage: Stage) -> None:
+    trap, coverage = stage.node.trap, stage.world.coverage
+    for luck in (1, 2):
+        strike(stage.world, Fault(0.0, "actor crashes", luck))
+    assert "actor crashes" not in coverage.faults
+    with pytest.raises(InjectedError):
+        use(trap)
+    assert coverage.faults == {"actor crashes": 1}
+    use(trap)
+    assert coverage.faults == {"actor crashes": 1}
 
 
 @pytest.mark.parametrize("luck", range(8))
