@@ -10,6 +10,7 @@ from typing import Final
 
 from actors.accounts.api import AccountView, Ask, Blocked, LoggedIn, LoginRefused, Show, SignIn, Stayed, Supply
 from actors.accounts.api import Subscribe as SubscribeAccount
+from actors.accounts.api import Unsubscribe as UnsubscribeAccount
 from actors.conversation.api import Submit
 from actors.groups.api import Belongs, GroupAsk, Knows, Unwatch, Watch, WatchType
 from actors.linking.api import Carry, Join, Wait
@@ -42,6 +43,7 @@ _NUMBERS: Final[dict[int, type]] = {
     26: Wait,
     27: Join,
     28: Carry,
+    29: UnsubscribeAccount,
     30: Submit,
     31: Advance,
     32: Inquire,

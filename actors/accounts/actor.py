@@ -17,6 +17,7 @@ from actors.accounts.api import (
     Stayed,
     Subscribe,
     Supply,
+    Unsubscribe,
 )
 from actors.accounts.devices import DeviceKeeper, TellLeaving
 from actors.accounts.logic import decode_account
@@ -173,6 +174,10 @@ class AccountActor(Owner):
         elif kind is Subscribe:
             self.subscribers[self.process.monitor(message.subscriber)] = message.subscriber
             self.process.insist(message.subscriber, self.view)  # it waits for that
+        elif kind is Unsubscribe:
+            for ref in [ref for ref, subscriber in self.subscribers.items() if subscriber == message.subscriber]:
+                del self.subscribers[ref]
+                self.process.demonitor(ref)
         elif kind is Blocked:
             blocked(self, message.by)
         elif kind is Show:

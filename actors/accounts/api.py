@@ -47,6 +47,7 @@ __all__ = [
     "Stayed",
     "Subscribe",
     "Supply",
+    "Unsubscribe",
     "code_sender",
 ]
 
@@ -81,6 +82,12 @@ class AccountView(msgspec.Struct, array_like=True, frozen=True):
 
 class Subscribe(msgspec.Struct, array_like=True, frozen=True):
     """Send `subscriber` the view of this account now and after every change (as casts of `AccountView`)."""
+
+    subscriber: Pid
+
+
+class Unsubscribe(msgspec.Struct, array_like=True, frozen=True):
+    """Send `subscriber` no more views."""
 
     subscriber: Pid
 

@@ -130,7 +130,7 @@ class ConversationActor(LoadingActor):
             if self._group is None or not self._group.onlookers.lost(message):
                 self._members.lost(message)
         elif kind is Resubscribe:
-            self._members.subscribe(message.account)
+            self._members.subscribe_again(message.account)
         elif kind is Retire:
             self._retire()
         elif kind is StartWithout and isinstance(self._members, Members):

@@ -152,6 +152,12 @@ class Governance:
         """The devices of an account are known: what it asked for goes on."""
         for ask in self._pending.pop(account, ()):
             self.request(ask)
+        if not self._members.belongs(account):
+            self._release()
+
+    def _release(self) -> None:
+        durable = self.durable.members
+        self._members.release(lambda account: account in durable or account in self._pending)
 
     def _answer(self, ask: GroupAsk, verdict: Verdict) -> None:
         """What changes nothing: it is stale, refused, or so already, as soon as that is on the disk."""
@@ -233,6 +239,7 @@ class Governance:
             self.tell_account(AccountId(account))
         if moved:
             self._tell_later()
+        self._release()
 
     def tell_accounts(self) -> None:
         """Each account that came or went hears whether it belongs to the group, until it says that it knows."""
@@ -262,7 +269,10 @@ class Governance:
 
     def heard(self, knows: Knows) -> None:
         """An account knows; with the next change it is off the list. A change under way may be news to it again."""
-        if knows.member == (knows.account in self.durable.members) == (knows.account in self._members.state.members):
+        state = self._members.state
+        if knows.account not in state.untold:
+            return  # a stranger who was told may be anybody
+        if knows.member == (knows.account in self.durable.members) == (knows.account in state.members):
             self._known.add(knows.account)
 
     def describe(self, ask: GroupAsk, frame: DescribeGroup) -> None:

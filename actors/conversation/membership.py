@@ -6,7 +6,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from actors.accounts.api import AccountView, Show, Subscribe
+from actors.accounts.api import AccountView, Show, Subscribe, Unsubscribe
 from actors.conversation.logic import Refusal, authorise, targets_of
 from actors.conversation.roll import Roll
 from actors.groups.api import NOBODY, GroupState
@@ -15,7 +15,7 @@ from protocol import AccountId, Code
 from runtime import Named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from actors.conversation.api import Sender
     from protocol import DeviceId
@@ -49,7 +49,7 @@ class Membership(ABC):
         router: Where accounts are found.
 
     Attributes:
-        views: By account; those of whoever was ever asked for.
+        views: By account; those of whoever belongs to it, and of some who may.
         targets: By sending device, whom its messages go to; forgotten when a view or a member changes.
         versions: By sending device, of the lists of devices in its targets.
         lists_seen: How many changes of lists on this node it knows of.
@@ -126,6 +126,15 @@ class Membership(ABC):
         else:
             process.demonitor(monitor)
             process.send_after(1.0, Resubscribe(account))
+
+    def hears_of(self, account: AccountId) -> bool:
+        """Whether the views of an account are wanted."""
+        return self.belongs(account)
+
+    def subscribe_again(self, account: AccountId) -> None:
+        """Some time has passed since an account could not be asked, or has ended."""
+        if self.hears_of(account):
+            self.subscribe(account)
 
     def lost(self, down: Down) -> None:
         """A process has ended; if it was an account's, its successor is asked."""
@@ -290,7 +299,7 @@ class Members(Membership):
         state: The group, with every change that is written or on its way to the disk.
     """
 
-    __slots__ = ("_all", "_has_waited", "_places", "_roll", "_shard", "state")
+    __slots__ = ("_all", "_guests", "_has_waited", "_places", "_roll", "_shard", "state")
 
     def __init__(self, process: Process, router: Router, shard: int) -> None:
         super().__init__(process, router)
@@ -299,6 +308,7 @@ class Members(Membership):
         self.state: GroupState = NOBODY
         self._all: list[Target] | None = None
         self._places: dict[str, int] = {}
+        self._guests: set[AccountId] = set()  # no members, or not any more, but heard of until that is durable
         self._roll = Roll()
 
     def begin(self, state: GroupState) -> None:
@@ -312,9 +322,50 @@ class Members(Membership):
         for account in self.state.members.keys() ^ state.members.keys():
             view = self.views.get(AccountId(account)) if account in state.members else None
             self._roll.note(AccountId(account), 0 if view is None else view.devices_version)
+        self._guests.update(AccountId(account) for account in self.state.members if account not in state.members)
         self.state = state
         self._all = None
         self.forget_targets()
+
+    def subscribe(self, account: AccountId) -> None:
+        """Ask an account for its view, and for every later one; also that of one that wants to become a member."""
+        if not self.belongs(account):
+            self._guests.add(account)
+        super().subscribe(account)
+
+    def hears_of(self, account: AccountId) -> bool:
+        """Whether the views of an account are wanted."""
+        return account in self.state.members or account in self._guests
+
+    def take(self, view: AccountView) -> None:
+        """An account has changed on the disk, or is heard of for the first time."""
+        if self.hears_of(view.account):
+            super().take(view)
+        else:
+            self._unsubscribe(view.account)  # this has crossed the last word of it, or there was no room for that
+
+    def release(self, stays: Callable[[AccountId], bool]) -> None:
+        """Hear no more of whoever has left, or was not let in; one that comes back is asked anew.
+
+        Args:
+            stays: Whether something is still to be done for an account that is no member.
+        """
+        gone = {account for account in self._guests if not self.belongs(account) and not stays(account)}
+        self._guests = {account for account in self._guests - gone if not self.belongs(account)}
+        if not gone:
+            return
+        for ref in [ref for ref, account in self._monitors.items() if account in gone]:
+            del self._monitors[ref]
+            self._process.demonitor(ref)
+        for account in gone:
+            for known in (self.views, self._asked, self._denied):
+                known.pop(account, None)
+            self.unwritten.discard(account)
+            self._unsubscribe(account)
+
+    def _unsubscribe(self, account: AccountId) -> None:
+        with contextlib.suppress(UnreachableError):  # then it watches us no more, either
+            self._process.cast(self._router.account(account), Unsubscribe(self._process.pid))
 
     def _know(self, view: AccountView) -> None:
         super()._know(view)

@@ -47,6 +47,8 @@ __all__ = ["NOBODY", "GroupState", "Member", "Verdict", "decode_group", "encode_
 SCHEMA: Final = 1
 WHERE: Final = "the state of a group"
 REMOVED_MAX: Final = 1_024
+GONE_UNTOLD_MAX: Final = 1_024
+"""Accounts that have left and do not know it. One more is told when it asks for something."""
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -129,13 +131,19 @@ class GroupState(msgspec.Struct, array_like=True, frozen=True):
             before = msgspec.structs.replace(self, invites=alive)
         fields = _FOLDS[change.kind](before, author, change, seq)
         after = msgspec.structs.replace(before, version=change.version, seq=seq, **fields)
-        return after._without_old_removals() if after.removed else after
+        after = after._without_old_removals() if after.removed else after
+        return after._without_long_gone() if len(after.untold) > GONE_UNTOLD_MAX else after
 
     def _without_old_removals(self) -> GroupState:
         """Whom no invite would let in again need not be remembered; nor more than the last so many."""
         oldest = min((it.version for it in self.invites.values()), default=self.version)
         removed = [(account, version) for account, version in self.removed.items() if version > oldest]
         return msgspec.structs.replace(self, removed=dict(removed[-REMOVED_MAX:]))
+
+    def _without_long_gone(self) -> GroupState:
+        """Members are told, however many there are; of those who have left, the last so many."""
+        gone = [account for account in self.untold if account not in self.members]
+        return self.told(set(gone[:-GONE_UNTOLD_MAX]))
 
     def told(self, accounts: set[str]) -> GroupState:
         """The group, when these have said that they know whether they belong to it; not a change."""
@@ -404,7 +412,7 @@ def _dissolved(state: GroupState, author: AccountId, change: Change, seq: int) -
         "dissolved": True,
         "members": {},
         "invites": {},
-        "untold": tuple(dict.fromkeys((*state.untold, *state.members))),
+        "untold": (*(account for account in state.untold if account not in state.members), *state.members),
     }
 
 

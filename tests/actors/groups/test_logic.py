@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.groups.api import NOBODY, GroupState, decode_group, encode_group, judge
+from actors.groups.logic import GONE_UNTOLD_MAX
 from protocol import AccountId, ClientId, Code, ConversationId, InviteToken, decode_change, encode_change, invite_id_of
 from protocol.limits import INVITE_LIFETIME_S_MAX, INVITES_MAX
 from protocol.messages import (
@@ -84,6 +85,18 @@ def family(*members: AccountId) -> Room:
     for member in members:
         room.join(member)
     return room
+
+
+def test_of_those_who_have_left_and_do_not_know_it_the_last_are_remembered_and_every_member_is() -> None:
+    room = family(BOB)
+    room.invite(ANN, TOKENS[1], uses=10_000)
+    many = [AccountId(f"guest{number}") for number in range(GONE_UNTOLD_MAX + 10)]
+    for guest in many:
+        room.join(guest, TOKENS[1])
+        room.change(guest, LEFT)
+    assert room.state.untold == (ANN, BOB, *many[10:])
+    room.change(ANN, DISSOLVED)
+    assert room.state.untold == (*many[12:], ANN, BOB)
 
 
 REQUESTS = st.one_of(
