@@ -39,6 +39,7 @@ from roost.events import (
 from roost.history import MessageState
 from roost.own_devices import OwnDevices, Pins
 from roost.own_groups import OwnGroups
+from roost.ports import SystemClock
 from roost.power import Power
 from roost.queries import Queries
 from roost.reconnection import NO_DEVICE_ANY_MORE
@@ -99,7 +100,7 @@ class Client(Writing, Queries):
         self.connection = ConnectionChanged(ConnectionState.CONNECTING)
         snapshot = store.snapshot()
         self._timers = Timers(snapshot)
-        self.state = SharedState(self, store)
+        self.state = SharedState(self, store, SystemClock())
         self._sharing: set[asyncio.Task[None]] = set()
         self._runner = Runner(
             store, snapshot, self.server, self._publish, self._answered, foreground=foreground, power=power
@@ -358,13 +359,13 @@ class Client(Writing, Queries):
         super()._answered(answer)
         frame = answer.frame
         if isinstance(frame, DeviceList) and frame.account == self.account and len(frame.devices) > 1:
-            self._share(self.state.ask)
+            self._share(self.state.ask)  # it may be new here
 
     def _share(self, telling: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Tell our other devices something, beside whatever else is going on."""
 
         async def tell() -> None:
-            with suppress(RoostError):  # the outbox is full, or the client ends: a device that needs it asks again
+            with suppress(RoostError):  # the outbox is full, or the client ends: it is told, or asked, another time
                 await telling()
 
         if not self._closed and self._stopped is None:
@@ -377,7 +378,7 @@ class Client(Writing, Queries):
             event = replace(event, sentence=f"{event.sentence} {_WAY_BACK} roost link --server {self.server}")
         self._timers.take(event)
         if isinstance(event, StateAsked):
-            self._share(self.state.tell_all)
+            self._share(self.state.answer)
             return
         if isinstance(event, DeviceMissed):
             self._runner.session.supplement(event)
@@ -404,6 +405,8 @@ class Client(Writing, Queries):
                 self._connection_changed(event)
             case QueueDrained():
                 self._drained.set()
+                self._share(self.state.ask)
+                self._share(self.state.answer)  # who asked when this device had no time left
             case _:
                 pass
         for stream in self._streams:

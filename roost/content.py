@@ -18,7 +18,7 @@ from msgspec import Meta
 from protocol import MessageId
 from protocol.messages import CHANGE
 from roost.group import GroupChange, group_change_of
-from roost.own_state import OWN_STATE_READERS, Gone, OwnState, Records, StateWanted
+from roost.own_state import OWN_STATE_READERS, MessagesGone, OwnState, Records, StateWanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,7 +198,7 @@ _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 def is_shown(content: Content) -> bool:
     """Return whether a content stands in the history, and is not only something done to it or told to ourselves."""
-    return not isinstance(content, Reaction | Edit | Deletion | Records | StateWanted | Gone)
+    return not isinstance(content, Reaction | Edit | Deletion | Records | StateWanted | MessagesGone)
 
 
 def is_emoji(text: str) -> bool:

@@ -196,7 +196,7 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class StateAsked:
-    """A new device of ours asked for what all share; the client answers by itself."""
+    """Another device of ours asked for what it lacks of what all share; the client answers by itself."""
 
 
 @dataclass(frozen=True, slots=True)

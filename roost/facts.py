@@ -85,6 +85,11 @@ class Facts(ABC):
             (name, value),
         )
 
+    def drop_fact(self, name: str, value: bytes) -> None:
+        """Forget a fact, if it still says this."""
+        with self._transaction():
+            self._database.execute("DELETE FROM facts WHERE name = ? AND value = ?", (name, value))
+
     @property
     def account(self) -> AccountId:
         """The account registered here; empty before the registration has ended."""

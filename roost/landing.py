@@ -30,8 +30,8 @@ from roost.events import (
     StateAsked,
     StateChanged,
 )
-from roost.operations import Register, RegisterKind, counts, register_of
-from roost.own_state import Gone, Records, StateWanted
+from roost.operations import OPENED, Register, RegisterKind, counts, register_of
+from roost.own_state import MessagesGone, Records, StateWanted
 from roost.rows import LandingRow, NamedRow, SenderRow, checked
 from roost.schema import RECEIVED
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LANDING_COLUMNS", "Landing"]
 
-OPENED = "opened"
 LANDING_COLUMNS = "id, conversation, seq, client_id, message_id, sender, time_ms, flags, payload"
 
 
@@ -87,10 +86,10 @@ class Landing:
         identifier, conversation, seq, client_id = landing.id, landing.conversation, landing.seq, landing.client_id
         message_id, sender, flags = landing.message_id, landing.sender, landing.flags
         content = decode_content(landing.payload, flags)
-        if isinstance(content, Records | StateWanted | Gone):
+        if isinstance(content, Records | StateWanted | MessagesGone):
             self._database.execute("DELETE FROM messages WHERE id = ?", (identifier,))
             if not just_sent:  # what this device says itself it did when it said it
-                self.share(conversation, sender, content)
+                self.share(conversation, sender, content, seq)
             return False
         if isinstance(content, Reaction | Edit | Deletion):
             self._database.execute("DELETE FROM messages WHERE id = ?", (identifier,))
@@ -172,7 +171,7 @@ class Landing:
 
     # What our devices tell each other.
 
-    def share(self, conversation: ConversationId, sender: AccountId, state: OwnState) -> None:
+    def share(self, conversation: ConversationId, sender: AccountId, state: OwnState, seq: int = 0) -> None:
         """Do what one of our devices says, if it is one of ours who says it to us."""
         if sender != self.account or conversation != direct_conversation(self.account, self.account):
             return
@@ -182,9 +181,11 @@ class Landing:
                     self.stamp_seen = max(self.stamp_seen, record.stamp)
                     if records.merge(self._database, record):
                         self.events.append(StateChanged(record.kind, record.subject, record.value))
-            case Gone(where, message_id, opened):
-                self.hide(where, message_id, opened=opened)
-            case StateWanted():
+            case MessagesGone(messages):
+                for gone in messages:
+                    self.hide(gone.conversation, gone.target, opened=gone.opened)
+            case StateWanted(known):
+                records.want(self._database, known, seq)
                 self.events.append(StateAsked())
 
     # Forgetting.

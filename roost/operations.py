@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from protocol import AccountId, MessageId
     from roost.content import Operation
 
-__all__ = ["EDIT_WINDOW_MS", "Folded", "Reacted", "Register", "RegisterKind", "folded", "merged", "register_of"]
+__all__ = [
+    "EDIT_WINDOW_MS", "OPENED", "Folded", "Reacted", "Register", "RegisterKind", "folded", "merged", "register_of",
+]  # fmt: skip
 
+OPENED: Final = "opened"
+"""The value of a HIDDEN register of which only the words are gone."""
 EDIT_WINDOW_MS: Final = 15 * 60 * 1000
 """How long after its message an edit still counts, by the server's times of both."""
 _ULID_TIME_SIZE_BYTES: Final = 6

@@ -6,6 +6,9 @@ the Ordering of Events in a Distributed System", CACM 21/7, 1978): a device stam
 stamp it has seen, so a change made in knowledge of another one always wins; of two that knew nothing of each other the
 greater (stamp, device, value) wins, on every device the same. That is a maximum over a total order, hence commutative,
 associative and idempotent. What is gone for us only grows, so it needs no stamp at all.
+
+A device that may have missed something asks the others, and says by digests what it has (`state_digest`); they tell it
+what differs. Nobody asks because somebody else has asked or answered, so it ends there.
 """
 
 from __future__ import annotations
@@ -24,12 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "GONE_PER_MESSAGE_MAX",
     "OWN_STATE_READERS",
     "RECORDS_MAX",
     "RECORDS_PER_MESSAGE_MAX",
     "SUBJECT_LENGTH_MAX",
     "VALUE_LENGTH_MAX",
+    "Entry",
     "Gone",
+    "MessagesGone",
     "OwnState",
     "Record",
     "RecordKind",
@@ -37,14 +43,17 @@ __all__ = [
     "StateWanted",
     "encode_own_state",
     "later",
+    "row_of",
 ]
 
 RECORDS_MAX: Final = 20_000
 """Records kept; further ones are not, because only a device of ours that has lost its wits makes so many."""
 RECORDS_PER_MESSAGE_MAX: Final = 32
+GONE_PER_MESSAGE_MAX: Final = 64
 """With the two below, a message stays under what every server takes."""
 SUBJECT_LENGTH_MAX: Final = 2 * ADDRESS_LENGTH_MAX + 1
 VALUE_LENGTH_MAX: Final = 256
+KNOWN_SIZE_BYTES: Final = 512
 _STAMP_MAX: Final = 2**62
 _VERSION: Final = 1
 
@@ -86,7 +95,13 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class StateWanted:
-    """A new device of ours asks the others for everything."""
+    """A device of ours asks the others for what it does not have.
+
+    Args:
+        known: what it has, as `state_digest` says it; zeros for nothing.
+    """
+
+    known: bytes = bytes(KNOWN_SIZE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,16 @@ class Gone:
     opened: bool
 
 
-OwnState = Records | StateWanted | Gone
+@dataclass(frozen=True, slots=True)
+class MessagesGone:
+    """Messages that are gone for us, for our other devices."""
+
+    messages: tuple[Gone, ...]
+
+
+Entry = Record | Gone
+"""One of the things that our devices share."""
+OwnState = Records | StateWanted | MessagesGone
 
 
 def later(one: Record | None, other: Record) -> Record:
@@ -112,6 +136,7 @@ _Value = Annotated[str, Meta(max_length=VALUE_LENGTH_MAX)]
 _Stamp = Annotated[int, Meta(ge=0, le=_STAMP_MAX)]
 _Sixteen = Annotated[bytes, Meta(min_length=16, max_length=16)]
 _Row = tuple[_Kind, _Subject, _Stamp, _Sixteen, _Value]
+_GoneRow = tuple[_Subject, _Sixteen, bool]
 
 
 class _Records(msgspec.Struct, frozen=True):
@@ -123,31 +148,48 @@ class _Records(msgspec.Struct, frozen=True):
 class _Wanted(msgspec.Struct, frozen=True):
     v: int
     t: str
-    b: None
+    b: Annotated[bytes, Meta(min_length=KNOWN_SIZE_BYTES, max_length=KNOWN_SIZE_BYTES)] | None
 
 
 class _Gone(msgspec.Struct, frozen=True):
     v: int
     t: str
-    b: tuple[_Subject, _Sixteen, bool]
+    b: _GoneRow
+
+
+class _MessagesGone(msgspec.Struct, frozen=True):
+    v: int
+    t: str
+    b: Annotated[list[_GoneRow], Meta(max_length=GONE_PER_MESSAGE_MAX)]
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _records = msgspec.msgpack.Decoder(_Records).decode
 _wanted = msgspec.msgpack.Decoder(_Wanted).decode
 _gone = msgspec.msgpack.Decoder(_Gone).decode
+_messages_gone = msgspec.msgpack.Decoder(_MessagesGone).decode
+
+
+def row_of(entry: Entry) -> _Row | _GoneRow:
+    """Return an entry as it stands in messages; the first two values name it."""
+    match entry:
+        case Record(kind, subject, stamp, device, value):
+            return kind, subject, stamp, device, value
+        case Gone(conversation, target, opened):
+            return conversation, target, opened
 
 
 def encode_own_state(state: OwnState) -> bytes:
     """Return the payload that tells our other devices."""
     match state:
-        case Records(records):
-            rows: list[_Row] = [(one.kind, one.subject, one.stamp, one.device, one.value) for one in records]
-            return _encode(_Records(_VERSION, "state", rows))
-        case StateWanted():
-            return _encode(_Wanted(_VERSION, "state?", None))
-        case Gone(conversation, target, opened):
-            return _encode(_Gone(_VERSION, "gone", (conversation, target, opened)))
+        case Records(entries):
+            return _encode({"v": _VERSION, "t": "state", "b": [row_of(entry) for entry in entries]})
+        case StateWanted(known):
+            return _encode({"v": _VERSION, "t": "state?", "b": known if any(known) else None})
+        case MessagesGone((entry,)):
+            return _encode({"v": _VERSION, "t": "gone", "b": row_of(entry)})
+        case MessagesGone(entries):
+            return _encode({"v": _VERSION, "t": "gone+", "b": [row_of(entry) for entry in entries]})
 
 
 def _records_of(payload: bytes) -> Records:
@@ -156,12 +198,19 @@ def _records_of(payload: bytes) -> Records:
 
 
 def _wanted_of(payload: bytes) -> StateWanted:
-    _wanted(payload)
-    return StateWanted()
+    return StateWanted(_wanted(payload).b or bytes(KNOWN_SIZE_BYTES))
 
 
-def _gone_of(payload: bytes) -> Gone:
-    conversation, target, opened = _gone(payload).b
+def _gone_of(payload: bytes) -> MessagesGone:
+    return MessagesGone((_gone_from(_gone(payload).b),))
+
+
+def _messages_gone_of(payload: bytes) -> MessagesGone:
+    return MessagesGone(tuple(map(_gone_from, _messages_gone(payload).b)))
+
+
+def _gone_from(row: _GoneRow) -> Gone:
+    conversation, target, opened = row
     return Gone(ConversationId(conversation), MessageId(target), opened)
 
 
@@ -169,5 +218,6 @@ OWN_STATE_READERS: Final[dict[str, Callable[[bytes], OwnState]]] = {
     "state": _records_of,
     "state?": _wanted_of,
     "gone": _gone_of,
+    "gone+": _messages_gone_of,
 }
 """How the body of each type is read; raises what `msgspec` raises."""

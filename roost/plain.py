@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from roost.content import Deleted, Deletion, Edit, Reaction, Text, TimerSet, UnknownContent, ViewOnce
 from roost.events import DeviceAdded, DeviceNews, DeviceRemoved, DevicesForged
 from roost.group import ChangeKind, GroupChange, Role
-from roost.own_state import Gone, Records, StateWanted
+from roost.own_state import MessagesGone, Records, StateWanted
 
 if TYPE_CHECKING:
     from roost.content import Content
@@ -75,7 +75,7 @@ def shown(content: Content) -> str:
             return timer_sentence(seconds)
         case Reaction(_, emoji):
             return one_line(emoji)
-        case Records() | StateWanted() | Gone():
+        case Records() | StateWanted() | MessagesGone():
             return ""
         case GroupChange():
             return change_sentence(content)

@@ -1,24 +1,56 @@
-"""The records that our devices share, as rows."""
+"""What our devices share, as rows: records, what is gone for us, and what another device wants to know."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from roost.own_state import RECORDS_MAX, Record, RecordKind, later
-from roost.rows import PlaceRow, RecordRow, checked
+from roost.operations import OPENED, RegisterKind
+from roost.own_state import KNOWN_SIZE_BYTES, RECORDS_MAX, Gone, Record, RecordKind, later
+from roost.rows import FactRow, GoneRow, PlaceRow, RecordRow, checked
+from roost.state_digest import both_lack
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["all_records", "last_stamp", "merge", "values_of"]
+__all__ = ["GONE_MAX", "WANTED", "all_gone", "all_records", "last_stamp", "merge", "values_of", "want"]
 
-_COLUMNS = "kind, subject, stamp, device, value"
+GONE_MAX: Final = 20_000
+"""So many of what is gone for us are told and compared: those of the latest messages, which are the same everywhere."""
+WANTED: Final = "state_wanted"
+"""The fact that another device waits for an answer: the digests of what it has, and the `seq` of its question."""
+_SEQ_SIZE_BYTES: Final = 8
+_COLUMNS: Final = "kind, subject, stamp, device, value"
 
 
 def all_records(database: sqlite3.Connection) -> list[Record]:
     """Return every record."""
     rows = database.execute(f"SELECT {_COLUMNS} FROM records ORDER BY kind, subject").fetchall()
     return [Record(*row) for row in checked(rows, list[RecordRow])]
+
+
+def all_gone(database: sqlite3.Connection) -> list[Gone]:
+    """Return which messages are gone for us."""
+    rows = database.execute(
+        f"SELECT conversation, target, value FROM operations WHERE kind = {RegisterKind.HIDDEN:d}"
+        f" ORDER BY target DESC, conversation LIMIT {GONE_MAX}"
+    ).fetchall()
+    return [Gone(where, target, value == OPENED) for where, target, value in checked(rows, list[GoneRow])]
+
+
+def want(database: sqlite3.Connection, known: bytes, seq: int) -> None:
+    """Remember until it is answered that another device wants to know what it does not have.
+
+    Args:
+        database: the account's.
+        known: the digests of what it has.
+        seq: of its question, so that one that comes while an earlier one is answered is another one.
+    """
+    row = database.execute("SELECT value FROM facts WHERE name = ?", (WANTED,)).fetchone()
+    before = checked(row, FactRow)[0] if row else b""
+    if len(before) == KNOWN_SIZE_BYTES + _SEQ_SIZE_BYTES:
+        known = both_lack(before[:KNOWN_SIZE_BYTES], known)
+    value = known + seq.to_bytes(_SEQ_SIZE_BYTES, "big")
+    database.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (WANTED, value))
 
 
 def values_of(database: sqlite3.Connection, kind: RecordKind) -> dict[str, str]:

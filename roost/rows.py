@@ -80,6 +80,7 @@ class LandingRow(msgspec.Struct, frozen=True, array_like=True):
 NamedRow: TypeAlias = tuple[ConversationField, ClientIdField | None, MessageIdField | None]
 SenderRow: TypeAlias = tuple[int, ClientIdField | None, MessageIdField, AccountField, U32]
 RecordRow: TypeAlias = tuple[str, str, _Place, DeviceField, str]
+GoneRow: TypeAlias = tuple[ConversationField, MessageIdField, str]
 RegisterRow: TypeAlias = tuple[AccountField, RegisterKind, U63, str]
 SaidRow: TypeAlias = tuple[AccountField, bytes]
 QuotedRow: TypeAlias = tuple[AccountField, U32, bytes]

@@ -48,10 +48,11 @@ from roost.device_trust import encode_pin
 from roost.errors import StoreError
 from roost.facts import Facts, pin_fact
 from roost.landing import LANDING_COLUMNS, Landing
-from roost.own_state import Gone, Records
+from roost.own_state import MessagesGone, Records
 from roost.ports import SystemClock
 from roost.rows import FactRow, MarksRow, NumberRow, PendingRow, PlaceRow, SaidRow, SeenRow, TimeRow, TimerRow, checked
 from roost.schema import FAILED, OPERATION, PENDING, RECEIVED, SENT, SHOWN
+from roost.successor import ASKED_FACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from roost.events import Event
     from roost.group import Group, GroupDetails
     from roost.history import Chat, StoredMessage
-    from roost.own_state import Record, RecordKind
+    from roost.own_state import Entry, RecordKind
     from roost.ports import Clock
 
 __all__ = ["Store"]
@@ -264,7 +265,7 @@ class Store(Facts):
         return self._landing.take_events()
 
     def once_text(self, key: str) -> str | None:
-        """Return the text of a view-once message; None if it was opened. To open it is to store a `Gone`."""
+        """Return the text of a view-once message; None if it was opened. To open it is to store that it is gone."""
         with self._reading():
             row = self._database.execute(
                 "SELECT sender, payload FROM messages WHERE message_id = ?", (bytes.fromhex(key),)
@@ -294,7 +295,7 @@ class Store(Facts):
                 change.time_ms, change.ttl_s, change.flags, change.payload, kind, target,
             ),
         )  # fmt: skip
-        if isinstance(content, Records | Gone):
+        if isinstance(content, Records | MessagesGone):
             self._landing.share(change.conversation, self._account, content)
 
     def _last_place(self, conversation: str) -> int:
@@ -335,6 +336,7 @@ class Store(Facts):
 
     def _epoch_renewed(self, change: EpochRenewed) -> None:
         self._set_fact("epoch", change.epoch)
+        self._database.execute("DELETE FROM facts WHERE name = ?", (ASKED_FACT,))  # what it has missed, the others know
         self._database.execute("UPDATE conversations SET next_number = 1")
 
     def _received(self, change: Received) -> None:
@@ -449,10 +451,10 @@ class Store(Facts):
         with self._reading():
             return records.last_stamp(self._database)
 
-    def records(self) -> list[Record]:
-        """Return every record that our devices share."""
+    def shared(self) -> list[Entry]:
+        """Return all that our devices share: every record, and what is gone for us."""
         with self._reading():
-            return records.all_records(self._database)
+            return [*records.all_records(self._database), *records.all_gone(self._database)]
 
     def record_values(self, kind: RecordKind) -> dict[str, str]:
         """Return what the records of a kind say, by their subject."""

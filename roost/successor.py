@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ASKED_FACT", "forget_device"]
 
 ASKED_FACT: Final = "state_asked"
-"""Whether this device has asked the others for what they share."""
+"""When this device last asked the others for what it lacks, in milliseconds since 1970; a new epoch forgets it."""
 _OLD_FACTS: Final = ("devices", "epoch", "identity_seed", "signed_version", "static_key", ASKED_FACT)
 _UNKNOWN: Final = (
     "This device was removed from its account before the server had confirmed this message, and was linked anew since. "

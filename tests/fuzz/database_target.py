@@ -191,7 +191,7 @@ def _uses(store: Store) -> Iterator[Callable[[], object]]:
     yield lambda: store.printed(1)
     yield store.forget_expired
     yield lambda: store.once_text((b"n" * 16).hex())
-    yield store.records
+    yield store.shared
     yield lambda: [store.group(group.conversation) for group in store.groups()]
     yield lambda: store.group(GROUP)
     yield lambda: store.history(GROUP, 10)

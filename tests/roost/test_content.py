@@ -31,7 +31,7 @@ from roost.content import (
     text_to_view_once,
 )
 from roost.group import GroupChange
-from roost.own_state import Gone, Record, Records, StateWanted, encode_own_state
+from roost.own_state import Gone, MessagesGone, Record, Records, StateWanted, encode_own_state
 from roost.plain import shown
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "contents_v1.json"
@@ -40,7 +40,9 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
 ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 
 RECORDS = Records((Record("muted", "ann:bob", 3, DeviceId(bytes(range(16, 32))), "forever"),))
-GONE = Gone(ConversationId("ann:bob"), TARGET, True)
+GONE = MessagesGone((Gone(ConversationId("ann:bob"), TARGET, True),))
+SEVERAL_GONE = MessagesGone((*GONE.messages, Gone(ConversationId("ann:cat"), TARGET, False)))
+KNOWN = StateWanted(bytes(range(256)) * 2)
 
 CONTENTS: Final[dict[str, tuple[bytes, Content]]] = {
     "text": (encode_text("hello"), Text("hello")),
@@ -57,6 +59,8 @@ CONTENTS: Final[dict[str, tuple[bytes, Content]]] = {
     "records": (encode_own_state(RECORDS), RECORDS),
     "state wanted": (encode_own_state(StateWanted()), StateWanted()),
     "gone": (encode_own_state(GONE), GONE),
+    "several gone": (encode_own_state(SEVERAL_GONE), SEVERAL_GONE),
+    "state wanted by digests": (encode_own_state(KNOWN), KNOWN),
 }
 
 

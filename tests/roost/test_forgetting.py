@@ -20,7 +20,7 @@ from roost.content import (
     encode_timer,
     encode_view_once,
 )
-from roost.own_state import Gone, encode_own_state
+from roost.own_state import Gone, MessagesGone, encode_own_state
 from roost.schema import _FIRST
 from roost.store import Store
 from tests.roost.phone import HandClock
@@ -51,7 +51,7 @@ def opened(folder: Path, clock: HandClock) -> Store:
 
 def gone(seq: int, *, opened: bool) -> Queued:
     """What this device tells the others, and does itself."""
-    payload = encode_own_state(Gone(AB, name(seq), opened))
+    payload = encode_own_state(MessagesGone((Gone(AB, name(seq), opened),)))
     return Queued(ConversationId("alice:alice"), ClientId(bytes([seq]) * 16), 1, payload, 0, 0, 1)
 
 

@@ -15,10 +15,12 @@ from protocol import AccountId, ClientId, ConversationId, DeviceId, MessageId
 from roost.changes import Queued, Received
 from roost.content import UnknownContent, ViewOnce, decode_content, encode_text, encode_view_once, is_shown
 from roost.own_state import (
+    GONE_PER_MESSAGE_MAX,
     RECORDS_PER_MESSAGE_MAX,
     SUBJECT_LENGTH_MAX,
     VALUE_LENGTH_MAX,
     Gone,
+    MessagesGone,
     OwnState,
     Record,
     Records,
@@ -26,6 +28,7 @@ from roost.own_state import (
     encode_own_state,
     later,
 )
+from roost.records import WANTED
 from roost.store import Store
 from tests.roost.stories import next_event, people, story
 from tests.roost.tcp_server import TcpServer
@@ -70,10 +73,10 @@ def test_two_devices_that_heard_the_same_in_any_order_share_the_same(told: list[
                 store.apply([message])
             chance.shuffle(messages)  # type: ignore[attr-defined]
         one, other = stores
-        assert one.records() == other.records()
-        snapshot = from_device(99, Records(tuple(one.records())))
+        assert one.shared() == other.shared()
+        snapshot = from_device(99, Records(tuple(entry for entry in one.shared() if isinstance(entry, Record))))
         assert other.apply([snapshot]) == []  # all of it once more changes nothing
-        assert one.records() == other.records()
+        assert one.shared() == other.shared()
         for store in stores:
             store.close()
 
@@ -96,12 +99,12 @@ def test_nobody_else_says_what_our_devices_share(tmp_path: Path) -> None:
     events = store.apply(
         [
             from_device(2, record, BOB, AB),
-            from_device(3, Gone(AB, MessageId(b"t" * 16), False), BOB, AB),
+            from_device(3, MessagesGone((Gone(AB, MessageId(b"t" * 16), False),)), BOB, AB),
             from_device(4, StateWanted(), BOB, AB),
             from_device(5, record, ALICE, AB),
         ]
     )
-    assert (events, store.records()) == ([], [])
+    assert (events, store.shared(), store.fact(WANTED, b"")) == ([], [], b"")
     assert [message.content for message in store.history(AB, 10)] == [roost.Text("hi")]
     store.close()
 
@@ -115,8 +118,12 @@ def test_what_is_gone_on_one_device_is_gone_on_the_other_whichever_comes_first(
     messages = [
         Received(AB, 1, BOB, DEVICES[1], deleted, 1_000, 0, encode_text("deleted on the phone")),
         Received(AB, 2, BOB, DEVICES[1], opened, 1_000, 0, encode_view_once("opened on the phone")),
+        Received(AB, 3, BOB, DEVICES[1], MessageId(b"e" * 16), 1_000, 0, encode_text("deleted with it")),
     ]
-    gone = [from_device(1, Gone(AB, deleted, False)), from_device(2, Gone(AB, opened, True))]
+    gone = [
+        from_device(1, MessagesGone((Gone(AB, deleted, False), Gone(AB, MessageId(b"e" * 16), False)))),
+        from_device(2, MessagesGone((Gone(AB, opened, True),))),
+    ]
     for change in (*gone, *messages) if gone_first else (*messages, *gone):
         store.apply([change])
     assert [message.content for message in store.history(AB, 10)] == [ViewOnce(opened=True)]
@@ -145,7 +152,10 @@ def test_a_change_of_ours_holds_at_once_and_outlives_the_program(tmp_path: Path)
         {"t": "state", "b": [["muted", "x", 1, b"d", ""]]},
         {"t": "state", "b": [["muted", "x", 1, b"d" * 16, ""]] * (RECORDS_PER_MESSAGE_MAX + 1)},
         {"t": "gone", "b": ["alice:bob", b"short", True]},
+        {"t": "gone+", "b": [["alice:bob", b"t" * 16, True]] * (GONE_PER_MESSAGE_MAX + 1)},
+        {"t": "gone+", "b": [["alice:bob", b"short", True]]},
         {"t": "state?", "b": 1},
+        {"t": "state?", "b": b"d" * 511},
     ],
 )
 def test_own_state_beyond_its_bounds_is_unknown_content(body: dict[str, object]) -> None:
@@ -154,9 +164,11 @@ def test_own_state_beyond_its_bounds_is_unknown_content(body: dict[str, object])
     assert is_shown(content)
 
 
-def test_the_largest_message_of_records_fits_every_server() -> None:
+def test_the_largest_message_of_own_state_fits_every_server() -> None:
     widest = Record("k" * 32, "\U0001f600" * SUBJECT_LENGTH_MAX, 2**62, DEVICES[0], "\U0001f600" * VALUE_LENGTH_MAX)
     assert len(encode_own_state(Records((widest,) * RECORDS_PER_MESSAGE_MAX))) < 65_536
+    gone = Gone(ConversationId("\U0001f600" * SUBJECT_LENGTH_MAX), MessageId(b"t" * 16), True)
+    assert len(encode_own_state(MessagesGone((gone,) * GONE_PER_MESSAGE_MAX))) < 65_536
 
 
 @story

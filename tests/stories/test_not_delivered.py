@@ -16,6 +16,9 @@ from protocol.messages import (
     Deliver,
     Drained,
 )
+from roost.ports import SystemClock
+from roost.store import Store
+from roost.successor import ASKED_FACT
 from tests.stories.town import story, texts, time_passes, wait_for
 
 if TYPE_CHECKING:
@@ -70,6 +73,28 @@ async def test_one_message_too_many_is_reported_and_the_next_ones_wait_at_their_
     async with town.connect("alice") as alice, town.connect("bob") as client:
         await wait_for(alice.events(), roost.MessageSent)
         assert await texts(client.events(), 1) == ["when there is room again"]
+
+
+@story
+async def test_what_devices_share_comes_also_to_one_whose_queue_was_full(town: Town) -> None:
+    async with town.people("alice") as [phone]:
+        await town.register("alice", "laptop")
+        async with town.connect("alice", "laptop") as laptop:
+            await laptop.state.ask()
+        events = phone.events()
+        for number in range(20):
+            await phone.send(phone.account, f"{number}")
+        await phone.state.change_setting("theme", "dark")
+        notice = await wait_for(events, roost.NotDelivered)
+        assert (notice.account, notice.reason) == (phone.account, NOTICE_OVER_QUOTA)
+        [path] = town.home("laptop").glob("alice*.db")
+        store = Store(path)
+        an_hour_ago_ms = SystemClock().wall_ms() - 3_600_000
+        store.set_facts(**{ASKED_FACT: an_hour_ago_ms.to_bytes(8, "big")})
+        store.close()
+        async with town.connect("alice", "laptop") as laptop:
+            changed = await wait_for(laptop.events(), roost.StateChanged)
+            assert (changed.subject, changed.value) == ("theme", "dark")
 
 
 @story

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 import roost
-from tests.stories.town import story, wait_for
+from tests.stories.town import story, text_of, wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.stories.town import Town
 
 pytestmark = pytest.mark.slow
@@ -93,3 +96,40 @@ async def test_what_is_deleted_or_opened_on_one_device_is_gone_on_the_other_also
                     break
             with pytest.raises(roost.MessageError):
                 await tablet.open_once(opened)
+
+
+@story
+async def test_a_device_restored_from_a_copy_gets_back_what_was_shared_since(town: Town, tmp_path: Path) -> None:
+    async with town.people("alice/phone", "bob") as [phone, bob]:
+        await town.register("alice", "laptop")
+        on_phone = phone.events()
+        async with town.connect("alice", "laptop") as laptop:
+            on_laptop = laptop.events()
+            await phone.send(bob.account, "before the copy")
+            await (await bob.send(phone.account, "deleted after the copy")).delivered()
+            doomed = await wait_for(on_phone, roost.MessageReceived)
+            await wait_for(on_laptop, roost.MessageReceived, lambda message: message.key == doomed.key)
+            await laptop.send(bob.account, "one")
+        shutil.copytree(town.home("laptop"), tmp_path / "copy")
+        async with town.connect("alice", "laptop") as laptop:
+            on_laptop = laptop.events()
+            await (await laptop.send(bob.account, "two")).sent()
+            await phone.state.archive(bob.account)
+            await phone.state.mute(bob.account)
+            await phone.state.name(bob.account, "Bobby")
+            await phone.delete(doomed)
+            await wait_for(on_laptop, roost.MessageForgotten)
+            await laptop.state.change_setting("theme", "dark")
+            await hears(on_phone, "theme", "dark")
+        async with roost.connect(phone.account, folder=tmp_path / "copy") as laptop:
+            on_laptop = laptop.events()
+            await laptop.caught_up()
+            assert await laptop.state.names() == {}
+            await (await laptop.send(bob.account, "three")).sent()  # now the server says that it is an old copy
+            forgotten = await wait_for(on_laptop, roost.MessageForgotten)
+            assert forgotten.key == doomed.key
+            [chat] = [chat for chat in await laptop.conversations() if chat.conversation == doomed.conversation]
+            assert (chat.archived, chat.muted, chat.name) == (True, True, "Bobby")
+            assert await laptop.state.settings() == {"theme": "dark"}
+            shown = [text_of(message) for message in await laptop.history(bob.account)]
+            assert shown == ["before the copy", "one", "three"]
