@@ -82,6 +82,7 @@ class Pipe:
 
     __slots__ = (
         "_early",
+        "_ended",
         "_expected",
         "_finished",
         "_network",
@@ -106,6 +107,7 @@ class Pipe:
         self._sent = 0
         self._expected = 0
         self._early: dict[int, bytes] = {}
+        self._ended = False
         self._unread: deque[bytes] = deque()
         self._unread_bytes = 0
         self.paused = False
@@ -139,10 +141,11 @@ class Pipe:
     def resume(self) -> None:
         """The reader reads again."""
         self.paused = False
-        while self._unread and not self.paused:
+        while self._unread and not self.paused and not self._socket.dead:
             data = self._unread.popleft()
             self._unread_bytes -= len(data)
             self._hand_over(data)
+        self._finish()
 
     def _transmit(self, offset: int, data: bytes, attempt: int) -> None:
         socket, network = self._socket, self._network
@@ -178,11 +181,18 @@ class Pipe:
         while following is not None and not self._socket.dead:
             if not following:
                 self._expected += 1  # the end of a stream takes a place of its own
-                self._finished()
+                self._ended = True
+                self._finish()
                 return
             self._expected += len(following)
             self._hand_over(following)
             following = self._early.pop(self._expected, None)
+
+    def _finish(self) -> None:
+        """The end is read like everything before it: by a reader who reads, and behind that."""
+        if self._ended and not self.paused and not self._unread and not self._socket.dead:
+            self._ended = False
+            self._finished()
 
     def _hand_over(self, data: bytes) -> None:
         if self.paused:
