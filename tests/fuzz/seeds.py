@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw
+from msgspec.msgpack import encode
 
 from actors.accounts.logic import Account, encode_account
 from actors.accounts.memberships import encode_groups
@@ -19,11 +21,13 @@ from actors.placement.logic import encode_places
 from actors.shard.api import Owed, encode_owed
 from cluster.frames import PostFrame
 from cluster.frames import encode_frame as encode_link_frame
-from protocol import AccountId, InviteId
+from protocol import AccountId, ClientId, InviteId, InviteToken, encode_change, group_conversation
 from protocol.codec import encode_frame
 from protocol.messages import CLIENT_FRAMES, CREATED, INVITED, OWNER, SERVER_FRAMES, Change
 from roost.content import encode_text
 from roost.device_trust import Pin, encode_pin
+from roost.invite_link import InviteLink
+from roost.link_code import LinkCode
 from storage import Acked, ConversationView, Entry, Marked, Owned, Record, Removed
 from storage.inbox import Summary
 from storage.outbox import MASK_SIZE_BYTES
@@ -37,6 +41,8 @@ from tests.fuzz.target import CORPUS
 from tests.fuzz.wires import STAGES, honest_answer, pair
 from tests.protocol.frame_examples import EXAMPLES
 from tests.roost.test_content import CONTENTS
+from tests.roost.test_linking import LABEL, NEW, newcomer, signed, sponsor
+from tests.roost.test_linking import PHONE as PRIMARY
 from tests.storage.desk import PHONE, entry_for, message
 
 if TYPE_CHECKING:
@@ -120,6 +126,7 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     yield "whole_store", "seed-tables", segment(4, view.encode()) + meta + parked + segment(7, b"\x01" + bytes(8))
     yield from _of_records()
     yield from _of_nodes()
+    yield from _of_others()
     yield (
         "account_database",
         "seed-groups",
@@ -146,9 +153,11 @@ def _of_nodes() -> Iterator[tuple[str, str, bytes]]:
     """Every message that nodes send each other, alone and in frames; the rows of a shard; words of the operator."""
     table, codec = message_table(), message_codec()
     frames = b""
-    for number, example in enumerate(MESSAGES):
+    times: Counter[int] = Counter()
+    for example in MESSAGES:
         tag, body = table.tag_of(type(example), 1), codec.encode(example)
-        yield "messenger_message", f"seed-{number:02}-{type(example).__name__.lower()}", tag.to_bytes(2, "big") + body
+        times[tag] += 1
+        yield "messenger_message", f"seed-{tag}-{times[tag]}", tag.to_bytes(2, "big") + body
         frame = encode_link_frame(PostFrame(0, 1, tag, Raw(body)))
         frames += len(frame).to_bytes(3, "big") + frame
     yield "messenger_words", "seed-frames", frames
@@ -163,6 +172,26 @@ def _of_nodes() -> Iterator[tuple[str, str, bytes]]:
     yield "control_answer", "seed-shards", b'\x01[{"shard":1,"node":"a","epoch":1,"due":"b","state":"up"}]'
     yield "control_answer", "seed-moved", b'\x02{"shard":1,"from":"a","to":"b","rows":2,"size_bytes":3,"still_s":0.5}'
     yield "control_answer", "seed-refused", b'\x09{"error": "there is no shard 300", "code": "3 UNKNOWN"}'
+
+
+def _of_others() -> Iterator[tuple[str, str, bytes]]:
+    """What people paste, and what their devices sign and say."""
+    code = LinkCode(bytes(range(16)))
+    group = group_conversation(AccountId("ann"), ClientId(bytes(16)))
+    yield "pasted_secret", "seed-code", code.text.encode()
+    yield "pasted_secret", "seed-qr", code.qr_text.encode()
+    yield "pasted_secret", "seed-invite", str(InviteLink(group, InviteToken(bytes(16)))).encode()
+    for kind in (CREATED, INVITED):
+        yield "group_change", f"seed-{kind}", encode_change(Change(1, kind, AccountId("ann"), OWNER, name="rookery"))
+    yield "device_list", "seed-list", signed(PRIMARY, NEW).body
+    yield "device_list", "seed-label", LABEL
+    new, primary = newcomer(), sponsor()
+    yield "linking_talk", "seed-offer", b"\x01" + encode(primary._offer)
+    yield "linking_talk", "seed-accepted", b"\x02\x91\x03"
+    list_ = signed(PRIMARY, NEW)
+    yield "linking_talk", "seed-linked", b"\x03" + encode([5, list_.identity, list_.body, list_.signature])
+    yield "linking_talk", "seed-declined", b"\x01" + encode([4, "not that one"])
+    yield "linking_talk", "seed-introduction", b"\x00" + encode(new._introduction)
 
 
 def write(folder: Path = CORPUS) -> None:

@@ -11,6 +11,7 @@ from tests.fuzz.link_targets import LINK_TARGETS
 from tests.fuzz.record_targets import RECORD_TARGETS
 from tests.fuzz.store_targets import STORE_TARGETS
 from tests.fuzz.text_targets import TEXT_TARGETS
+from tests.fuzz.trust_targets import TRUST_TARGETS
 from tests.fuzz.wire_targets import WIRE_TARGETS
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ TARGETS: Final[Mapping[str, Target]] = {
         *CLUSTER_TARGETS,
         *CONTROL_TARGETS,
         *TEXT_TARGETS,
+        *TRUST_TARGETS,
         *STORE_TARGETS,
         *RECORD_TARGETS,
         *DATABASE_TARGETS,
