@@ -9,6 +9,7 @@ from actors.conversation.counted import Counted
 from actors.conversation.governance import Governance
 from actors.conversation.membership import Members
 from actors.tree import Parts
+from simulation import FLAPPING
 from simulation.checkers.counts import CountsAreTrue
 from simulation.checkers.membership import Membership
 from simulation.world import Scenario
@@ -96,7 +97,10 @@ BUGS: Final = {
     "targets of a group kept over a leave": Bug(
         Scenario(parts=Parts(conversation=TargetsOutliveALeave)), Membership.name
     ),
-    "receipts of a group never told": Bug(Scenario(parts=Parts(conversation=CountsNeverTold)), CountsAreTrue.name),
+    "receipts of a group never told": Bug(
+        Scenario(people=(FLAPPING,) * 3, nodes=1, accepted_min=0, parts=Parts(conversation=CountsNeverTold)),
+        CountsAreTrue.name,
+    ),
     "change of a group told before it is durable": Bug(
         Scenario(parts=Parts(conversation=ChangeToldEarly)), Membership.name
     ),
