@@ -98,7 +98,7 @@ def singletons_spec(
         return Singletons(specs, whereabouts=whereabouts, weight=weight)
 
     start()
-    return ChildSpec("singletons", start, kind="supervisor", name=SINGLETONS)
+    return ChildSpec("singletons", start, kind="supervisor", name=SINGLETONS, adopts=True)
 
 
 class Singletons(Actor):

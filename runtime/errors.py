@@ -17,12 +17,14 @@ class StartError(Exception):
     Attributes:
         reason: Why; for an `init` that raised, a `Crash` (and `__cause__` is the exception).
         actor: Name of the actor's class.
+        pid: The process that it was; what its `init` had started may outlive it. None if it did not come to `init`.
     """
 
-    def __init__(self, reason: Reason, actor: str) -> None:
+    def __init__(self, reason: Reason, actor: str, pid: Pid | None = None) -> None:
         super().__init__(f"{actor} did not start: {reason}")
         self.reason = reason
         self.actor = actor
+        self.pid = pid
 
 
 class CallError(Exception):

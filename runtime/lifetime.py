@@ -72,11 +72,11 @@ def _initialize(process: Process, actor: Actor, parent: Process | None) -> None:
         runtime._crashed(process, error)
         process._ending = reason = Crash(error)
         _abandon(process, parent, reason)
-        raise StartError(reason, type(actor).__name__) from error
+        raise StartError(reason, type(actor).__name__, process.pid) from error
     process._running = False
     if process._ending is not None:
         _abandon(process, parent, process._ending)
-        raise StartError(process._ending, type(actor).__name__)
+        raise StartError(process._ending, type(actor).__name__, process.pid)
     runtime._counters.started += 1
     if runtime.hooks.started is not None:
         runtime._notify(runtime.hooks.started, process.pid, actor)

@@ -25,7 +25,7 @@ from .tasks import Tasks, ThreadTasks
 from .timers import Timer, TimerWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Collection, Hashable
 
     from .messages import Message
     from .process import Process
@@ -228,6 +228,14 @@ class Runtime:
         Of a process on another node only this is known: whether that life of its node is linked with this one.
         """
         return pid._process is not None or self.foreign.unreachable(pid) is None
+
+    def children_of(self, pids: Collection[Pid]) -> tuple[Pid, ...]:
+        """The living processes that any of these has started, the oldest first; a look at all processes, so a slow one.
+
+        Args:
+            pids: Living or dead.
+        """
+        return tuple(process.pid for process in self._processes.values() if process.parent in pids) if pids else ()
 
     def exit(self, pid: Pid, reason: Reason) -> None:
         """Send a process an exit signal from outside; see `Process.exit`."""

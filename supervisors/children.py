@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from runtime import Crash, StartError
 
 from .requests import ChildCounts, ChildInfo
+from .spec import INFINITY
 from .stopping import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from runtime import Actor, Pid, Process, Reason
+    from runtime import Actor, Pid, Process, Reason, Runtime
 
     from .requests import State
     from .spec import ChildSpec
@@ -26,6 +27,7 @@ class Child:
     Attributes:
         spec: How it is started, restarted and stopped.
         pid: Its process, as long as the supervisor has not heard of its end.
+        latest: Its latest process, which may have ended, or not even started.
         actor: Name of the actor's class; empty before the first start.
         restarts: How often it was started again.
         is_restarting: Whether a failed restart will be tried again.
@@ -33,6 +35,7 @@ class Child:
 
     spec: ChildSpec
     pid: Pid | None = None
+    latest: Pid | None = None
     actor: str = ""
     restarts: int = 0
     is_restarting: bool = False
@@ -51,7 +54,12 @@ class Child:
             StartError: It did not start.
         """
         spec = self.spec
-        self.pid, self.actor = start_linked(process, spec.start, spec.name, spec.mailbox_limit)
+        try:
+            self.pid, self.actor = start_linked(process, spec.start, spec.name, spec.mailbox_limit)
+        except StartError as error:
+            self.latest = error.pid or self.latest
+            raise
+        self.latest = self.pid
         self.is_restarting = False
         return self.pid
 
@@ -94,10 +102,19 @@ def start_linked(
         raise StartError(Crash(error), getattr(start, "__qualname__", type(start).__name__)) from error
 
 
-def groups_right_to_left(children: Iterable[Child]) -> tuple[Group, ...]:
-    """The running ones among the children, each a group of its own, the last one first."""
-    running = [Group((child.pid,), child.spec.shutdown_s) for child in children if child.pid is not None]
-    return tuple(reversed(running))
+def groups_right_to_left(runtime: Runtime, children: Iterable[Child]) -> tuple[Group, ...]:
+    """The running ones among the children, each a group of its own, the last one first.
+
+    Behind them come the orphans: a supervisor that has crashed, was killed or did not start leaves supervisors that
+    still stop their own children. Whoever takes its place would find their names taken, and work beside them.
+    """
+    groups, dead = [], set()
+    for child in children:
+        if child.pid is not None and runtime.is_alive(child.pid):
+            groups.append(Group((child.pid,), child.spec.shutdown_s))
+        elif child.latest is not None and child.spec.kind == "supervisor" and not child.spec.adopts:
+            dead.add(child.latest)
+    return (*reversed(groups), Group(runtime.children_of(dead), INFINITY, is_asked=False))
 
 
 def counts(children: Iterable[ChildInfo]) -> ChildCounts:

@@ -38,6 +38,7 @@ class ChildSpec:
         kind: worker or supervisor.
         name: A name that it is registered under.
         mailbox_limit: How many messages may wait for it; the runtime's limit if None.
+        adopts: Whether this supervisor looks itself after what a former one has left, and so need not wait for it.
 
     Raises:
         SpecError: A field is wrong.
@@ -50,6 +51,7 @@ class ChildSpec:
     kind: Kind = "worker"
     name: Hashable | None = None
     mailbox_limit: int | None = None
+    adopts: bool = False
 
     def __post_init__(self) -> None:
         check_hashable("id", self.id)

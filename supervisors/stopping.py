@@ -26,10 +26,12 @@ class Group:
     Attributes:
         pids: The processes.
         shutdown_s: How many seconds they may take before they are killed; BRUTAL_KILL or INFINITY.
+        is_asked: Whether they are told to; False if they are about to end already.
     """
 
     pids: tuple[Pid, ...]
     shutdown_s: ShutdownDeadline
+    is_asked: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +80,8 @@ class Stopping:
         if group.shutdown_s == BRUTAL_KILL:
             self._signal_all(kill=True)
             return
-        self._signal_all(kill=False)
+        if group.is_asked:
+            self._signal_all(kill=False)
         if group.shutdown_s != math.inf:
             self._timer = self._process.send_after(float(group.shutdown_s), Deadline(self, self._number))
 

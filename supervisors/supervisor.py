@@ -128,10 +128,10 @@ class Supervisor(Actor):
 
     def _abandon_start(self) -> None:
         """Hand those that did start to a reaper, which stops them in order after this supervisor is gone."""
-        groups = groups_right_to_left(self._children.values())
-        for group in groups:
-            self.process.unlink(group.pids[0])
-        if groups:
+        groups = groups_right_to_left(self.process.runtime, self._children.values())
+        for pid in (pid for group in groups if group.is_asked for pid in group.pids):
+            self.process.unlink(pid)
+        if any(group.pids for group in groups):
             self.process.start(Reaper(groups))
 
     def _take(self, item: _Waiting) -> None:
@@ -191,7 +191,8 @@ class Supervisor(Actor):
             else:
                 self._stop_all(self._final)
 
-        self._stopping = Stopping(self.process, groups_right_to_left(stopped), done, self.process.exit)
+        groups = groups_right_to_left(self.process.runtime, stopped)
+        self._stopping = Stopping(self.process, groups, done, self.process.exit)
         self._stopping.begin()
 
     def _resume(self) -> None:
@@ -206,7 +207,7 @@ class Supervisor(Actor):
                 self._stop_all(reason)
 
     def _stop_all(self, reason: Reason) -> None:
-        groups = groups_right_to_left(self._children.values())
+        groups = groups_right_to_left(self.process.runtime, self._children.values())
         self._stopping = Stopping(self.process, groups, lambda: self.process.stop(reason), self.process.exit)
         self._stopping.begin()
 

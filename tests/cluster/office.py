@@ -85,7 +85,7 @@ class Office(World):
         super().bear(node)
         self.whereabouts[node] = Whereabouts()
         flags = SupervisorFlags(intensity=1000)
-        spec = ChildSpec("singletons", lambda: self.supervisor(node), name=SINGLETONS, kind="supervisor")
+        spec = ChildSpec("singletons", lambda: self.supervisor(node), name=SINGLETONS, kind="supervisor", adopts=True)
         self.offices[node] = self.runtimes[node].start(Supervisor(flags, [spec]))
 
     def supervisor(self, node: str) -> Singletons:

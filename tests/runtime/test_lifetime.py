@@ -46,6 +46,20 @@ def test_a_start_returns_after_init_and_nothing_is_left_of_one_that_failed(seed:
     assert other.terminated == [caught.value.reason]
 
 
+def test_the_children_of_a_process_are_found_when_it_has_ended_too(seed: int) -> None:
+    stage = Stage(seed)
+    parent, stranger = stage.puppet(), stage.puppet()
+    children = [Puppet(), Puppet(), Puppet()]
+    for child in children:
+        stage.play(parent, lambda process, child=child: process.start(child))  # type: ignore[misc]
+    stage.play(stranger, lambda process: process.start(Puppet()))
+    stage.play(parent, lambda process: process.stop())
+    stage.play(children[1], lambda process: process.stop())
+    assert not stage.is_alive(parent)
+    assert stage.runtime.children_of({parent.pid}) == (children[0].pid, children[2].pid)
+    assert stage.runtime.children_of(()) == ()
+
+
 def test_only_actors_can_be_started(seed: int) -> None:
     stage = Stage(seed)
     wrong: Any = [1, 2]
