@@ -13,6 +13,7 @@ from protocol import shard_of
 from protocol.ids import SHARDS
 from storage import LmdbEngine, ManualCommitter, Store, StoreLimits
 from storage.engine import Table
+from storage.inbox import ENTRY_PREFIX, LONE_SIZE_BYTES, SUMMARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 STORE_SIZE_BYTES_MAX = 1 << 34
 GROUP = 1_000
-ENTRY_PREFIX = b"e"
 
 
 class DirectStore:
@@ -101,8 +101,12 @@ def inbox_entries(folder: Path) -> int:
         folder: The data folder; the node on it, if any, is at rest.
     """
     with _table(folder, Table.INBOX) as (transaction, _):
-        keys = transaction.cursor().iternext(keys=True, values=False)
-        return sum(1 for key in keys if key.startswith(ENTRY_PREFIX))
+        return sum(_holds_entry(key, value) for key, value in transaction.cursor())
+
+
+def _holds_entry(key: bytes, value: bytes) -> bool:
+    """Whether a row of the inbox is an entry, or a summary with one."""
+    return key.startswith(ENTRY_PREFIX) or (key.startswith(SUMMARY_PREFIX) and len(value) == LONE_SIZE_BYTES)
 
 
 def page_bytes(folder: Path, table: Table) -> int:

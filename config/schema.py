@@ -259,7 +259,11 @@ class QueueConfig:
 
     entries_max: int = field(
         default=10_000,
-        metadata=Whole("Messages; the sender of one more is told so.", 1, 10_000_000).metadata(),
+        metadata=Whole(
+            "Messages; the sender of one more is told so. While the device is away, a sixteenth more may come.",
+            1,
+            10_000_000,
+        ).metadata(),
     )
     size_bytes_max: int = field(
         default=64 * _MIB,
@@ -283,7 +287,9 @@ class QueueConfig:
     )
     sweep_interval_s: int = field(
         default=60,
-        metadata=Whole("How often expired messages are looked for.", 1, _DAY_S).metadata(),
+        metadata=Whole(
+            "How often expired messages are looked for; behind the 60,000th device of a node less often.", 1, _DAY_S
+        ).metadata(),
     )
     resume_window_s: int = field(
         default=120,

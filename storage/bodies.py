@@ -41,6 +41,10 @@ class Reference(msgspec.Struct, gc=False, frozen=True):
     size_bytes: int
     body_key: bytes
 
+    def encode(self) -> bytes:
+        """Return it as stored under an entry's key."""
+        return _reference.pack(REFERENCE, self.body_key[0], self.size_bytes - ENTRY_OVERHEAD_BYTES)
+
 
 Waiting: TypeAlias = Entry | Reference
 """What lies in the inbox for a device."""

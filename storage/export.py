@@ -280,11 +280,10 @@ class Exporter:
     def _entries(self, device: bytes, head: Row, window: Window) -> Iterator[list[Row]]:
         """What says how a queue is, and its entries."""
         prefix, position = entries_prefix(device), window.after
-        stop, page, full = entry_key(prefix, window.last + 1), [head], True
+        page, full = [head], True
         while full:
             queue = self._memtable.devices.get(device)
-            start = entry_key(prefix, max(position, queue.floor if queue else 0) + 1)
-            pairs = self._engine.scan(Table.INBOX, start, stop, PAGE_ROWS)
+            pairs = self._inbox.pairs(device, max(position, queue.floor if queue else 0), window.last, PAGE_ROWS)
             full = len(pairs) == PAGE_ROWS
             if pairs:
                 position = entry_position(pairs[-1][0])
@@ -357,6 +356,7 @@ class Window:
     def summary(self, summary: Summary) -> Summary:
         """Name no position of a later round; the queue has changed since this one began, so that brings it again."""
         summary.head, summary.tail = min(summary.head, self.last), min(summary.tail, self.last)
+        summary.is_lone = False  # each entry travels as a row
         return summary
 
 

@@ -34,7 +34,6 @@ from storage.inbox import (
     entries_prefix,
     entry_key,
     entry_position,
-    expiry_key,
     summary_key,
 )
 from storage.meta import POSITION_KEY, ROWS_KEY, cursor_key, epoch_key
@@ -53,15 +52,14 @@ NUMBER_SIZE_BYTES: Final = 8
 class _Queue:
     """The queue whose entries come now."""
 
-    __slots__ = ("announced", "count", "device", "indexed_ms", "is_noted", "prefix", "summary")
+    __slots__ = ("announced", "count", "device", "is_noted", "prefix", "summary")
 
-    def __init__(self, device: bytes, summary: Summary, count: int, indexed_ms: int) -> None:
+    def __init__(self, device: bytes, summary: Summary, count: int) -> None:
         self.device = device
         self.prefix = entries_prefix(device)
         self.summary = summary
         self.announced = summary.count
         self.count = count
-        self.indexed_ms = indexed_ms
         self.is_noted = False
 
     def note(self, batch: Batch) -> None:
@@ -71,17 +69,10 @@ class _Queue:
         self.is_noted = True
         summary, key = self.summary, summary_key(self.device)
         summary.count = self.count
-        earliest_ms = summary.earliest_ms if self.count else 0
         if self.count:
             batch.puts.append((Table.INBOX, key, summary.encode()))
         else:
             batch.deletes.append((Table.INBOX, key))
-        if earliest_ms != self.indexed_ms:
-            if self.indexed_ms:
-                batch.deletes.append((Table.INBOX, expiry_key(summary.shard, self.indexed_ms, self.device)))
-            if earliest_ms:
-                batch.puts.append((Table.INBOX, expiry_key(summary.shard, earliest_ms, self.device), b""))
-            self.indexed_ms = earliest_ms
 
 
 class ImportCheck:
@@ -268,9 +259,9 @@ class ImportCheck:
             raise TransferError(self._shard, f"the key {key[:16]!r} is of no queue of this shard")
         self._known(max(summary.head, summary.tail))
         if not again:
-            if not summary.count:
+            if not summary.count or summary.is_lone:
                 raise TransferError(self._shard, "a queue lacks entries")
-            self._queue = _Queue(device, summary, 0, 0)
+            self._queue = _Queue(device, summary, 0)
             return
         stored = self._engine.get(Table.INBOX, key)
         known = Summary(self._shard) if stored is None else decode_summary(stored)
@@ -278,7 +269,7 @@ class ImportCheck:
             raise TransferError(self._shard, f"the key {key[:16]!r} is of no queue of this shard")
         removed = value[SUMMARY_SIZE_BYTES:]
         gone = self._forget(device, summary, removed, batch) if known.count else 0
-        self._queue = _Queue(device, summary, known.count - gone, known.earliest_ms)
+        self._queue = _Queue(device, summary, known.count - gone)
 
     def _forget(self, device: bytes, summary: Summary, removed: bytes, batch: Batch) -> int:
         """Take out what the queue has lost since an earlier round; how many of it are here."""

@@ -12,7 +12,7 @@ from storage.bodies import Reference
 from storage.body_counts import BodyCounts
 from storage.engine import Batch, Engine, Table, prefix_stop
 from storage.errors import StoreCorruptError
-from storage.inbox import Summary, counted, counted_waiting, entries_prefix, entry_key, expiry_key, summary_key
+from storage.inbox import Summary, counted, counted_waiting, entries_prefix, entry_key, summary_key
 from storage.memtable import NEVER_MS, index_after
 from storage.records import encode_entry
 
@@ -24,20 +24,19 @@ if TYPE_CHECKING:
     from storage.memtable import DeviceQueue, Memtable
     from storage.records import Entry
 
-SUMMARY_OPERATIONS: Final = 3
+SUMMARY_OPERATIONS: Final = 2
 PAGE_ENTRIES: Final = 256
 
 
 class _Move:
-    """One device under way: its summary in memory, and the expiry under which the index knows it."""
+    """One device under way: its summary in memory."""
 
-    __slots__ = ("device", "indexed_ms", "prefix", "queue", "summary")
+    __slots__ = ("device", "prefix", "queue", "summary")
 
     def __init__(self, device: bytes, queue: DeviceQueue, summary: Summary | None) -> None:
         self.device = device
         self.queue = queue
         self.prefix = entries_prefix(device)
-        self.indexed_ms = summary.earliest_ms if summary else 0
         self.summary = summary or Summary(queue.shard)
 
 
@@ -89,7 +88,7 @@ class InboxWriter:
         self._operations += 1
         if move.summary.count:
             yield from self._forget(move)
-        else:
+        elif queue.floor or queue.removed or queue.recheck:
             yield partial(self._forgotten, move, queue.floor, queue.removed or set())
         yield from self._enter(move, cut)
 
@@ -187,13 +186,17 @@ class InboxWriter:
     def _add(self, move: _Move, chunk: list[Entry]) -> None:
         prefix, summary, puts = move.prefix, move.summary, self._batch.puts
         inbox, shared = Table.INBOX, self._memtable.shared
+        if summary.is_lone and summary.count:
+            puts.append((inbox, entry_key(prefix, summary.tail), summary.reference.encode()))
+        summary.is_lone = not summary.count and len(chunk) == 1 and chunk[0].position in shared
         for entry in chunk:
             if shared and entry.position in shared:
                 value = self.counts.refer(summary.shard, entry)
                 summary.refers = True
             else:
                 value = encode_entry(entry)
-            puts.append((inbox, entry_key(prefix, entry.position), value))
+            if not summary.is_lone:
+                puts.append((inbox, entry_key(prefix, entry.position), value))
         expiries = [entry.expires_ms for entry in chunk if entry.expires_ms]
         if expiries:
             summary.earliest_ms = min(summary.earliest_ms or NEVER_MS, min(expiries))
@@ -223,16 +226,10 @@ class InboxWriter:
         batch, summary, device = self._batch, move.summary, move.device
         if not summary.count:
             summary.earliest_ms = summary.head = summary.tail = 0
-            summary.refers = False
+            summary.refers = summary.is_lone = False
             batch.deletes.append((Table.INBOX, summary_key(device)))
         else:
             batch.puts.append((Table.INBOX, summary_key(device), summary.encode()))
-        if summary.earliest_ms != move.indexed_ms:
-            if move.indexed_ms:
-                batch.deletes.append((Table.INBOX, expiry_key(summary.shard, move.indexed_ms, device)))
-            if summary.earliest_ms:
-                batch.puts.append((Table.INBOX, expiry_key(summary.shard, summary.earliest_ms, device), b""))
-            move.indexed_ms = summary.earliest_ms
 
 
 def _nothing() -> None:

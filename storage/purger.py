@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from storage.bodies import body_key, count_key
 from storage.directory import DIRECTORY_STOP
 from storage.engine import Batch, Engine, Table, prefix_stop
-from storage.inbox import SUMMARY_PREFIX, device_of, entries_prefix, expiry_key
+from storage.inbox import SUMMARY_PREFIX, device_of, entries_prefix
 from storage.meta import write_purged
 from storage.outbox import outbox_key
 
@@ -148,8 +148,8 @@ class Purger:
     def _purge(self, shard: int) -> Iterator[int]:
         """Yields how many operations each piece of work counts for."""
         yield from self._inboxes(shard)
-        for first in (expiry_key(shard, 0, b""), count_key(body_key(shard, 0))):
-            yield from self._range(Table.INBOX, first, prefix_stop(first[:2]))
+        counts = count_key(body_key(shard, 0))
+        yield from self._range(Table.INBOX, counts, prefix_stop(counts[:2]))
         yield from self._range(Table.BODIES, body_key(shard, 0), prefix_stop(bytes((shard,))))
         yield from self._pairs(shard)
         yield from self._range(Table.OUTBOX, outbox_key(shard, 0), prefix_stop(bytes((shard,))))

@@ -63,7 +63,7 @@ class NothingIsLeft(Checker):
                 if value:
                     found.append(f"{node.name} keeps {value} {what}")
             tables = ((Table.JOURNAL, b""), (Table.OUTBOX, b""), (Table.BODIES, b""))
-            for table, start in (*tables, *((Table.INBOX, prefix) for prefix in (b"e", b"n", b"x"))):
+            for table, start in (*tables, *((Table.INBOX, prefix) for prefix in (b"e", b"n", b"s"))):
                 kept = sum(key.startswith(start) for key in node.disk._tables[table].values)
                 if kept:
                     found.append(f"{node.name} keeps {kept} keys in {table.name}")

@@ -23,7 +23,7 @@ from storage import (
 from storage.bodies import body_key, count_key, decode_reference, encode_count, encode_reference
 from storage.directory import snapshot_key
 from storage.engine import commit_now
-from storage.inbox import decode_summary, entries_prefix, entry_key, summary_key
+from storage.inbox import LONE_SIZE_BYTES, decode_summary, entries_prefix, entry_key, summary_key
 from storage.outbox import outbox_key
 from storage.records import decode_entry, decode_record, encode_entry, encode_record, position_key
 from tests.fuzz.target import Target, check_sentence
@@ -211,7 +211,7 @@ def _planted(data: bytes) -> Iterator[tuple[Table, bytes, bytes]]:
             case 6:
                 yield Table.META, META_KEYS[value[0] % len(META_KEYS)] if value else b"head", value[1:]
             case 7:
-                yield Table.INBOX, b"x" + value[:9] + PHONE, b""
+                yield Table.INBOX, summary_key(PHONE), value[:LONE_SIZE_BYTES].ljust(LONE_SIZE_BYTES, b"\0")
             case 10:
                 yield Table.BODIES, body_key(position % SHARDS, position), value
             case 11 if len(value) > 1:  # how many wait for a body, its size, and it; and the entry that refers to it

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from storage import Acked, EngineError, MemoryEngine, Removed, StoreCorruptError, StoreLimits, Table
-from storage.bodies import body_key, count_key, decode_count
+from storage.bodies import COUNT_PREFIX, body_key, count_key, decode_count
 from storage.engine import Batch, commit_now
+from storage.inbox import ENTRY_PREFIX, SUMMARY_PREFIX
 from storage.memory_engine import MemoryPrepared
 from tests.storage.audit import audit
 from tests.storage.desk import PHONE, TABLET, Desk, Move, entry_for, group_entry
@@ -32,6 +35,13 @@ def move(desk: Desk) -> None:
 
 def ack(desk: Desk, device: bytes) -> None:
     desk.append(1, Acked(device, desk.view(device).tail_position, "bob1"))
+
+
+def rows_of(desk: Desk) -> dict[bytes, int]:
+    """How many rows of each kind the inbox has, but for the counts of bodies."""
+    kinds = Counter(key[:1] for key, _ in desk.engine.scan(Table.INBOX, b"", b"\xff" * 500, 9_999))
+    del kinds[COUNT_PREFIX]
+    return dict(kinds)
 
 
 def size_bytes(desk: Desk, table: Table) -> int:
@@ -248,3 +258,30 @@ def test_a_move_that_cannot_count_says_so_and_loses_nothing(value: bytes | None)
     desk.run()
     assert [entry.body for entry in desk.read(TABLET)] == [bytes(1_200)]
     assert desk.read(PHONE) == []
+
+
+def test_who_waits_for_one_message_of_many_has_one_row_and_for_the_second_a_row_each() -> None:
+    desk = moved(*MEMBERS)
+    assert rows_of(desk) == {SUMMARY_PREFIX: len(MEMBERS)}
+    desk.append(1, group_entry(2, *MEMBERS[:2]))
+    desk.run()
+    move(desk)
+    assert rows_of(desk) == {SUMMARY_PREFIX: len(MEMBERS), ENTRY_PREFIX: 4}
+    assert audit(desk.engine, counted=True) == 2
+    assert [entry.seq for entry in desk.read(MEMBERS[0])] == [1, 2]
+
+
+@pytest.mark.parametrize("how", ["acked", "removed"])
+def test_a_row_that_is_summary_and_entry_goes_however_it_is_let_go_of(how: str) -> None:
+    desk = moved(PHONE, TABLET)
+    (entry,) = desk.read(PHONE)
+    for device in (PHONE, TABLET):
+        if how == "acked":
+            ack(desk, device)
+        else:
+            desk.append(1, Removed(device, "bob1", [entry.position], 1, [], [], []))
+    desk.run()
+    assert desk.view(PHONE).count == 0
+    assert desk.read(PHONE) == []
+    move(desk)
+    assert size_bytes(desk, Table.BODIES) == size_bytes(desk, Table.INBOX) == 0
