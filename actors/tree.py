@@ -23,6 +23,7 @@ from actors.presence.actor import PresenceActor
 from actors.presence.load import LoadActor
 from actors.queue.actor import QueueActor
 from actors.router.api import Household, Router
+from actors.shard.absent import Absent
 from actors.shard.actor import ShardActor
 from actors.shard.api import Disk, PaceLimits
 from actors.shard.journal import JournalActor
@@ -119,8 +120,10 @@ def messenger_children(
     def shard(number: int, epoch: int) -> ChildSpec:
         """One shard: its own process first, for all the others write through it."""
         disk = Disk(store, number, epoch, counted)
+        absent = Absent(limits.queue)
 
         def queue(device: DeviceId, account: AccountId) -> Actor:
+            absent.started(device)
             group = collecting_group(device)
             if group is not None:
                 return parts.collector(group, disk, router)
@@ -150,7 +153,7 @@ def messenger_children(
         router.settle(number, household)
         own = ChildSpec(
             "shard",
-            lambda: parts.shard(disk, router, range(SHARDS), limits.sweep_interval_s, limits.pace),
+            lambda: parts.shard(disk, router, range(SHARDS), limits.sweep_interval_s, limits.pace, absent),
             name=("shard", number),
             mailbox_limit=1_000_000,
         )

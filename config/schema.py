@@ -260,7 +260,7 @@ class QueueConfig:
     entries_max: int = field(
         default=10_000,
         metadata=Whole(
-            "Messages; the sender of one more is told so. While the device is away, a sixteenth more may come.",
+            "Messages; the sender of one more is told so. If a queue crashes, a sixteenth more may come.",
             1,
             10_000_000,
         ).metadata(),
@@ -288,7 +288,7 @@ class QueueConfig:
     sweep_interval_s: int = field(
         default=60,
         metadata=Whole(
-            "How often expired messages are looked for; behind the 60,000th device of a node less often.", 1, _DAY_S
+            "How often expired messages are looked for, among 1,000 devices for each shard of a node.", 1, _DAY_S
         ).metadata(),
     )
     resume_window_s: int = field(

@@ -257,9 +257,11 @@ class ImportCheck:
         device, summary = device_of(key), decode_summary(value[:SUMMARY_SIZE_BYTES] if again else value)
         if key[:1] != SUMMARY_PREFIX or key != summary_key(device) or summary.shard != self._shard:
             raise TransferError(self._shard, f"the key {key[:16]!r} is of no queue of this shard")
+        if summary.is_lone:
+            raise TransferError(self._shard, "a summary came in place of an entry")
         self._known(max(summary.head, summary.tail))
         if not again:
-            if not summary.count or summary.is_lone:
+            if not summary.count:
                 raise TransferError(self._shard, "a queue lacks entries")
             self._queue = _Queue(device, summary, 0)
             return

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
     from storage.memtable import Memtable
 
-STORE_VERSION: Final = 4
+STORE_VERSION: Final = 5
 """Since 2 several entries of the inbox may refer to one body; since 3 a chat of two is in the shard of one of them;
-since 4 what refers to a body does not say when it expires."""
-STORE_VERSION_MIN: Final = 4
-"""Nobody would find the chats of a store before 3, and what waits in one before 4 could not be read."""
+since 4 what refers to a body does not say when it expires; since 5 a summary may be the entry, too, and nothing is
+indexed by its expiry."""
+STORE_VERSION_MIN: Final = 5
+"""Nobody would find the chats of a store before 3, what waits in one before 4 could not be read, and nobody would
+take the index out of one before 5."""
 SCHEMA_KEY: Final = b"schema"
 HEAD_KEY: Final = b"head"
 PARKED_KEY: Final = b"parked"

@@ -203,6 +203,7 @@ class Mover:
     def forget_shard(self, shard: int) -> None:
         """Forget what was found out of a shard that has gone."""
         self._inbox_writer.counts.forget_shard(shard)
+        self._inbox.forget_shard(shard)
 
     def fold(self, conversation: str) -> ConversationView:
         """Return a conversation's view: its snapshot, and what came since."""

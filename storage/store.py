@@ -49,12 +49,14 @@ class ShardView(msgspec.Struct, frozen=True):
             duplicate.
         outbox: Position and record of what some other shard has yet to take, in order.
         outbox_complete: False when there is more behind `outbox`; `Store.read_outbox` goes on.
+        devices: Those for which something waits in the hot journal.
     """
 
     epoch: int
     cursors: dict[int, int]
     outbox: list[tuple[int, OutboxRecord]]
     outbox_complete: bool
+    devices: list[bytes]
 
 
 class Store:
@@ -362,7 +364,8 @@ class Store:
             }
             limit = self._limits.outbox_records_max
             outbox = self._outbox.read(shard, 0, limit)
-            completed(ShardView(self._memtable.epochs.get(shard, 0), cursors, outbox, len(outbox) < limit))
+            devices = [it for it, queue in self._memtable.devices.items() if queue.shard == shard and queue.entries]
+            completed(ShardView(self._memtable.epochs.get(shard, 0), cursors, outbox, len(outbox) < limit, devices))
 
         self._journal.submit(Read(read, failed))
 

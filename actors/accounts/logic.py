@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from actors.accounts.api import AccountView
+from actors.accounts.view import AccountView
 from protocol import AccountId, DeviceId, device_id_of
 from protocol.messages import SignedDevices
 from storage import StoreCorruptError
@@ -16,7 +16,7 @@ from storage.records import UNREADABLE, Number, check_version
 if TYPE_CHECKING:
     from protocol.device_list import DeviceRoll
 
-__all__ = ["AUDIENCES", "Account", "DeviceRecord", "Vouched", "decode_account", "encode_account"]
+__all__ = ["AUDIENCES", "Account", "DeviceRecord", "Vouched", "decode_account", "encode_account", "lists_device"]
 
 AUDIENCES: Final = ("everyone", "contacts", "nobody")
 SCHEMA: Final = 1
@@ -223,3 +223,8 @@ def decode_account(value: bytes) -> Account:
         return _decode(memoryview(value)[1:])
     except UNREADABLE as error:
         raise StoreCorruptError(WHERE, str(error)) from error
+
+
+def lists_device(value: bytes, device: DeviceId) -> bool:
+    """Whether the account of a directory value has a device; raises as `decode_account`."""
+    return decode_account(value).device(device) is not None

@@ -172,8 +172,8 @@ class QueueActor(LoadingActor):
         stays = self.process.runtime.clock.now_s() - self._since_s < keep_s
         busy = self._reading or self.process.waiting or (removals is not None and removals.busy)
         is_done = self._connection is None and not busy and not stays
-        if state is not None and is_done and not (state.count and self._some_removals().doubt()):
-            self.process.stop()
+        if state is not None and is_done and not (state.count and self._some_removals().doubt()) and state.has_room():
+            self.process.stop()  # a full one stays: without it, more comes than may
         else:
             self._arm_retirement()
 
@@ -442,8 +442,8 @@ class QueueActor(LoadingActor):
         if self._connection is not None:
             self.process.insist(self._connection, changed)
 
-    def _expire(self, _: Expire) -> None:
-        self._some_removals().expire()
+    def _expire(self, expire: Expire) -> None:
+        self._some_removals().look(is_due=expire.is_due)
 
     def _revoke(self, message: DeviceRevoked) -> None:
         if self._connection is not None:

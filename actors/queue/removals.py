@@ -131,9 +131,11 @@ class Removals:
     def ask_again(self) -> None:
         """An answer was lost, or the sender's shard was away."""
         self._retrying = False
-        if self._asked:
-            for sender in self._asked:
-                self._ask(sender)
+        if self._asking:
+            self._ask(self._account)
+        for sender in self._asked:
+            self._ask(sender)
+        if self._asking or self._asked:
             self._ask_again_later()
 
     def account_known(self, view: AccountView) -> None:
@@ -158,11 +160,16 @@ class Removals:
         self._ask(self._account)
         return True
 
-    def expire(self) -> None:
-        """Look for what has outlived its time; first, whether the device is there at all."""
+    def look(self, *, is_due: bool) -> None:
+        """Find out whether the device is there at all; and if something may have expired, what has.
+
+        Args:
+            is_due: Whether something may.
+        """
         if not self._sweeping:
-            self._due = self._asking = True
-            self._ask(self._account)  # if the answer is lost: the shard's next sweep comes here again
+            self._due, self._asking = self._due or is_due, True
+            self._ask(self._account)
+            self._ask_again_later()
 
     def revoke(self) -> None:
         """The device is no longer one of its account."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from actors.directory_keys import device_key, holder_of
+from actors.accounts.api import lists_device
+from actors.directory_keys import account_key, device_key, holder_of
 from actors.notices.api import collecting_group
 from actors.placement.api import PLACEMENT, Unowned
 from actors.router.api import Router, UnreachableError, shard_number
@@ -31,11 +33,12 @@ from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spre
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused, Sent
 from runtime import Pid, Reason
-from storage import Entry, ShardView, StoreCorruptError
+from storage import Entry, ShardView, StoreCorruptError, StoreVersionError
 from storage.group import Committed
 from storage.records import Accepted, Entries, Marked, Owned, Removed
 
 if TYPE_CHECKING:
+    from actors.shard.absent import Absent
     from actors.shard.logic import Job
     from storage.records import Target
 
@@ -46,6 +49,8 @@ Answered: TypeAlias = dict[Pid, list[Sent | Refused]]
 
 TAKEN_INTERVAL_S: Final = 1.0
 EXPIRED_MAX: Final = 1_000
+STRAYS_MAX: Final = 32
+"""Devices looked up a second: all shards of a node together 2,000, at 15 us each."""
 RETRY_MS: Final = 1_000
 WRITE_FAILED: Final = Reason("write_failed")
 
@@ -57,7 +62,7 @@ class Commits(msgspec.Struct, frozen=True):
 
 
 class TellTaken:
-    """The timer that tells the sources how far this shard has come."""
+    """The timer that tells the sources how far this shard has come, and looks up devices that may be gone."""
 
 
 class SweepExpired:
@@ -77,6 +82,21 @@ class DeviceFound(NamedTuple):
     account: bytes | None
 
 
+class StrayFound(NamedTuple):
+    """From the disk: whose device that is for which something waits."""
+
+    device: DeviceId
+    value: bytes | None
+
+
+class HolderFound(NamedTuple):
+    """From the disk: the account of such a device."""
+
+    device: DeviceId
+    account: AccountId
+    value: bytes | None
+
+
 class ShardActor(LoadingActor):
     """Acts on everything that becomes durable in one shard.
 
@@ -86,20 +106,41 @@ class ShardActor(LoadingActor):
         shards: All shards of the cluster.
         sweep_interval_s: How often expired entries are looked for.
         pace: How fast large fan-outs go out.
+        absent: Of this shard.
     """
 
     _spreading: Spreading
 
-    __slots__ = ("_disk", "_pace", "_router", "_shard", "_shards", "_spreading", "_sweep_interval_s")
+    __slots__ = (
+        "_absent",
+        "_disk",
+        "_pace",
+        "_router",
+        "_shard",
+        "_shards",
+        "_spreading",
+        "_strays",
+        "_sweep_interval_s",
+    )
 
-    def __init__(self, disk: Disk, router: Router, shards: range, sweep_interval_s: float, pace: PaceLimits) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        router: Router,
+        shards: range,
+        sweep_interval_s: float,
+        pace: PaceLimits,
+        absent: Absent,
+    ) -> None:
         super().__init__()
+        self._absent = absent
         self._disk = disk
         self._shard = disk.shard
         self._router = router
         self._shards = shards
         self._sweep_interval_s = sweep_interval_s
         self._pace = pace
+        self._strays: list[DeviceId] = []  # devices that were removed, perhaps, with something left
 
     def init(self) -> None:
         """Ask for what is still to be spread, and how far this shard has taken what others spread."""
@@ -107,9 +148,10 @@ class ShardActor(LoadingActor):
         if not self._disk.store.takes(self._shard, self._disk.epoch):
             self._tell_unowned(self._disk.epoch)
         self._disk.store.load_shard(self._shard, *answers(self.process, lambda view: view))
-        # The shards of a node begin together; so they do not all tell in the same millisecond ever after.
-        self.process.send_after(TAKEN_INTERVAL_S * (1 + self._shard / len(self._shards)), TellTaken())
-        self.process.send_after(self._sweep_interval_s, SweepExpired())
+        # The shards of a node begin together; so they do not all do these in the same millisecond ever after.
+        turn = 0.5 + self._shard / (2 * len(self._shards))
+        self.process.send_after(TAKEN_INTERVAL_S * turn, TellTaken())
+        self.process.send_after(self._sweep_interval_s * turn, SweepExpired())
 
     def receive_info(self, message: Any) -> None:
         """What comes from the disk and from timers."""
@@ -119,6 +161,7 @@ class ShardActor(LoadingActor):
         elif kind is TellTaken:
             if self.is_loaded:
                 self._spreading.tell_taken()
+                self._look_up_strays()
             self.process.send_after(TAKEN_INTERVAL_S, message)
         elif kind is AskAgain:
             self._spreading.ask_again(message.source)
@@ -140,6 +183,8 @@ class ShardActor(LoadingActor):
                 self._expire(device)
         elif kind is DeviceFound and message.account is not None:
             self._expire_queue(DeviceId(message.device), message.account)
+        elif kind is StrayFound or kind is HolderFound:
+            self._stray(message)
 
     def _expire(self, device: bytes) -> None:
         group = collecting_group(DeviceId(device))
@@ -157,8 +202,29 @@ class ShardActor(LoadingActor):
             return
         self._cast_queue(device, account, Expire())
 
+    def _look_up_strays(self) -> None:
+        """Find out whose devices some are, a few at a time."""
+        strays, self._strays = self._strays[:STRAYS_MAX], self._strays[STRAYS_MAX:]
+        for stray in strays:
+            self._disk.store.directory.get(device_key(stray), *answers(self.process, partial(StrayFound, stray)))
+
+    def _stray(self, found: StrayFound | HolderFound) -> None:
+        """What waits may be for a device that was removed: then nobody else will look at it."""
+        try:
+            if found.value is None:
+                return
+            if isinstance(found, StrayFound):
+                account = holder_of(found.value)
+                asked = answers(self.process, partial(HolderFound, found.device, account))
+                self._disk.store.directory.get(account_key(account), *asked)
+            elif not lists_device(found.value, found.device):
+                self._cast_queue(found.device, found.account, Expire(is_due=False))
+        except (StoreCorruptError, StoreVersionError) as error:
+            self._disk.tally.damaged(str(error))
+
     def _restore(self, view: ShardView) -> None:
         self._spreading = Spreading(self.process, self._disk, self._router, view.cursors, self._pace)
+        self._strays = [device for device in map(DeviceId, view.devices) if collecting_group(device) is None]
         self._restore_outbox(OutboxPage(None, 0, view.outbox), view.outbox_complete)
 
     def _restore_outbox(self, page: OutboxPage, complete: bool) -> None:
@@ -203,9 +269,21 @@ class ShardActor(LoadingActor):
         for connection, frames in answered.items():
             self.process.insist(connection, Answers(frames))
         for (device, account), entries in arrivals.items():
-            self._cast_queue(device, account, Enqueue(entries))
+            self._enqueue(device, account, entries)
         if spreads:
             self._spreading.send_all(spreads, prompt)
+
+    def _enqueue(self, device: DeviceId, account: AccountId, entries: list[Entry]) -> None:
+        """To the queue if it runs; else it is started if it has to look, and reads the entries from the store."""
+        queue, gone = self._router.live_queue(device, account), self._spreading.latecomers.gone
+        if queue is not None:
+            self.process.insist(queue, Enqueue(entries))
+        elif not self._absent.keeps(device, entries):
+            self._queue(device, account)
+        if device in gone:
+            gone.discard(device)
+            self._cast_queue(device, account, Expire(is_due=False))
+            self._strays.append(device)  # once more in a moment, if nothing has come of it
 
     def _tick(self, ticket: Ticket | ChangeTicket, answered: Answered) -> None:
         """The message is durable: ✓ for everyone who waits for it."""
@@ -232,6 +310,7 @@ class ShardActor(LoadingActor):
         for target, part in parts_of(record).items():
             if target == self._shard:
                 own = [each for each in part.targets if shard_number(each[0]) == target]
+                self._spreading.latecomers.doubt(part)
                 _arrive(position, record, own, arrivals)
                 continue
             spreads.setdefault(target, []).append((position, part))
@@ -273,11 +352,16 @@ class ShardActor(LoadingActor):
             self.process.cast(placement, Unowned(self._shard, epoch))
 
     def _cast_queue(self, device: DeviceId, account: AccountId, message: object) -> None:
-        """To a queue; one that cannot start now reads its entries from the store when it does."""
+        queue = self._queue(device, account)
+        if queue is not None:
+            self.process.insist(queue, message)
+
+    def _queue(self, device: DeviceId, account: AccountId) -> Pid | None:
+        """A queue, started if need be; one that cannot start now reads its entries from the store when it does."""
         try:
-            self.process.insist(self._router.queue(device, account), message)
+            return self._router.queue(device, account)
         except UnreachableError:
-            return
+            return None
 
     def _spread(self, spread: Spread) -> None:
         self._spreading.spread(spread)

@@ -164,7 +164,9 @@ class Enqueue(msgspec.Struct, frozen=True):
 
 
 class Expire(msgspec.Struct, frozen=True):
-    """To a queue: something of yours has outlived its time."""
+    """To a queue: something of yours has outlived its time, or else only its device may be gone."""
+
+    is_due: bool = True
 
 
 class PaceLimits(NamedTuple):

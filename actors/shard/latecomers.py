@@ -3,6 +3,8 @@
 A conversation works with its own copy of the lists of devices. The record of a message says which versions that copy
 had; the shard compares them with the accounts as they are written here, before it takes its part. What it finds is on
 the disk before that part, and before word of it leaves: so no crash of anyone lets a device be passed by.
+
+Devices that were removed are found in the same way. What came for them is for their queues to take out.
 """
 
 from __future__ import annotations
@@ -40,15 +42,19 @@ class Latecomers:
         process: The process of the shard.
         disk: The shard's slice of the store.
         router: Where accounts are found.
+
+    Attributes:
+        gone: Devices for which something was taken that their accounts have no more, or may not have.
     """
 
-    __slots__ = ("_disk", "_noted", "_process", "_router", "_shard", "_writing")
+    __slots__ = ("_disk", "_noted", "_process", "_router", "_shard", "_writing", "gone")
 
     def __init__(self, process: Process, disk: Disk, router: Router) -> None:
         self._process = process
         self._disk = disk
         self._router = router
         self._shard = disk.shard
+        self.gone: set[DeviceId] = set()
         self._noted: set[bytes] = set()  # what is durably owed, in chains that have yet to be taken
         self._writing: set[bytes] = set()  # what will be; a slow disk is not asked again each time a chain comes again
 
@@ -115,6 +121,19 @@ class Latecomers:
                         self._tell_missing(record, view.account, device)
             targets.append(target)
         return targets
+
+    def doubt(self, record: Accepted | Removed) -> None:
+        """Note the devices of this shard to which a record goes although they may have been removed."""
+        if isinstance(record, Removed):
+            return
+        shard, lists = self._shard, self._router.lists_of(self._shard)
+        for (account, devices), version in zip(record.targets, record.versions, strict=False):
+            if shard_number(account) == shard:
+                view = lists.get(AccountId(account))
+                if view is None or view.devices_version > version:
+                    self.gone.update(
+                        DeviceId(device) for device in devices if view is None or device not in view.devices
+                    )
 
     def settle(self, records: Iterable[Accepted | Removed], settled: Callable[[object], None]) -> bool:
         """Whether some records have to wait until it is on the disk what the devices which they miss are owed.

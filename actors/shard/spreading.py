@@ -106,6 +106,9 @@ class Spreading:
         router: Where the other shards are found.
         cursors: By source shard: the highest position that is on the disk here.
         pace: How fast large fan-outs go out.
+
+    Attributes:
+        latecomers: Who was linked, or removed, while a message was on its way to this shard.
     """
 
     __slots__ = (
@@ -113,13 +116,13 @@ class Spreading:
         "_held",
         "_holding",
         "_inbound",
-        "_latecomers",
         "_outbound",
         "_pace",
         "_process",
         "_router",
         "_shard",
         "_stepping",
+        "latecomers",
     )
 
     def __init__(self, process: Process, disk: Disk, router: Router, cursors: dict[int, int], pace: PaceLimits) -> None:
@@ -131,7 +134,7 @@ class Spreading:
         self._stepping = False
         self._inbound = {source: Inbound(cursor) for source, cursor in cursors.items()}
         self._outbound: dict[int, Outbound] = {}
-        self._latecomers = Latecomers(process, disk, router)
+        self.latecomers = Latecomers(process, disk, router)
         self._holding: set[int] = set()  # sources whose chains wait
         self._held: dict[int, int] = {}  # by source: how often one has
 
@@ -257,7 +260,7 @@ class Spreading:
             inbound = self._inbound[source] = Inbound()
         if source in self._holding:
             return
-        latecomers = self._latecomers
+        latecomers = self.latecomers
         parts = [latecomers.plain(record) for _, record in spread.jobs]
         if None in parts and self._hold(source, inbound.appended, spread.jobs):
             return
@@ -267,11 +270,13 @@ class Spreading:
             return
         for (position, record), plain in zip(jobs, parts[len(parts) - len(jobs) :], strict=True):
             targets = latecomers.targets(record) if plain is None else plain
+            if plain is None:
+                latecomers.doubt(record)
             self._disk.append(_entries(source, position, record, targets), inbound.attempt)
 
     def _hold(self, source: int, appended: int, jobs: Sequence[Job]) -> bool:
         """Whether a chain has to wait, because of somebody in it nobody knows here which devices they have."""
-        latecomers = self._latecomers
+        latecomers = self.latecomers
         new = [record for position, record in jobs if position > appended]
         held = self._held.get(source, 0)
         unknown = latecomers.unknown(new, unheard_only=held >= HELD_MAX)

@@ -24,6 +24,7 @@ from storage.bodies import body_key, count_key, decode_reference, encode_count, 
 from storage.directory import snapshot_key
 from storage.engine import commit_now
 from storage.inbox import LONE_SIZE_BYTES, decode_summary, entries_prefix, entry_key, summary_key
+from storage.meta import SCHEMA_KEY, STORE_VERSION
 from storage.outbox import outbox_key
 from storage.records import decode_entry, decode_record, encode_entry, encode_record, position_key
 from tests.fuzz.target import Target, check_sentence
@@ -126,7 +127,7 @@ def whole_store(data: bytes) -> None:
     Input: segments, each a byte for what it is (see `_planted`), a byte for its length, and the value.
     """
     engine = MemoryEngine()
-    batch = Batch(puts=[(Table.META, b"schema", position_key(1))])
+    batch = Batch(puts=[(Table.META, SCHEMA_KEY, position_key(STORE_VERSION))])
     batch.puts += _planted(data)
     commit_now(engine, batch)
     try:

@@ -88,6 +88,16 @@ def test_an_entry_under_another_position_ends_the_read_that_it_would_make_endles
         desk.read()
 
 
+@pytest.mark.parametrize(("size_bytes", "position"), [(63, 5), (0, 5), (64, 0)])
+def test_a_summary_that_stands_for_an_entry_that_cannot_be_is_said_to_be_damaged(
+    size_bytes: int, position: int
+) -> None:
+    value = Summary(1, 1, size_bytes, position, position, is_lone=True).encode()
+    desk = Desk(damaged((Table.INBOX, summary_key(PHONE), value)))
+    with pytest.raises(StoreCorruptError, match="an inbox summary"):
+        desk.view()
+
+
 @pytest.mark.parametrize(
     "value",
     [b"\x01", bytes(31) + b"\x02", bytes(31) + b"\x02" + encode_record(0, Removed(PHONE, "bob1", [1], 1, [], [], []))],

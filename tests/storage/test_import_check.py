@@ -46,6 +46,7 @@ PREFIX = entries_prefix(PHONE)
         ((Table.META, b"rows", position_key(7)), "1 rows came of 7"),
         ((Table.INBOX, entry_key(PREFIX, 5), ENTRY), "does not announce"),
         ((Table.INBOX, summary_key(PHONE), b"junk"), "cannot be read"),
+        ((Table.INBOX, summary_key(PHONE), Summary(1, 1, 68, 5, 5, is_lone=True).encode()), "in place of an entry"),
         ((Table.INBOX, summary_key(PHONE), Summary(0, 1, 68, 5, 5).encode()), "no queue of this shard"),
         ((Table.INBOX, summary_key(PHONE) + b"?", SUMMARY), "no queue of this shard"),
         ((Table.INBOX, b"x" + bytes(20), SUMMARY), "no queue of this shard"),

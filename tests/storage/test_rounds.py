@@ -352,6 +352,7 @@ def test_a_row_of_many_mebibytes_moves() -> None:
 
 
 QUEUE = Summary(1, 1, 68, 5, 5).encode()
+LONE = Summary(1, 1, 68, 5, 5, is_lone=True).encode()
 ENTRY = encode_entry(Entry(5, 0, "talk0", 1, "ann2", 0, 0, b"body"))
 BEGIN: list[Row] = [(Table.META, POSITION_KEY, position_key(10))]
 ROUND: list[Row] = [
@@ -385,6 +386,7 @@ def _told(*pages: list[Row]) -> Any:
         ([ROUND, [*LAST, (Table.INBOX, entry_key(entries_prefix(PHONE), 5), ENTRY)]], "does not announce"),
         ([ROUND, [*LAST, *ROUND[:2]]], "does not announce"),
         ([ROUND, [*LAST, (Table.INBOX | AGAIN, summary_key(PHONE), QUEUE + b"odd")]], "cannot be read"),
+        ([ROUND, [*LAST, (Table.INBOX | AGAIN, summary_key(PHONE), LONE)]], "in place of an entry"),
         ([ROUND, [*LAST, (Table.INBOX | AGAIN, b"s", QUEUE)]], "no queue of this shard"),
         (
             [ROUND, [*LAST, (Table.INBOX | AGAIN, summary_key(TABLET), QUEUE), (Table.DIRECTORY, b"shard1/a", b"")]],

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from actors.queue.api import QueueLimits
 from actors.router.api import Router, shard_number
+from actors.shard.absent import Absent
 from actors.shard.actor import Commits, ShardActor
 from actors.shard.api import Disk, PaceLimits
 from actors.shard.pace import Pace
@@ -20,6 +22,7 @@ from tests.storage.desk import PHONE, Desk
 
 SHARD = 0
 EVERYWHERE = tuple(range(21))
+LIMITS = QueueLimits(100, 1 << 20, 1 << 16, 5, 60.0)
 SLOW = PaceLimits(targets_min=10, shards_burst=0, step_shards=2, step_s=0.01)
 
 
@@ -38,7 +41,7 @@ def test_what_is_for_few_goes_out_at_once_beside_a_large_fan_out_that_is_held_ba
     router = Router(runtime)
     router.places.update(dict.fromkeys(EVERYWHERE[1:], "b"))
     disk = Disk(desk.store, SHARD, desk.epochs[SHARD], Tally())
-    pid = runtime.start(ShardActor(disk, router, range(64), 100.0, SLOW), name=("shard", SHARD))
+    pid = runtime.start(ShardActor(disk, router, range(64), 100.0, SLOW, Absent(LIMITS)), name=("shard", SHARD))
     desk.run()
     scheduler.run_until_idle()
 

@@ -50,7 +50,7 @@ class LatecomersForgotten(ShardActor):
 
     def _restore(self, view: ShardView) -> None:
         super()._restore(view)
-        self._spreading._latecomers = Unconcerned(self.process, self._disk, self._router)
+        self._spreading.latecomers = Unconcerned(self.process, self._disk, self._router)
 
 
 class NamedAlone(Latecomers):
@@ -70,7 +70,7 @@ class UnheardForgotten(ShardActor):
 
     def _restore(self, view: ShardView) -> None:
         super()._restore(view)
-        self._spreading._latecomers = NamedAlone(self.process, self._disk, self._router)
+        self._spreading.latecomers = NamedAlone(self.process, self._disk, self._router)
 
 
 class Careless(Supplements):
