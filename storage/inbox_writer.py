@@ -84,8 +84,12 @@ class InboxWriter:
 
     def move(self, device: bytes, queue: DeviceQueue, cut: int) -> Iterator[Callable[[], None]]:
         """Do the work of one device, yielding what follows once the slice so far is durable."""
-        move = _Move(device, queue, self._inbox.summary(device))
+        summary = self._inbox.summary(device)
         self._operations += 1
+        if summary is None and queue.is_one_entry(cut):
+            yield self._enter_alone(device, queue)
+            return
+        move = _Move(device, queue, summary)
         if move.summary.count:
             yield from self._forget(move)
         elif queue.floor or queue.removed or queue.recheck:
@@ -166,7 +170,22 @@ class InboxWriter:
             queue.floor = 0
         queue.removed = (queue.removed - removed or None) if queue.removed else None
         queue.recheck = False
-        self._drop_if_silent(move)
+        self._drop_if_silent(move.device, queue)
+
+    def _enter_alone(self, device: bytes, queue: DeviceQueue) -> Callable[[], None]:
+        """Write the one entry of a device of which nothing is here: of most who are away (2 us; else it would be 4)."""
+        (entry,) = queue.entries
+        position, puts = entry.position, self._batch.puts
+        is_lone = position in self._memtable.shared
+        summary = Summary(queue.shard, 1, entry.size_bytes, position, position, entry.expires_ms, is_lone=is_lone)
+        if is_lone:
+            self.counts.refer(queue.shard, entry)
+        else:
+            puts.append((Table.INBOX, entry_key(entries_prefix(device), position), encode_entry(entry)))
+        puts.append((Table.INBOX, summary_key(device), summary.encode()))
+        self.moved_entries += 1
+        self._operations += 2 - is_lone
+        return partial(self._entered, device, queue, position)
 
     def _enter(self, move: _Move, cut: int) -> Iterator[Callable[[], None]]:
         """Write what waits up to the cut; what lies at or below the tail is there since before a crash."""
@@ -177,7 +196,7 @@ class InboxWriter:
             if chunk:
                 self._add(move, chunk)
                 position = chunk[-1].position
-            done = partial(self._entered, move, position)
+            done = partial(self._entered, move.device, queue, position)
             if first + len(chunk) >= last:
                 yield done
                 return
@@ -188,15 +207,14 @@ class InboxWriter:
         inbox, shared = Table.INBOX, self._memtable.shared
         if summary.is_lone and summary.count:
             puts.append((inbox, entry_key(prefix, summary.tail), summary.reference.encode()))
-        summary.is_lone = not summary.count and len(chunk) == 1 and chunk[0].position in shared
+        summary.is_lone = False
         for entry in chunk:
             if shared and entry.position in shared:
                 value = self.counts.refer(summary.shard, entry)
                 summary.refers = True
             else:
                 value = encode_entry(entry)
-            if not summary.is_lone:
-                puts.append((inbox, entry_key(prefix, entry.position), value))
+            puts.append((inbox, entry_key(prefix, entry.position), value))
         expiries = [entry.expires_ms for entry in chunk if entry.expires_ms]
         if expiries:
             summary.earliest_ms = min(summary.earliest_ms or NEVER_MS, min(expiries))
@@ -208,14 +226,14 @@ class InboxWriter:
         self._operations += len(chunk)
         self._touch(move)
 
-    def _entered(self, move: _Move, position: int) -> None:
-        entries = move.queue.entries
+    def _entered(self, device: bytes, queue: DeviceQueue, position: int) -> None:
+        entries = queue.entries
         del entries[: index_after(entries, position)]
-        self._drop_if_silent(move)
+        self._drop_if_silent(device, queue)
 
-    def _drop_if_silent(self, move: _Move) -> None:
-        if move.queue.silent and self._memtable.devices.get(move.device) is move.queue:
-            del self._memtable.devices[move.device]
+    def _drop_if_silent(self, device: bytes, queue: DeviceQueue) -> None:
+        if queue.silent and self._memtable.devices.get(device) is queue:
+            del self._memtable.devices[device]
 
     def _touch(self, move: _Move) -> None:
         if move.device not in self._touched:

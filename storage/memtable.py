@@ -70,6 +70,11 @@ class DeviceQueue:
         self.entries = [entry for entry in self.entries if entry.position not in gone]
         self.removed = gone if self.removed is None else self.removed | gone
 
+    def is_one_entry(self, cut: int) -> bool:
+        """Whether there is one entry to say, which lies at or below a position, and nothing else."""
+        entries = self.entries
+        return len(entries) == 1 and entries[0].position <= cut and not (self.floor or self.removed or self.recheck)
+
     @property
     def silent(self) -> bool:
         """Whether there is nothing left to say."""

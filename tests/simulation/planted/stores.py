@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from storage.group import Step
-    from storage.inbox_writer import _Move
+    from storage.memtable import DeviceQueue
     from storage.mover import Effect
     from storage.records import Record
 
@@ -123,9 +123,9 @@ class LosesTheLatest(InboxWriter):
 
     __slots__ = ()
 
-    def _entered(self, move: _Move, position: int) -> None:
-        move.queue.entries.clear()
-        super()._entered(move, position)
+    def _entered(self, device: bytes, queue: DeviceQueue, position: int) -> None:
+        queue.entries.clear()
+        super()._entered(device, queue, position)
 
 
 class EntryLostInMove(TrappedStore):
