@@ -50,22 +50,19 @@ class Absent:
         self._size_bytes_max = limits.size_bytes_max // UNSEEN_PART
         self._devices: dict[DeviceId, _Unseen] = {}
 
-    def keeps(self, device: DeviceId, entries: list[Entry]) -> bool:
+    def keeps(self, device: DeviceId, entry: Entry) -> bool:
         """Note what came for a device whose queue does not run; False if its queue has to look at it.
 
         Args:
             device: Which one.
-            entries: On the disk. A notice is for its queue to see: it may be a group's to tell, and whoever sent the
+            entry: On the disk. A notice is for its queue to see: it may be a group's to tell, and whoever sent the
                 message may have been removed since.
         """
         unseen = self._devices.get(device)
-        if unseen is None:
+        if unseen is None or entry.kind != MESSAGE:
             return False
-        for entry in entries:
-            if entry.kind != MESSAGE:
-                return False
-            unseen.count += 1
-            unseen.size_bytes += entry.size_bytes
+        unseen.count += 1
+        unseen.size_bytes += entry.size_bytes
         return unseen.count <= self._count_max and unseen.size_bytes <= self._size_bytes_max
 
     def started(self, device: DeviceId) -> None:

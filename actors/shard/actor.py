@@ -258,7 +258,7 @@ class ShardActor(LoadingActor):
                 self._spreading.durable(record)
                 if isinstance(commit.token, SupplyTicket):
                     self.process.insist(commit.token.account, Supplied(commit.token.key))
-                _arrive(commit.position, record, record.targets, arrivals)
+                self._arrive(commit.position, record, record.targets, arrivals)
             elif isinstance(record, Marked):
                 if isinstance(commit.token, Pid):
                     self.process.insist(commit.token, MarksDurable(AccountId(record.account)))
@@ -273,12 +273,29 @@ class ShardActor(LoadingActor):
         if spreads:
             self._spreading.send_all(spreads, prompt)
 
+    def _arrive(
+        self,
+        position: int,
+        record: Accepted | Entries | Removed,
+        targets: list[Target],
+        arrivals: dict[tuple[DeviceId, AccountId], list[Entry]],
+    ) -> None:
+        """Note the entries of a record that some queue has to look at: not those that only wait, as most in a group."""
+        tails = None if isinstance(record, Removed) else record.tails
+        entry = Entry.of(position, record)
+        whereis, keeps, gone = self.process.runtime.whereis, self._absent.keeps, self._spreading.latecomers.gone
+        for account, devices in targets:
+            for device in map(DeviceId, devices):
+                own = entry if tails is None else Entry.of(position, record, device)
+                if whereis(("queue", device)) is not None or device in gone or not keeps(device, own):
+                    arrivals.setdefault((device, AccountId(account)), []).append(own)
+
     def _enqueue(self, device: DeviceId, account: AccountId, entries: list[Entry]) -> None:
-        """To the queue if it runs; else it is started if it has to look, and reads the entries from the store."""
+        """To the queue if it runs; one that is started now reads from the store."""
         queue, gone = self._router.live_queue(device, account), self._spreading.latecomers.gone
         if queue is not None:
             self.process.insist(queue, Enqueue(entries))
-        elif not self._absent.keeps(device, entries):
+        else:
             self._queue(device, account)
         if device in gone:
             gone.discard(device)
@@ -311,7 +328,7 @@ class ShardActor(LoadingActor):
             if target == self._shard:
                 own = [each for each in part.targets if shard_number(each[0]) == target]
                 self._spreading.latecomers.doubt(part)
-                _arrive(position, record, own, arrivals)
+                self._arrive(position, record, own, arrivals)
                 continue
             spreads.setdefault(target, []).append((position, part))
             if is_small:
@@ -382,18 +399,3 @@ class ShardActor(LoadingActor):
         Taken: _taken,
         Reachable: _meet,
     }
-
-
-def _arrive(
-    position: int,
-    record: Accepted | Entries | Removed,
-    targets: list[Target],
-    arrivals: dict[tuple[DeviceId, AccountId], list[Entry]],
-) -> None:
-    """Note the entries that a record makes: one for all devices, unless each gets something else."""
-    tails = None if isinstance(record, Removed) else record.tails
-    entry = Entry.of(position, record)
-    for account, devices in targets:
-        for device in devices:
-            own = entry if tails is None else Entry.of(position, record, device)
-            arrivals.setdefault((DeviceId(device), AccountId(account)), []).append(own)
