@@ -32,7 +32,6 @@ CHECKERS: tuple[type[Checker], ...] = (
     DeletedOnAck,
     ReceiptsAreTrue,
     Membership,
-    CountsAreTrue,
     NumbersHold,
     FormerOwnersAreFenced,
     RunAtOneNode,
@@ -44,6 +43,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     Reentry,
     Bounds,
     Journeys,
+    CountsAreTrue,  # the last to be asked: it reads the clients' databases
 )
 
 

@@ -69,7 +69,7 @@ class ChangeToldEarly(ConversationActor):
             self._group.governance.__class__ = Hasty
 
 
-class Discreet(Counted):
+class TellsOfOneself(Counted):
     """Writes down who has received and read what, and tells everybody of themselves alone."""
 
     __slots__ = ()
@@ -90,7 +90,7 @@ class CountsNeverTold(ConversationActor):
     def receive_info(self, message: Any) -> None:
         super().receive_info(message)
         if type(message) is ConversationView and self._group is not None:
-            self._group.counted.__class__ = Discreet
+            self._group.counted.__class__ = TellsOfOneself
 
 
 BUGS: Final = {
