@@ -215,10 +215,12 @@ class DeviceKeeper:
         return () if owner.account is None else owner.account.idle(now_ms - idle_s * 1_000)
 
     def seen(self, device: DeviceId) -> None:
-        """A device is here, which is written down now and then."""
+        """A device is here, which is written down now and then if it could be taken for idle."""
         account, now_ms = self._owner.account, self._owner.process.runtime.clock.wall_ms()
-        record = None if account is None else account.device(device)
-        if account is not None and record is not None and now_ms - record.last_login_ms > SEEN_EVERY_MS:
+        if account is None or account.is_primary(device) or not self._owner.limits.device_idle_s:
+            return
+        record = account.device(device)
+        if record is not None and now_ms - record.last_login_ms > SEEN_EVERY_MS:
             self._owner.save(account.seen(device, now_ms), nothing, nothing)
 
     def _expire(self, device: DeviceId) -> None:

@@ -156,8 +156,10 @@ class Governance:
             self._release()
 
     def _release(self) -> None:
-        durable = self.durable.members
-        self._members.release(lambda account: account in durable or account in self._pending)
+        kept = [self.durable, *(state for _, state in self._in_flight)]  # some may come and go in one commit
+        self._members.release(
+            lambda account: account in self._pending or any(account in state.members for state in kept)
+        )
 
     def _answer(self, ask: GroupAsk, verdict: Verdict) -> None:
         """What changes nothing: it is stale, refused, or so already, as soon as that is on the disk."""

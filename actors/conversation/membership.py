@@ -133,7 +133,7 @@ class Membership(ABC):
 
     def subscribe_again(self, account: AccountId) -> None:
         """Some time has passed since an account could not be asked, or has ended."""
-        if self.hears_of(account):
+        if self.hears_of(account) and account not in self._monitors.values():
             self.subscribe(account)
 
     def lost(self, down: Down) -> None:
