@@ -49,18 +49,29 @@ class CountsAreTrue(Checker):
                 others = {account: people[account] for account in state.members if account != author}
                 for device in people[author].devices:
                     if device.running and not device.doomed:
-                        wrong = [*self._wrong(group, state, device, others, people[author].secretive)]
+                        wrong = [*self._wrong(group, state, author, device, others, people[author].secretive)]
                         found += wrong[-1:]  # one stands for all of them
         return found
 
     def _wrong(
-        self, group: str, state: GroupState, device: SimulatedDevice, others: dict[str, Person], secretive: bool
+        self,
+        group: str,
+        state: GroupState,
+        author: str,
+        device: SimulatedDevice,
+        others: dict[str, Person],
+        secretive: bool,
     ) -> Iterator[str]:
-        """Where a screen is wrong; who hides what they read, or has ever done so, sees nothing of the others'."""
+        """Where a screen is wrong; who hides what they read, or has ever done so, sees nothing of the others'.
+
+        Who has left and come back is told of what they wrote since: the group before that is none of their business.
+        """
         marks = [(state.members[it].joined_seq, *bounds_of(self.witness, it, group)) for it in others]
         secretive = secretive or any(it.secretive for it in others.values())
         for message in device._store.history(group, 2 * RECENT_SEQS):
             if message.state not in TICKED or message.seq <= self._last_seqs[group] - RECENT_SEQS:
+                continue
+            if message.seq < state.members[author].joined_seq:
                 continue
             shown = message.progress or NONE_TOLD
             meant = [(delivered, read) for joined, delivered, read in marks if joined <= message.seq]
