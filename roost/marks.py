@@ -2,7 +2,8 @@
 
 Ours go to the server with `Mark` when somebody reads, and again after a login for every conversation of
 which the server is not known to know the latest. Others' come as `Receipt`; after a login they are fetched
-for every conversation with a message of ours that is not read yet.
+for every conversation with a message of ours that is not read yet, and once the queue is empty for those in which one
+came that another of our devices had written: what was told of it before then has passed this device by.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ FETCHED_MAX: Final = 512
 
 @dataclass(slots=True)
 class _Watermarks:
-    """The watermarks of one conversation; `told_*` is what this connection has sent."""
+    """The watermarks of one conversation.
+
+    `told_*` is what this connection has sent, and `counted` up to which seq a group has ever told its counts.
+    """
 
     delivered: int = 0
     read: int = 0
@@ -40,6 +44,7 @@ class _Watermarks:
     read_by_others: int = 0
     told_delivered: int = 0
     told_read: int = 0
+    counted: int = 0
 
     @property
     def server_is_behind(self) -> bool:
@@ -55,7 +60,7 @@ class _Watermarks:
 class Marks:
     """The watermarks of all conversations."""
 
-    __slots__ = ("_account", "_changed", "_is_closed", "_to_tell", "_watermarks")
+    __slots__ = ("_account", "_changed", "_is_closed", "_is_drained", "_to_ask", "_to_tell", "_watermarks")
 
     def __init__(self, snapshot: Snapshot, is_closed: Callable[[ConversationId], bool]) -> None:
         """Start from what is stored.
@@ -72,6 +77,8 @@ class Marks:
         # In the order in which it happened: sets of strings have another order in each process.
         self._changed: dict[ConversationId, None] = {}
         self._to_tell: dict[ConversationId, None] = {}
+        self._to_ask: dict[ConversationId, None] = {}
+        self._is_drained = False
 
     def _of(self, conversation: ConversationId) -> _Watermarks:
         """Return a conversation's watermarks and count it as the latest one."""
@@ -84,6 +91,8 @@ class Marks:
         marks = self._of(conversation)
         if own:
             marks.written = max(marks.written, seq)
+            if not self._is_drained or seq <= marks.counted:
+                self._to_ask[conversation] = None
         if seq > marks.delivered:
             marks.delivered = seq
             self._changed[conversation] = None
@@ -124,6 +133,8 @@ class Marks:
             up_to = one.up_to
         marks.read_by_others = max(marks.read_by_others, up_to)
         steps = tuple(receipt.steps)
+        if steps:
+            marks.counted = max(marks.counted, steps[-1].up_to)
         step.changes.append(ProgressStored(receipt.conversation, receipt.behind, steps))
         step.events.append(ProgressChanged(receipt.conversation, receipt.behind, steps))
 
@@ -151,11 +162,17 @@ class Marks:
                 wanted.append(conversation)
             if len(wanted) == FETCHED_MAX:
                 break
-        for start in range(0, len(wanted), FETCHED_PER_FRAME_MAX):
-            step.frames.append(FetchMarks(list(wanted[start : start + FETCHED_PER_FRAME_MAX])))
+        _fetch(wanted, step)
+
+    def drained(self) -> None:
+        """All that waited at the login is here."""
+        self._is_drained = True
 
     def tell(self, step: Step) -> None:
-        """Send what is to be told, one `Mark` a conversation; only while ready."""
+        """Send what is to be told, one `Mark` a conversation, and ask what is to be asked; only while ready."""
+        if self._is_drained and self._to_ask:
+            _fetch([it for it in reversed(self._to_ask) if not self._is_closed(it)][:FETCHED_MAX], step)
+            self._to_ask.clear()
         for conversation in self._to_tell:
             marks = self._watermarks[conversation]
             marks.told_delivered, marks.told_read = marks.delivered, marks.read
@@ -175,8 +192,14 @@ class Marks:
     def disconnected(self) -> None:
         """Trust no longer that what was told has arrived."""
         self._to_tell.clear()
+        self._is_drained = False
         for marks in self._watermarks.values():
             marks.told_delivered = marks.told_read = 0
+
+
+def _fetch(wanted: list[ConversationId], step: Step) -> None:
+    for start in range(0, len(wanted), FETCHED_PER_FRAME_MAX):
+        step.frames.append(FetchMarks(wanted[start : start + FETCHED_PER_FRAME_MAX]))
 
 
 def _watermarks(stored: StoredMarks) -> _Watermarks:

@@ -264,8 +264,7 @@ class Session:
         if self.phase is Phase.LOGGING_IN:
             deadlines.append(self._login_until_s)
         elif self.phase is Phase.READY:
-            deadlines += [self._pulse.next_deadline_s(), self._outboxes.next_deadline_s()]
-            deadlines.append(self.groups.next_deadline_s())
+            deadlines += [it.next_deadline_s() for it in (self._pulse, self._outboxes, self.groups)]
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
     def take_step(self) -> Step:
@@ -412,7 +411,7 @@ class Session:
             Groups: lambda frame: self.groups.listed(frame, self._step),
             Presence: lambda frame: self._chats.presence(frame, self._step),
             TypingBy: lambda frame: self._chats.typing_by(frame, self._clock.now_s(), self._step),
-            Drained: lambda _: self._step.events.append(QueueDrained()),
+            Drained: self._on_drained,
             Heartbeat: lambda frame: self._pulse.agreed(frame.heartbeat_s),
             Pong: lambda _: None,
             DevicesChanged: lambda frame: self._devices_at(frame.version),
@@ -420,7 +419,7 @@ class Session:
             LinkPassed: lambda frame: self._step.answers.append(Answered(LINK, frame)),
             LinkEnded: lambda frame: self._step.answers.append(Answered(LINK, frame)),
             Error: self._on_error,
-            Closing: self._on_closing,
+            Closing: lambda frame: self._refused_login(frame.code, frame.sentence, frame.retry_after_ms),
         }
 
     def _on_welcome(self, frame: Welcome) -> None:
@@ -463,6 +462,10 @@ class Session:
             self._marks.received(message.conversation, message.seq, own=own)
             self.groups.received(message, self._step)
 
+    def _on_drained(self, _: Drained) -> None:
+        self._marks.drained()
+        self._step.events.append(QueueDrained())
+
     def _on_error(self, frame: Error) -> None:
         if frame.request:
             self.groups.refused(frame, self._step)
@@ -470,9 +473,6 @@ class Session:
             self._refused_login(frame.code, frame.sentence, frame.retry_after_ms)
         else:
             self._step.events.append(ServerComplained(frame.code, frame.sentence))
-
-    def _on_closing(self, frame: Closing) -> None:
-        self._refused_login(frame.code, frame.sentence, frame.retry_after_ms)
 
     def _refused_login(self, code: int, sentence: str, retry_after_ms: int) -> None:
         if code == Code.EPOCH_UNKNOWN:

@@ -13,9 +13,11 @@ from protocol import (
     ClientId,
     Code,
     ConversationId,
+    DeviceId,
     InviteToken,
     encode_change,
     group_conversation,
+    message_id,
 )
 from protocol import messages as m
 from roost.content import decode_content, encode_text
@@ -283,6 +285,47 @@ def test_counts_of_a_message_never_fall_while_as_many_shall_have_it(world: World
     assert told(m.Step(seq, 1, 1, 0)) == roost.Progress(1, 1, 0)  # somebody has left
     assert told(m.Step(seq, 1, 1, 1)) == roost.Progress(1, 1, 1)
     assert world.alice.store.history(CLUB, 1)[0].state is roost.MessageState.READ
+
+
+def write_elsewhere(world: World) -> m.Message:
+    """A message that another device of Alice's has written; it comes when it is her queue's turn."""
+    server = world.server
+    conversation = server.conversations[CLUB]
+    seq = len(conversation.log) + 1
+    identifier = message_id(server.time_ms(), seq.to_bytes(10, "big"))
+    payload = encode_text("from elsewhere")
+    message = m.Message(CLUB, seq, ALICE, DeviceId(b"e" * 16), identifier, server.time_ms(), 0, payload)
+    conversation.log.append(message)
+    world.groups.all[CLUB].targets.append(frozenset(world.groups.members(CLUB)))
+    return message
+
+
+def test_counts_that_overtake_their_message_are_asked_for_again(world: World) -> None:
+    """Found by the simulator (seed 900856): dora's third device showed one tick for ever, all others two."""
+    world.groups.change(CLUB, BOB, m.JOINED)
+    world.settle()
+    message = write_elsewhere(world)
+    world.server.conversations[CLUB].marks[BOB] = (message.seq, message.seq)
+    world.alice.session.receive(world.groups.receipt(CLUB, ALICE))
+    world.settle()
+    world.server.enqueue(world.alice.device, message)
+    world.settle()
+    assert world.alice.store.history(CLUB, 1)[0].progress == roost.Progress(1, 1, 1)
+
+
+def test_counts_of_what_another_device_has_written_are_fetched_once_the_queue_is_empty(world: World) -> None:
+    world.groups.change(CLUB, BOB, m.JOINED)
+    world.settle()
+    world.alice.cut()
+    message = write_elsewhere(world)
+    world.server.conversations[CLUB].marks[BOB] = (message.seq, message.seq)
+    world.server.enqueue(world.alice.device, message)
+    world.settle()
+    assert world.alice.store.history(CLUB, 1)[0].progress == roost.Progress(1, 1, 1)
+    message = write_elsewhere(world)
+    world.server.enqueue(world.alice.device, message)
+    world.alice.receive()
+    assert world.asked(m.FetchMarks) == [], "it is told when somebody has this one"
 
 
 @pytest.mark.parametrize("kind", list(roost.ChangeKind))
