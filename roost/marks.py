@@ -1,9 +1,11 @@
 """Watermarks: how far each member has received and read, by `seq`; they only grow, so a lost one heals.
 
 Ours go to the server with `Mark` when somebody reads, and again after a login for every conversation of
-which the server is not known to know the latest. Others' come as `Receipt`; after a login they are fetched
-for every conversation with a message of ours that is not read yet, and once the queue is empty for those in which one
-came that another of our devices had written: what was told of it before then has passed this device by.
+which the server is not known to know the latest. Others' come as `Receipt`, or in a group as counts; after a login
+they are fetched for every conversation with a message of ours that is not read yet.
+
+What is told of a message may pass it by: another device wrote it, and it still waits in the queue, or its ✓ was lost.
+Counts are kept for that, and what was told while this device was away is fetched when the message is here.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ FETCHED_MAX: Final = 512
 class _Watermarks:
     """The watermarks of one conversation.
 
-    `told_*` is what this connection has sent, and `counted` up to which seq a group has ever told its counts.
+    `told_*` is what this connection has sent, and `counts` what a group said last.
     """
 
     delivered: int = 0
@@ -44,7 +46,7 @@ class _Watermarks:
     read_by_others: int = 0
     told_delivered: int = 0
     told_read: int = 0
-    counted: int = 0
+    counts: ProgressStored | None = None
 
     @property
     def server_is_behind(self) -> bool:
@@ -60,7 +62,17 @@ class _Watermarks:
 class Marks:
     """The watermarks of all conversations."""
 
-    __slots__ = ("_account", "_changed", "_is_closed", "_is_drained", "_to_ask", "_to_tell", "_watermarks")
+    __slots__ = (
+        "_account",
+        "_asked",
+        "_changed",
+        "_is_closed",
+        "_is_drained",
+        "_to_ask",
+        "_to_recount",
+        "_to_tell",
+        "_watermarks",
+    )
 
     def __init__(self, snapshot: Snapshot, is_closed: Callable[[ConversationId], bool]) -> None:
         """Start from what is stored.
@@ -77,7 +89,9 @@ class Marks:
         # In the order in which it happened: sets of strings have another order in each process.
         self._changed: dict[ConversationId, None] = {}
         self._to_tell: dict[ConversationId, None] = {}
+        self._to_recount: dict[ConversationId, None] = {}
         self._to_ask: dict[ConversationId, None] = {}
+        self._asked: dict[ConversationId, None] = {}  # without an answer yet
         self._is_drained = False
 
     def _of(self, conversation: ConversationId) -> _Watermarks:
@@ -90,17 +104,22 @@ class Marks:
         """Count a stored message as received. Its ack tells the server, so no `Mark` follows."""
         marks = self._of(conversation)
         if own:
-            marks.written = max(marks.written, seq)
-            if not self._is_drained or seq <= marks.counted:
-                self._to_ask[conversation] = None
+            self._ours(conversation, marks, seq, is_late=not self._is_drained)
         if seq > marks.delivered:
             marks.delivered = seq
             self._changed[conversation] = None
 
-    def written(self, conversation: ConversationId, seq: int) -> None:
-        """Count a message of this device as accepted under `seq`."""
-        marks = self._of(conversation)
+    def written(self, conversation: ConversationId, seq: int, *, is_late: bool) -> None:
+        """Count a message of this device as accepted under `seq`, on an earlier connection perhaps if it is late."""
+        self._ours(conversation, self._of(conversation), seq, is_late=is_late)
+
+    def _ours(self, conversation: ConversationId, marks: _Watermarks, seq: int, *, is_late: bool) -> None:
         marks.written = max(marks.written, seq)
+        if is_late:
+            self._to_ask.pop(conversation, None)
+            self._to_ask[conversation] = None
+        if marks.counts is not None and seq <= marks.counts.steps[-1].up_to:
+            self._to_recount[conversation] = None
 
     def read(self, conversation: ConversationId, seq: int, step: Step) -> None:
         """Count everything up to `seq` as read."""
@@ -119,6 +138,7 @@ class Marks:
         if receipt.account == self._account:
             self._own_receipt(marks, receipt, step)
             return
+        self._asked.pop(receipt.conversation, None)
         marks.read_by_others = max(marks.read_by_others, receipt.read)
         step.changes.append(ReceiptStored(receipt.conversation, receipt.account, receipt.delivered, receipt.read))
         step.events.append(ReceiptChanged(receipt.conversation, receipt.account, receipt.delivered, receipt.read))
@@ -132,11 +152,10 @@ class Marks:
                 break
             up_to = one.up_to
         marks.read_by_others = max(marks.read_by_others, up_to)
-        steps = tuple(receipt.steps)
-        if steps:
-            marks.counted = max(marks.counted, steps[-1].up_to)
-        step.changes.append(ProgressStored(receipt.conversation, receipt.behind, steps))
-        step.events.append(ProgressChanged(receipt.conversation, receipt.behind, steps))
+        self._asked.pop(receipt.conversation, None)
+        if receipt.steps:
+            marks.counts = ProgressStored(receipt.conversation, receipt.behind, tuple(receipt.steps))
+            self._to_recount[receipt.conversation] = None
 
     def _own_receipt(self, marks: _Watermarks, receipt: Receipt, step: Step) -> None:
         marks.server_delivered = max(marks.server_delivered, receipt.delivered)
@@ -172,6 +191,7 @@ class Marks:
         """Send what is to be told, one `Mark` a conversation, and ask what is to be asked; only while ready."""
         if self._is_drained and self._to_ask:
             _fetch([it for it in reversed(self._to_ask) if not self._is_closed(it)][:FETCHED_MAX], step)
+            self._asked.update(self._to_ask)
             self._to_ask.clear()
         for conversation in self._to_tell:
             marks = self._watermarks[conversation]
@@ -182,6 +202,12 @@ class Marks:
 
     def store(self, step: Step) -> None:
         """Hand out what changed since the last step, one row a conversation."""
+        for conversation in self._to_recount:
+            counts = self._watermarks[conversation].counts
+            assert counts is not None, "there is something to count by"
+            step.changes.append(counts)
+            step.events.append(ProgressChanged(conversation, counts.behind, counts.steps))
+        self._to_recount.clear()
         for conversation in self._changed:
             marks = self._watermarks[conversation]
             step.changes.append(
@@ -190,9 +216,11 @@ class Marks:
         self._changed.clear()
 
     def disconnected(self) -> None:
-        """Trust no longer that what was told has arrived."""
+        """Trust no longer that what was told has arrived, and ask again what has no answer."""
         self._to_tell.clear()
         self._is_drained = False
+        self._to_ask = self._asked | self._to_ask
+        self._asked.clear()
         for marks in self._watermarks.values():
             marks.told_delivered = marks.told_read = 0
 

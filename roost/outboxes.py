@@ -121,18 +121,23 @@ class Outboxes:
                 )
         self.supplements.advance(now_s, step)
 
-    def sent(self, answer: Sent, step: Step) -> None:
-        """Take a ✓."""
+    def sent(self, answer: Sent, step: Step) -> bool:
+        """Take a ✓.
+
+        Returns:
+            Whether the server may have accepted it earlier, when nobody heard of it here.
+        """
         outbox = self._active.get(answer.conversation)
         entry = outbox.sent(answer.number) if outbox else None
         if outbox is None or entry is None:
-            return
+            return False
         self._pending -= 1
         self._drop_if_empty(answer.conversation, outbox)
         step.changes.append(
             Accepted(answer.conversation, entry.client_id, answer.seq, answer.message_id, answer.time_ms)
         )
         step.events.append(MessageSent(answer.conversation, entry.client_id.hex(), answer.seq, answer.time_ms))
+        return entry.uncertain
 
     def refused(self, answer: Refused, now_s: float, step: Step) -> None:
         """Take a refusal: wait and retry, give up with a reason, or prepare a new epoch."""

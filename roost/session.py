@@ -449,8 +449,8 @@ class Session:
 
     def _on_sent(self, frame: Sent) -> None:
         if frame.number:
-            self._outboxes.sent(frame, self._step)
-            self._marks.written(frame.conversation, frame.seq)
+            is_late = self._outboxes.sent(frame, self._step)
+            self._marks.written(frame.conversation, frame.seq, is_late=is_late)
 
     def _on_deliver(self, frame: Deliver) -> None:
         message = self._arrivals.deliver(frame, self._step)

@@ -300,7 +300,7 @@ def write_elsewhere(world: World) -> m.Message:
     return message
 
 
-def test_counts_that_overtake_their_message_are_asked_for_again(world: World) -> None:
+def test_counts_that_overtake_their_message_are_kept_for_it(world: World) -> None:
     """Found by the simulator (seed 900856): dora's third device showed one tick for ever, all others two."""
     world.groups.change(CLUB, BOB, m.JOINED)
     world.settle()
@@ -309,6 +309,22 @@ def test_counts_that_overtake_their_message_are_asked_for_again(world: World) ->
     world.alice.session.receive(world.groups.receipt(CLUB, ALICE))
     world.settle()
     world.server.enqueue(world.alice.device, message)
+    world.alice.receive()
+    assert world.asked(m.FetchMarks) == []
+    assert world.alice.store.history(CLUB, 1)[0].progress == roost.Progress(1, 1, 1)
+
+
+def test_counts_that_overtake_their_tick_are_kept_for_it(world: World) -> None:
+    world.groups.change(CLUB, BOB, m.JOINED)
+    world.settle()
+    world.alice.session.send(CLUB, encode_text("now the devices are known"))
+    world.settle()
+    world.alice.session.send(CLUB, encode_text("hi"))
+    assert len(world.asked(m.Send)) == 1
+    world.alice.flush_to_server()
+    seq = len(world.server.conversations[CLUB].log)
+    world.server.conversations[CLUB].marks[BOB] = (seq, seq)
+    world.alice.session.receive(world.groups.receipt(CLUB, ALICE))
     world.settle()
     assert world.alice.store.history(CLUB, 1)[0].progress == roost.Progress(1, 1, 1)
 

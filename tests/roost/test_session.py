@@ -186,6 +186,23 @@ def test_a_receipt_missed_offline_is_fetched_at_the_next_login(world: World) -> 
     assert any(isinstance(e, events.ReceiptChanged) and e.read == 1 for e in world.alice.published)
 
 
+def test_a_receipt_of_what_was_accepted_unheard_is_fetched_with_its_tick(world: World) -> None:
+    world.online()
+    world.alice.send(world.bob, "now the devices are known")
+    world.settle()
+    world.bob.session.mark_read(AB, 1)
+    world.settle()
+    world.alice.send(world.bob, "hi")
+    assert len(sent(world.alice, m.Send)) == 1
+    world.alice.flush_to_server()
+    world.alice.cut()
+    world.bob.settle()
+    world.bob.session.mark_read(AB, 2)
+    world.bob.settle()
+    world.settle()
+    assert any(isinstance(e, events.ReceiptChanged) and e.read == 2 for e in world.alice.published)
+
+
 def test_reading_on_another_device_is_taken_over(world: World) -> None:
     world.online()
     world.alice.send(world.bob, "hi")
