@@ -23,7 +23,7 @@ from actors.placement.api import (
 )
 from actors.placement.arrival import ArrivalActor
 from actors.placement.departure import DepartureActor
-from actors.placement.logic import Atlas, decode_places, encode_places
+from actors.placement.logic import Atlas, decode_places, encode_places, is_void
 from actors.placement.moves import Declined, Departed, NotMoved, Offer, Vacate, Vacated
 from actors.placement.residents import Residents
 from actors.shard.api import LoadingActor, Reachable, answers, inform
@@ -151,7 +151,7 @@ class PlacementActor(LoadingActor):
         self._up: set[str] = set()
         self._untold: set[str] = set()
         self._leaving: dict[int, Leaving] = {}
-        self._arrivals: dict[Pid, int] = {}
+        self._arrivals: dict[Pid, Offer] = {}
         self._taken: set[int] = set()
         self._unwritten: dict[int, int] = {}
 
@@ -202,8 +202,11 @@ class PlacementActor(LoadingActor):
             case Exit(source, reason) if source == self.process.parent:
                 self.process.stop(reason)
             case Exit(source):
-                if self._arrivals.pop(source, None) is None:
+                offer = self._arrivals.pop(source, None)
+                if offer is None:
                     self._departure_ended(source)
+                else:
+                    self._arrival_ended(offer)
 
     def _lose(self, node: str) -> None:
         """A link has broken. If another took its place at once, that node may have spoken over it already."""
@@ -264,10 +267,10 @@ class PlacementActor(LoadingActor):
         self._yield(node)
         for shard, gone in holdings.gone.items():
             self._activate(shard, gone)
+        brought = {offer.shard: offer.transfer for offer in self._arrivals.values()}
         for shard, arrival in self._store.arrivals().items():
-            # A half copy is void once nobody brings more of it, whoever has the shard by now.
-            is_void = arrival.source == node or not arrival.complete
-            if is_void and shard in holdings.shards and shard not in self._arrivals.values():
+            is_as_it_was = shard not in brought or (arrival.complete and arrival.transfer == brought[shard])
+            if is_as_it_was and is_void(shard, arrival, holdings):
                 self._store.discard_arrival(shard, _ignored)
         unknown = {shard for shard in holdings.shards if self._router.node_of(shard) is None}
         self._learned(news | unknown | (holdings.shards.keys() if is_new else set()))
@@ -457,7 +460,7 @@ class PlacementActor(LoadingActor):
         sentence, arrival = None, self._store.arrivals().get(offer.shard)
         if offer.shard in self._estate.shards:
             sentence = f"{self._node} has shard {offer.shard} itself."
-        elif offer.shard in self._arrivals.values():
+        elif any(offer.shard == other.shard for other in self._arrivals.values()):
             sentence = f"Shard {offer.shard} is arriving at {self._node} already."
         elif arrival is not None and arrival.complete and arrival.source != offer.source:
             # That one may have let go of it: then this copy is all that there is.
@@ -467,7 +470,13 @@ class PlacementActor(LoadingActor):
         if sentence is not None:
             self.process.insist(offer.departure, Declined(sentence))
             return
-        self._arrivals[self.process.start_link(ArrivalActor(self._store, offer))] = offer.shard
+        self._arrivals[self.process.start_link(ArrivalActor(self._store, offer))] = offer
+
+    def _arrival_ended(self, offer: Offer) -> None:
+        """A copy is void of which its source has not heard that it is whole; the last of it may be being written."""
+        arrival = self._store.arrivals().get(offer.shard)
+        if arrival is None or not arrival.complete or arrival.transfer != offer.transfer:
+            self._store.discard_arrival(offer.shard, _ignored)
 
     def receive(self, message: Any) -> None:
         """What other nodes and the moves say."""

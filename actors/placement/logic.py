@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from actors.placement.api import Holdings
+    from storage import Arrival
 
-__all__ = ["Atlas", "decode_places", "encode_places"]
+__all__ = ["Atlas", "decode_places", "encode_places", "is_void"]
 
 _Shard = Annotated[int, msgspec.Meta(ge=0, lt=SHARDS)]
 
@@ -42,6 +43,23 @@ def decode_places(value: bytes | None) -> dict[int, Place]:
         return {shard: Place(node, epoch) for shard, (node, epoch) in _decode(value).items()}
     except UNREADABLE as error:
         raise StoreCorruptError("what this node remembers of the shards of others", str(error)) from error
+
+
+def is_void(shard: int, arrival: Arrival, told: Holdings) -> bool:
+    """Whether what another node says makes a copy worthless to which nobody adds anything just now.
+
+    A half one is void once anybody has the shard. A whole one waits for its source, which alone may have let go of the
+    shard in this very move; that has it still, or has let go of it in another move.
+
+    Args:
+        shard: The shard.
+        arrival: The copy of it here.
+        told: What the other node says.
+    """
+    if shard in told.shards:
+        return arrival.source == told.node or not arrival.complete
+    gone = told.gone.get(shard)
+    return gone is not None and arrival.source == told.node and arrival.transfer != gone.transfer
 
 
 class Atlas:

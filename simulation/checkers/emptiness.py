@@ -42,6 +42,7 @@ class NothingIsLeft(Checker):
                 count = _answer(lambda done, failed, device=device, node=node: _view(node, device, done, failed))  # type: ignore[misc]
                 if count and not self.witness.lingers(device):
                     found.append(f"{count} wait for {device}, by the store")
+            found += [f"{node.name} keeps a copy of shard {shard}, which never came" for shard in node.store.arrivals()]
             for shard in node.shards:
                 if _answer(lambda done, failed, shard=shard, node=node: _untaken(node, shard, done, failed)):  # type: ignore[misc]
                     found.append(f"shard {shard} of {node.name} has something that another one has yet to take")

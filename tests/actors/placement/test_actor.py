@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from actors.placement.actor import PlacementActor
 from actors.placement.api import PLACEMENT, Gone, Holdings, Place, Unowned
 from actors.placement.estate import Estate
-from actors.placement.moves import Declined, Offer, Welcome
+from actors.placement.moves import Declined, Offer, Rows, Welcome
 from actors.placement.residents import SHARDS_SUPERVISOR
 from actors.router.api import Router
 from actors.shard.api import Reachable
@@ -274,6 +274,42 @@ def test_a_half_copy_that_nobody_goes_on_with_is_discarded_whoever_has_the_shard
     assert house.desk.ask(tell) is None
     assert not house.desk.store.arrivals()[other].complete
     house.hears(Holdings("a", THEIRS, {}, {}, {}))
+    house.settle()
+    assert other not in house.desk.store.arrivals()
+
+
+def test_a_whole_copy_is_discarded_when_its_source_has_given_the_shard_away_by_another_move() -> None:
+    """Seed 384675892 of clusters: its rows stayed for ever, and no other node could have moved the shard here."""
+    house = House()
+    house.hears(Holdings("node", THEIRS, {}, {SHARD: Gone("c", b"T9".ljust(16), house.epoch)}, {}))
+    house.settle()
+    assert house.desk.store.arrivals() == {}
+    third = house.runtime.start(Hollow())
+    house.runtime.cast(house.placement, Offer(SHARD, "c", b"T8".ljust(16), third))
+    house.settle()
+    process = third._process
+    assert process is not None
+    actor: Any = process._actor
+    assert isinstance(actor.heard[0], Welcome)
+
+
+def test_a_half_copy_is_discarded_when_nobody_brings_the_rest_though_nobody_speaks_again() -> None:
+    """Seeds 5025, 5068 and 5128 of clusters: its source had said that it kept the shard before the copying ended."""
+    house, other = House(), SHARD + 1
+    third = house.runtime.start(Hollow())
+    house.runtime.cast(house.placement, Offer(other, "c", b"T2".ljust(16), third))
+    house.settle()
+    process = third._process
+    assert process is not None
+    actor: Any = process._actor
+    (welcome,) = actor.heard
+    house.runtime.cast(welcome.arrival, Rows(Move(Desk(), house.desk, other).rows()))
+    house.settle()
+    house.hears(Holdings("c", {**THEIRS, other: 1}, {}, {}, {}))
+    house.settle()
+    assert not house.desk.store.arrivals()[other].complete, "it is on its way"
+    house.runtime.exit(third, KILLED)
+    house.scheduler.run_until_idle()
     house.settle()
     assert other not in house.desk.store.arrivals()
 
