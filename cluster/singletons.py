@@ -295,9 +295,8 @@ class Singletons(Actor):
         for service in self._specs:
             runs = service in self._supervisors or self._state(service) is State.STOPPING
             self._election.put(service, State.STOPPING if runs else State.SPENT)
-        groups = [
-            Group((pid,), INFINITY) for service in reversed(self._specs) if (pid := self._supervisors.get(service))
-        ]
+        pids = (self._supervisors.get(service) for service in reversed(self._specs))
+        groups = [Group((pid,), INFINITY, awaits_orphans=True) for pid in pids if pid is not None]
         self._stopping = Stopping(self.process, groups, lambda: self.process.stop(reason), self.process.exit)
         self._stopping.begin()
 

@@ -144,7 +144,7 @@ class SeededScheduler(Scheduler):
     def _choose(self) -> bool:
         chance = self._random
         if self.deferred and (not self.ready or _below(100, chance) < _EARLY_DEFERRED_PERCENT):
-            take_deferred_turn(_take(self.deferred, chance))
+            self._take_deferred_turn(_take(self.deferred, chance))
             return True
         count = len(self.ready) + bool(self._posted)
         if not count:
@@ -155,6 +155,9 @@ class SeededScheduler(Scheduler):
         process = _take(self.ready, chance)
         self._runtime._counters.messages += self._take_turn(process, 1 + _below(self._turn_messages_max, chance))
         return True
+
+    def _take_deferred_turn(self, process: Process) -> None:
+        take_deferred_turn(process)
 
 
 def _take(processes: list[Process], chance: random.Random) -> Process:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from simulation.ambush import ACTORS, ACTORS_OF_CLUSTERS, CALL, HANDLERS, MOMENTS, crash_at, crash_in, crash_of
 from simulation.clubs import KINDS
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ SOMETIMES: Final = (
     "a device numbers its messages anew",
     "an actor crashes in the middle of a callback",
     "an actor dies with its mail",
+    *map(crash_of, ACTORS),
+    *map(crash_in, HANDLERS),
+    *map(crash_at, MOMENTS),
     "a supervisor gives up and its own one restarts it",
     "a slow reader stops its queue",
     "a segment is lost",
@@ -83,6 +87,8 @@ SOMETIMES_BETWEEN_NODES: Final = (
     "something comes to a node whose shard has moved",
     "a copy of a shard that did not move is purged",
     "a shard changes while it is copied",
+    *map(crash_of, ACTORS_OF_CLUSTERS),
+    crash_in(CALL),
 )
 """The same for a suite of clusters."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from simulation.agenda import chance_of
+from simulation.ambush import ACTORS, ACTORS_OF_CLUSTERS, CALL, CALLED_IN_CLUSTERS, Mine
 from simulation.disk import COMMIT_FATES
 from simulation.partitions import BETWEEN_NODES, shard_of_node, ways_of
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["FAULTS", "Fault", "Faults", "strike"]
 
 WAITS: Final = None
-"""What lies in wait, and counts itself when it springs; it may be overtaken by a death, the calm or its like before."""
+"""What lies in wait, and counts itself when it springs; it may be overtaken by a death, the calm or another before."""
 
 RETRY_S: Final = 2.0
 SHARD_DEATHS: Final = 12
@@ -70,6 +71,7 @@ class Faults:
             "actor is killed": 6.0,
             "fan out is lost on its way": 1.0,
             "actor crashes": 6.0,
+            "a handler raises": 8.0,
             "supervisor is killed": 1.0,
             "shard is taken over": 1.0,
             "client crashes": 3.0,
@@ -254,7 +256,7 @@ def _read_fails(world: World, chance: random.Random) -> bool | None:
 ROOMS: Final = ("conversation", "shard", "queue", "account", "presence", "journal")
 
 
-def _actor_is_killed(world: World, chance: random.Random) -> bool:
+def _actor_is_killed(world: World, chance: random.Random) -> bool | None:
     node = _node(world, chance)
     if node is None:
         return False
@@ -265,18 +267,18 @@ def _actor_is_killed(world: World, chance: random.Random) -> bool:
         pids = _named(node, lambda name: name == room or (isinstance(name, tuple) and name[0] == room))
     alive = [pid for pid in pids if node.runtime.is_alive(pid)]
     if alive and chance.random() < 0.4:
-        node.ambush(chance.choice(alive))
-        return True
+        node.ambush.lie_in_wait("actor is killed", chance.choice(alive))
+        return WAITS
     return _kill(world, node, alive, chance)
 
 
-def _fan_out_is_lost(world: World, chance: random.Random) -> bool:
+def _fan_out_is_lost(world: World, chance: random.Random) -> bool | None:
     """A shard dies when it is about to take what another one has spread to it."""
     node = _node(world, chance)
     if node is None:
         return False
-    node.ambush(None, "Spread")
-    return True
+    node.ambush.lie_in_wait("fan out is lost on its way", None, "Spread")
+    return WAITS
 
 
 def _named(node: SimulatedNode, wanted: Callable[[Any], bool]) -> list[Pid]:
@@ -300,16 +302,34 @@ def _actor_crashes(world: World, chance: random.Random) -> bool | None:
     return WAITS
 
 
+def _handler_raises(world: World, chance: random.Random) -> bool | None:
+    """That of an actor of one class, if any is called."""
+    node = _node(world, chance)
+    if node is None:
+        return False
+    actors = ACTORS_OF_CLUSTERS if world.is_cluster and chance.random() < 0.5 else ACTORS
+    actor, handler = chance.choice(actors), ""
+    if world.is_cluster and chance.random() < 0.2:
+        actor, handler = chance.choice(CALLED_IN_CLUSTERS), CALL
+    node.ambush.lay(actor, Mine(chance.choice((1, 1, 2, 5, 20)), chance.random() < 0.5, handler))
+    return WAITS
+
+
 def _supervisor_is_killed(world: World, chance: random.Random) -> bool:
+    """That of a room of a shard, of a shard, of all shards, or of the connections."""
     node = _node(world, chance)
     if node is None or not node.router._households:
         return False
     household = chance.choice(list(node.router._households.values()))
-    room = chance.choice((household.accounts, household.conversations, household.queues, household.presences))
-    pid = room.process.pid
-    if node.runtime.is_alive(pid):
-        return _kill(world, node, [pid], chance)
-    return False
+    rooms = (household.accounts, household.conversations, household.queues, household.presences, household.rendezvous)
+    room = chance.choice(rooms).process
+    above = {
+        "connections": node.connections.process.pid,
+        "shard": room.parent,
+        "shards": node.runtime.whereis("shards"),
+    }
+    pid = above.get(chance.choice(("room",) * 4 + tuple(above)), room.pid)
+    return _kill(world, node, [pid] if pid is not None and node.runtime.is_alive(pid) else [], chance)
 
 
 def _shard_dies_again_and_again(world: World, chance: random.Random) -> bool:
@@ -459,6 +479,7 @@ FAULTS: Final[dict[str, Callable[[World, random.Random], bool | None]]] = {
     "actor is killed": _actor_is_killed,
     "fan out is lost on its way": _fan_out_is_lost,
     "actor crashes": _actor_crashes,
+    "a handler raises": _handler_raises,
     "supervisor is killed": _supervisor_is_killed,
     "shard dies again and again": _shard_dies_again_and_again,
     "shard is taken over": _shard_is_taken_over,

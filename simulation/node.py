@@ -19,11 +19,12 @@ from actors.queue.api import QueueLimits
 from actors.shard.api import PaceLimits
 from actors.tree import Cluster, MessengerLimits, Parts, connection_maker, messenger_children
 from protocol import StaticKey, Ulid, shard_of
-from runtime import KILLED, Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, SeededScheduler, StartError
-from runtime.mailbox import Info
+from runtime import KILLED, Actor, Hooks, InlineTasks, Pid, Reason, SeededRandomness, StartError
 from simulation.agenda import HostClock, chance_of
+from simulation.ambush import Ambush
 from simulation.disk import DiskCommitter, SimulatedDisk
 from simulation.guest import Anyone, Guest
+from simulation.node_scheduler import NodeScheduler
 from simulation.trap import InjectedError, Trap, TrappedRouter
 from simulation.watched_wire import WatchedWire
 from storage import EngineStatistics, StorageError, StoreLimits, Table
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocol import AccountId
-    from runtime.process import Process
     from simulation.network import Socket, SocketUser
     from simulation.world import World
 
@@ -94,42 +94,6 @@ class Sizes:
     pace: PaceLimits = field(default_factory=PaceLimits)
 
 
-class NodeScheduler(SeededScheduler):
-    """The seeded scheduler of one life of a node, which runs by the agenda."""
-
-    def __init__(self, seed: int, node: SimulatedNode) -> None:
-        super().__init__(seed)
-        self._node = node
-        self._life = node.life
-        self.asleep = True
-
-    def wake(self) -> None:
-        """Work soon."""
-        if self.asleep and self._node.life == self._life:
-            self.asleep = False
-            self._node.work_soon()
-
-    def arm(self, due_s: float) -> None:
-        """Let the timers fire when they are due."""
-        if self._node.life == self._life:
-            self._node.alarm_at(due_s)
-
-    def report(self, error: Exception) -> None:
-        """What no actor owns is logged, as a running node does."""
-        self._node.went_wrong("the scheduler", error)
-
-    def post_threadsafe(self, function: Callable[[], None]) -> None:
-        """Run a function in one of the next steps."""
-        super().post_threadsafe(function)
-        self.wake()
-
-    def _take_turn(self, process: Process, budget: int) -> int:
-        if self._node.ambushed is not None and self._node.caught(process):
-            self._runtime._settle()  # it dies before its turn, and what waited for it is lost
-        self._node.witness.turned(self._node, process)
-        return super()._take_turn(process, budget)
-
-
 class Codes:
     """Verification codes travel to a dictionary."""
 
@@ -159,7 +123,7 @@ class SimulatedNode:
         guests: Its sockets.
         frozen_until_s: When it works again after it was last frozen.
         linked_at_s: Since when it is linked to others.
-        ambushed: Who is killed at its next mail, and at which; None for nobody.
+        ambush: Who is killed at its next mail, and whose handler raises.
     """
 
     def __init__(self, world: World, name: str, shards: tuple[int, ...], sizes: Sizes, parts: Parts) -> None:
@@ -182,7 +146,7 @@ class SimulatedNode:
         self.up = False
         self.ended: Counter[str] = Counter()
         self._alarm_s = float("inf")
-        self.ambushed: tuple[Pid | None, str] | None = None
+        self.ambush = Ambush(world.coverage)
         self.free_space_bytes = FREE_SPACE_BYTES
         self.frozen_until_s = 0.0
         self.linked_at_s: dict[str, float] = {}
@@ -199,11 +163,13 @@ class SimulatedNode:
         if self.up:
             return
         self.life += 1
-        self.ambushed = None
+        self.ambush.forget_victim()
         try:
             self._start()
         except (StorageError, StartError) as error:
             self.world.log(f"{self.name} cannot start: {type(error).__name__}")
+            if self.up:
+                self.die("kept", told=True)
             self.life += 1
             self.reboot_later()
 
@@ -297,28 +263,6 @@ class SimulatedNode:
         self.guests.clear()
         self.runtime.close()
 
-    def ambush(self, pid: Pid | None, mail: str = "") -> None:
-        """Kill a process when next there is something from another one in its mailbox.
-
-        Args:
-            pid: Which one; None for whoever gets such mail first.
-            mail: Name of the message that it waits for; empty for any.
-        """
-        self.ambushed = (pid, mail)
-
-    def caught(self, process: Process) -> bool:
-        """A process is about to have its turn; whether it is the one, which is killed instead."""
-        if self.ambushed is None:
-            return False
-        pid, wanted = self.ambushed
-        mail = {type(item).__name__ for item in process._mailbox or () if type(item) is not Info}
-        if (pid is not None and pid != process.pid) or not mail or (wanted and wanted not in mail):
-            return False
-        self.ambushed = None
-        self.world.coverage.reached("an actor dies with its mail")
-        self.kill(process.pid)
-        return True
-
     def kill(self, pid: Pid) -> None:
         """Kill one of its processes."""
         self.witness.killed(self, pid)
@@ -329,6 +273,7 @@ class SimulatedNode:
         self.free_space_bytes = self.disk.free_space_bytes = FREE_SPACE_BYTES
         self.disk.reads_to_fail = 0
         self.trap.disarm()
+        self.ambush.disarm()
         self.thaw()
         if self.up:
             self.committer.calm_down()

@@ -110,11 +110,13 @@ def groups_right_to_left(runtime: Runtime, children: Iterable[Child]) -> tuple[G
     """
     groups, dead = [], set()
     for child in children:
+        leaves_orphans = child.spec.kind == "supervisor" and not child.spec.adopts
         if child.pid is not None and runtime.is_alive(child.pid):
-            groups.append(Group((child.pid,), child.spec.shutdown_s))
-        elif child.latest is not None and child.spec.kind == "supervisor" and not child.spec.adopts:
+            groups.append(Group((child.pid,), child.spec.shutdown_s, awaits_orphans=leaves_orphans))
+        elif child.latest is not None and leaves_orphans:
             dead.add(child.latest)
-    return (*reversed(groups), Group(runtime.children_of(dead), INFINITY, is_asked=False))
+    orphans = Group(runtime.children_of(dead), INFINITY, is_asked=False, awaits_orphans=True)
+    return (*reversed(groups), orphans)
 
 
 def counts(children: Iterable[ChildInfo]) -> ChildCounts:

@@ -27,11 +27,13 @@ class Group:
         pids: The processes.
         shutdown_s: How many seconds they may take before they are killed; BRUTAL_KILL or INFINITY.
         is_asked: Whether they are told to; False if they are about to end already.
+        awaits_orphans: Whether what they leave, if they crash instead, is waited for, too; for supervisors.
     """
 
     pids: tuple[Pid, ...]
     shutdown_s: ShutdownDeadline
     is_asked: bool = True
+    awaits_orphans: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +54,18 @@ class Stopping:
         signal: How an exit signal is sent: `process.exit`, if the process is their parent.
     """
 
-    __slots__ = ("_done", "_groups", "_number", "_process", "_signal", "_timer", "_waiting")
+    __slots__ = (
+        "_awaits_orphans",
+        "_crashed",
+        "_done",
+        "_groups",
+        "_is_overdue",
+        "_number",
+        "_process",
+        "_signal",
+        "_timer",
+        "_waiting",
+    )
 
     def __init__(
         self,
@@ -66,6 +79,9 @@ class Stopping:
         self._groups = deque(group for group in groups if group.pids)
         self._done = done
         self._waiting: dict[Ref, Pid] = {}
+        self._crashed: set[Pid] = set()
+        self._awaits_orphans = False
+        self._is_overdue = False
         self._number = 0
         self._timer: Ref | None = None
 
@@ -76,8 +92,10 @@ class Stopping:
             return
         group = self._groups.popleft()
         self._number += 1
-        self._waiting = {self._process.monitor(pid): pid for pid in group.pids}
-        if group.shutdown_s == BRUTAL_KILL:
+        self._awaits_orphans = group.awaits_orphans
+        self._is_overdue = group.shutdown_s == BRUTAL_KILL
+        self._wait_for(group.pids)
+        if self._is_overdue:
             self._signal_all(kill=True)
             return
         if group.is_asked:
@@ -93,6 +111,10 @@ class Stopping:
         """
         if isinstance(message, Down) and message.ref in self._waiting:
             del self._waiting[message.ref]
+            if self._awaits_orphans and message.reason != SHUTDOWN:  # with that reason it has stopped them itself
+                self._crashed.add(message.pid)
+            if not self._waiting and self._crashed:
+                self._wait_for_orphans()
             if not self._waiting:
                 if self._timer is not None:
                     self._process.cancel(self._timer)
@@ -101,9 +123,20 @@ class Stopping:
             return True
         if isinstance(message, Deadline) and message.stopping is self:
             if message.number == self._number:
+                self._is_overdue = True
                 self._signal_all(kill=True)
             return True
         return False
+
+    def _wait_for(self, pids: Iterable[Pid]) -> None:
+        self._waiting.update((self._process.monitor(pid), pid) for pid in pids)
+
+    def _wait_for_orphans(self) -> None:
+        """They end for the same reason as their parents, and have no deadline but that of the whole group."""
+        self._wait_for(self._process.runtime.children_of(self._crashed))
+        self._crashed.clear()
+        if self._is_overdue:
+            self._signal_all(kill=True)
 
     def _signal_all(self, kill: bool) -> None:
         for pid in self._waiting.values():

@@ -124,6 +124,18 @@ def _rest_for_one(role: Role) -> tuple[tuple[Role, ...], tuple[Role, ...]]:
     return siblings[:place], siblings[place + 1 :]
 
 
+def _is_asked_to_stop(supervisor: Actor | None, pid: Pid) -> bool:
+    """Whether somebody has asked a supervisor to stop a child, as placements do with shards.
+
+    One whose children do not depend on each other stops none for any other reason. Whoever has asked may have crashed
+    since, and its successor knows nothing of it.
+    """
+    if not isinstance(supervisor, Supervisor) or supervisor._flags.strategy != "one_for_one":
+        return False
+    stopping = supervisor._stopping
+    return stopping is not None and pid in stopping._waiting.values()
+
+
 def _name(role: Role) -> str:
     return "/".join(role) or "the root"
 
@@ -191,7 +203,7 @@ class Supervision(Checker):
                 return
             tree.down[role] = now_s
         parent = actor.process.parent
-        if self._is_stopped(node, tree, parent, role):
+        if self._is_stopped(tree, pid, parent, role):
             return
         if parent is not None:
             tree.failures.setdefault(parent, []).append(now_s)
@@ -203,7 +215,7 @@ class Supervision(Checker):
         elif reason.name == "shutdown" or (reason.name == "killed" and pid not in tree.killed):
             self.breaks(f"{what} was stopped ({reason}), and nobody on whom it depends has ended")
 
-    def _is_stopped(self, node: SimulatedNode, tree: _Tree, parent: Pid | None, role: Role | None) -> bool:
+    def _is_stopped(self, tree: _Tree, pid: Pid, parent: Pid | None, role: Role | None) -> bool:
         """Whether its supervisor has a reason to stop it, or is gone."""
         if parent is None:
             return False
@@ -212,6 +224,8 @@ class Supervision(Checker):
             return True
         above = process._actor
         if isinstance(above, Supervisor | DynamicSupervisor) and getattr(above, "_final", None) is not None:
+            return True
+        if _is_asked_to_stop(above, pid):
             return True
         elder, _ = _rest_for_one(role) if role is not None else ((), ())
         return any(other in tree.down for other in elder)

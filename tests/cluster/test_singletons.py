@@ -274,6 +274,23 @@ def test_while_an_orphaned_service_takes_its_time_nobody_starts_another(seed: in
     assert never_two(office, "sweeper")
 
 
+def test_a_service_whose_supervisor_dies_while_its_node_stops_is_waited_for(seed: int) -> None:
+    office = settled(seed)
+    (node,) = office.running("sweeper")
+    office.stop_takes_s = 3.0
+    crash(office, node, "sweeper")  # the next one is slow
+    infos = ask(office, node, WhichChildren())
+    assert isinstance(infos, tuple)
+    office.stop(node)
+    office.wait(0.5)
+    office.runtimes[node].exit(infos[0].pid, KILLED)
+    office.wait(2.0)
+    assert office.running("sweeper") == [node]
+    office.wait(5.0)
+    assert len(office.running("sweeper")) == 1
+    assert never_two(office, "sweeper")
+
+
 def never_two(office: Office, service: str) -> bool:
     """Whether every start of a service came after the stop of the one before."""
     acts = [what for _, _, name, what in office.history if name == service]

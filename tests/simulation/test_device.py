@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from actors.directory_keys import device_key
+from actors.shard.actor import ShardActor
+from actors.tree import Parts
 from roost.registration import ANSWER_WAIT_S
 from simulation import IDLE, Scenario, World
+from simulation.trap import InjectedError
 from storage import Table
 
 if TYPE_CHECKING:
@@ -27,6 +30,34 @@ def test_whose_registration_is_never_answered_comes_again(tmp_path: Path) -> Non
     assert ann.session is None
     world._pass(3.0)
     assert ann.online
+    for device in world.devices:
+        device._store.close()
+
+
+class WeakAtFirst(ShardActor):
+    """Cannot bear its first start."""
+
+    __slots__ = ()
+
+    starts: ClassVar[list[int]] = []
+
+    def init(self) -> None:
+        self.starts.append(1)
+        if len(self.starts) == 1:
+            raise InjectedError
+        super().init()
+
+
+def test_a_node_whose_start_fails_behind_its_disk_starts_again(tmp_path: Path) -> None:
+    scenario = Scenario(people=(IDLE, IDLE), nodes=1, parts=Parts(shard=WeakAtFirst))
+    world = World(1, scenario, [], tmp_path)
+    (node,) = world.nodes
+    node.boot()
+    assert not node.up
+    life = node.life
+    world._pass(30.0)
+    assert node.up
+    assert node.life > life
     for device in world.devices:
         device._store.close()
 

@@ -9,7 +9,15 @@ import pytest
 
 from runtime import KILLED, Actor, Hooks, InlineTasks, Runtime, SeededScheduler, VirtualClock
 from simulation.checkers.supervision import RESTART_S_MAX, Supervision
-from supervisors import ChildSpec, DynamicSupervisor, KeyedSupervisor, Supervisor, SupervisorFlags
+from supervisors import (
+    ChildSpec,
+    DynamicSupervisor,
+    KeyedSupervisor,
+    RestartChild,
+    Supervisor,
+    SupervisorFlags,
+    TerminateChild,
+)
 from tests.simulation.stage import Stage
 
 if TYPE_CHECKING:
@@ -71,7 +79,7 @@ class Tree:
         shards = SupervisorFlags("one_for_one", intensity=10, period_s=10)
         children = [
             ChildSpec("journal", Permanent, name="journal"),
-            ChildSpec("shards", lambda: Supervisor(shards, [shard]), kind="supervisor"),
+            ChildSpec("shards", lambda: Supervisor(shards, [shard]), kind="supervisor", name="shards"),
             ChildSpec("connections", DynamicSupervisor, kind="supervisor"),
         ]
         self.runtime.start(Supervisor(SupervisorFlags("rest_for_one", intensity=3, period_s=30), children))
@@ -144,6 +152,18 @@ def test_a_process_that_nobody_had_a_reason_to_kill_is_objected_to(stage: Stage)
     tree = Tree(stage)
     tree.kills("queues", told=False)
     assert stage.broken == {Supervision.name}
+
+
+def test_a_shard_is_stopped_on_request_by_whoever_and_has_to_run_again(stage: Stage) -> None:
+    """A placement that had a shard stopped may crash, and the next one start it again (cluster seed 14)."""
+    tree = Tree(stage)
+    shards = tree.runtime.whereis("shards")
+    assert shards is not None
+    for request in (TerminateChild(("shard", SHARD)), RestartChild(("shard", SHARD))):
+        tree.runtime.ask_nowait(shards, request, lambda answer: None)
+        tree.runtime.scheduler.run_until_idle()  # type: ignore[attr-defined]  # it is a seeded one
+    tree.rests()
+    assert stage.broken == set()
 
 
 def test_a_process_that_is_not_started_again_is_objected_to(stage: Stage) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
 from runtime import KILLED, Crash, Pid
-from supervisors import ChildSpec, Supervisor, SupervisorFlags
+from supervisors import BRUTAL_KILL, ChildSpec, Supervisor, SupervisorFlags
 from tests.supervisors.cast import Stage
+
+if TYPE_CHECKING:
+    from supervisors.spec import ShutdownDeadline
 
 CRASH = Crash(ValueError())
 
@@ -85,6 +92,52 @@ def test_a_supervisor_that_gives_up_leaves_no_orphans_of_a_dead_one_behind(seed:
     assert stage.runtime.is_alive(top), "it stops what is left first"
     stage.wait(2)
     assert stage.runtime.statistics().processes == 0
+
+
+def test_a_supervisor_that_crashes_while_it_is_stopped_leaves_orphans_who_are_waited_for(seed: int) -> None:
+    """Found by the simulator (seed 6): a younger sibling died as it was stopped, and was started beside its heirs."""
+    stage = Stage(seed)
+    top = stage.supervise(stage.spec("a"), nest(stage), strategy="rest_for_one")
+    branch = stage.children(top)["branch"].pid
+    assert branch is not None
+    stage.end("a", CRASH)
+    stage.runtime.exit(branch, KILLED)
+    stage.wait(2)
+    assert stage.log.index("stop leaf") < stage.log.index("start leaf")
+    assert stage.running() == ["a", "leaf"]
+
+
+def test_orphans_that_crash_as_well_leave_theirs_who_are_waited_for(seed: int) -> None:
+    stage = Stage(seed)
+    limb = ChildSpec("limb", lambda: Supervisor(SupervisorFlags(), [nest(stage)]), kind="supervisor")
+    top = stage.supervise(limb)
+    limb_pid = stage.children(top)["limb"].pid
+    assert limb_pid is not None
+    branch = stage.children(limb_pid)["branch"].pid
+    assert branch is not None
+    kill(stage, top, "limb")
+    stage.runtime.exit(branch, KILLED)
+    stage.wait(2)
+    assert stage.log == ["stop leaf", "start leaf"]
+
+
+@pytest.mark.parametrize("shutdown_s", [BRUTAL_KILL, 1.0])
+def test_orphans_have_no_longer_than_the_supervisor_they_are_of(seed: int, shutdown_s: ShutdownDeadline) -> None:
+    stage = Stage(seed)
+    twig = ChildSpec(
+        "twig",
+        lambda: Supervisor(SupervisorFlags(), [stage.spec("leaf", "stubborn", shutdown_s=60.0)]),
+        kind="supervisor",
+    )
+    branch = ChildSpec(
+        "branch", lambda: Supervisor(SupervisorFlags(), [twig]), kind="supervisor", shutdown_s=shutdown_s
+    )
+    top = stage.supervise(stage.spec("a"), branch, strategy="rest_for_one")
+    stage.end("a", CRASH)
+    stage.wait(2)
+    assert stage.running() == ["a", "leaf"]
+    assert stage.log.count("start leaf") == 1
+    assert stage.children(top)["branch"].restarts == 1
 
 
 def test_a_supervisor_that_adopts_is_started_beside_what_the_former_one_has_left(seed: int) -> None:

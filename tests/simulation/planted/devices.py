@@ -114,7 +114,7 @@ BUGS: Final = {
         Scenario(
             cluster=True,
             sizes=Sizes(),
-            faults=rough(node_dies=6, two_nodes_lose_sight_of_each_other=20, actor_is_killed=60),
+            faults=rough(node_dies=6, the_cluster_is_partitioned=20, actor_is_killed=60),
             parts=Parts(shard=UnheardForgotten),
         ),
         LOST,

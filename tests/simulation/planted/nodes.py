@@ -1,4 +1,4 @@
-"""Bugs below the messenger: a supervisor, and a mailbox."""
+"""Bugs below the messenger: supervisors, and a mailbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from supervisors import Supervisor, SupervisorFlags
 from tests.simulation.planted.bug import DELETED, LOST, ORDER, PRESENCE, SUPERVISION, Bug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from runtime import Message, Pid
     from supervisors import ChildSpec
@@ -26,6 +26,13 @@ class OnlyTheFailedOne(Supervisor):
 
     def __init__(self, flags: SupervisorFlags, children: Iterable[ChildSpec]) -> None:
         super().__init__(SupervisorFlags("one_for_one", flags.intensity, flags.period_s), children)
+
+
+class OrphansForgotten(Runtime):
+    """Does not know what a dead supervisor has left, so the next one starts beside it."""
+
+    def children_of(self, pids: Collection[Pid]) -> tuple[Pid, ...]:
+        return ()
 
 
 class OldestDropped(Runtime):
@@ -43,6 +50,7 @@ BUGS: Final = {
     "supervisor restarting the wrong siblings": Bug(
         Scenario(parts=Parts(shard_supervisor=OnlyTheFailedOne)), SUPERVISION
     ),
+    "supervisor starting beside the orphans of the former one": Bug(Scenario(runtime=OrphansForgotten), SUPERVISION),
     "mailbox dropping a message rather than presence": Bug(
         Scenario(runtime=OldestDropped), LOST, ORDER, DELETED, PRESENCE
     ),
