@@ -31,6 +31,7 @@ from bench import (
     replace,
     restart,
     runtime_bars,
+    weather,
     workers,
 )
 from bench.bars import BARS, RUNTIME_BARS, line, percentile, rows
@@ -61,6 +62,7 @@ SCENARIOS: dict[str, Scenario] = {
     "devices": devices.run,
     "away": away.run,
     "hot": hot.run,
+    "weather": weather.run,
     "idle": idle.run,
     "crowd": crowd.run,
     "restart": restart.run,

@@ -21,7 +21,7 @@ from simulation.faults import FAULTS, Fault, Faults
 from simulation.inquest import Replay, inquest, replay
 from simulation.node import Sizes
 from simulation.partitions import BETWEEN_NODES
-from simulation.people import CHATTY, FLAPPING, HABITS, IDLE, MOSTLY_OFFLINE, PRIVATE, TIDY, Habit
+from simulation.people import CHATTY, CLUBBY, FLAPPING, HABITS, IDLE, MOSTLY_OFFLINE, PRIVATE, TIDY, Habit
 from simulation.plan import Plan, PlanError
 from simulation.shrink import Shrunk, shrink
 from simulation.storm import Outcome, Summary, Violation, attempt, storm
@@ -33,6 +33,7 @@ __all__ = [
     "CALM_S_MAX",
     "CHATTY",
     "CHECKERS",
+    "CLUBBY",
     "FAULTS",
     "FLAPPING",
     "HABITS",

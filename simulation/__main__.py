@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from simulation.faults import Faults
 from simulation.inquest import inquest, replay
 from simulation.node import Sizes
-from simulation.people import IDLE
+from simulation.people import CLUBBY, IDLE
 from simulation.plan import Plan, PlanError
 from simulation.storm import Summary, storm
 from simulation.world import Scenario, run
@@ -34,6 +34,8 @@ __all__ = ["main"]
 LINE_EVERY_S: Final = 30.0
 INQUESTS_MAX: Final = 3
 """Of many failures so many are shrunk and told, one for each invariant."""
+
+CLUBBY_PEOPLE: Final = 4
 
 SEED_MAX: Final = (1 << 63) - 1
 
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.plan is not None and chosen.seed is None:
         parser.error("--plan says what goes wrong under one seed: name that with --seed.")
-    scenario = Scenario(cluster=chosen.cluster or None)
+    scenario = Scenario(cluster=chosen.cluster or None, people=(CLUBBY,) * CLUBBY_PEOPLE if chosen.groups else None)
     try:
         if chosen.idle_day:
             return _idle_day()
@@ -79,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--until-stopped", action="store_true", help="run seed after seed until Ctrl-C")
     what.add_argument("--idle-day", action="store_true", help="measure a mostly idle day of 50 people against life")
     parser.add_argument("--cluster", action="store_true", help="only worlds whose nodes are those of one cluster")
+    parser.add_argument(
+        "--groups", action="store_true", help="only worlds whose people come and go in groups all the time"
+    )
     parser.add_argument("--plan", metavar="TEXT", help="with --seed: what goes wrong, as a failure printed it")
     parser.add_argument("--timeline", action="store_true", help="with --seed: tell a failure, but do not shrink it")
     parser.add_argument("--log", action="store_true", help="with --seed: print everything that happens")

@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from simulation.people import Person
     from simulation.world import World
 
-__all__ = ["ACT_EVERY_S", "KINDS", "Club", "Clubber", "clubs_of"]
+__all__ = ["KINDS", "Club", "Clubber", "clubs_of"]
 
-ACT_EVERY_S: Final = 2.0
 ACTS: Final = {
     "write": 10,
     "join": 5,
@@ -83,10 +82,10 @@ class Club:
         self.id: ConversationId = group_conversation(founder, self.client_id)
 
 
-def clubs_of(world: World, accounts: list[AccountId]) -> list[Club]:
-    """The groups of those who live together: none in some worlds, one or two in others."""
+def clubs_of(world: World, accounts: list[AccountId], count_min: int) -> list[Club]:
+    """The groups of those who live together: none in some worlds, one or two in others, but so many at least."""
     chance = chance_of(world.seed, f"clubs of {accounts[0]}")
-    return [Club(chance.choice(accounts), number) for number in range(chance.choice((0, 1, 1, 2)))]
+    return [Club(chance.choice(accounts), number) for number in range(max(count_min, chance.choice((0, 1, 1, 2))))]
 
 
 class Clubber:

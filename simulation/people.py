@@ -9,7 +9,7 @@ from protocol import AccountId, ConversationId
 from protocol.messages import URGENT, RemoveDevice, SetRelation, SetSettings
 from roost.content import encode_text
 from simulation.agenda import chance_of
-from simulation.clubs import ACT_EVERY_S, Clubber
+from simulation.clubs import Clubber
 from simulation.device import SimulatedDevice
 
 if TYPE_CHECKING:
@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from simulation.clubs import Club
     from simulation.world import World
 
-__all__ = ["CHATTY", "FLAPPING", "HABITS", "IDLE", "MOSTLY_OFFLINE", "PRIVATE", "STRANGER", "TIDY", "Habit", "Person"]
+__all__ = [
+    "CHATTY",
+    "CLUBBY",
+    "FLAPPING",
+    "HABITS",
+    "IDLE",
+    "MOSTLY_OFFLINE",
+    "PRIVATE",
+    "STRANGER",
+    "TIDY",
+    "Habit",
+    "Person",
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,8 @@ class Habit:
         act_every_s: Mean time between two of those.
         ttls_s: Lifetimes of messages, one of which is drawn; 0 for the server's own.
         links_max: How many devices they get besides, while everybody writes.
+        club_every_s: Mean time between two things that they do in groups: a few messages, or a change.
+        clubs_min: How many groups there are at least where they live.
     """
 
     name: str
@@ -53,6 +67,8 @@ class Habit:
     act_every_s: float = 3.0
     ttls_s: tuple[int, ...] = (0,)
     links_max: int = 1
+    club_every_s: float = 2.0
+    clubs_min: int = 0
 
 
 CHATTY: Final = Habit("chatty", devices=2, ttls_s=(0, 0, 0, 0, 20))
@@ -67,6 +83,9 @@ PRIVATE: Final = Habit(
 )
 TIDY: Final = Habit(
     "tidy", devices=3, write_every_s=3.0, act_every_s=12.0, acts={"open": 2, "remove a device": 1, "link a device": 1}
+)
+CLUBBY: Final = Habit(
+    "clubby", devices=2, write_every_s=4.0, online_s=20.0, offline_s=3.0, club_every_s=0.7, clubs_min=1
 )
 IDLE: Final = Habit("idle", write_every_s=3_600.0, burst=1, read_every_s=1_800.0, act_every_s=3_600.0)
 STRANGER: Final = AccountId("stranger")
@@ -118,7 +137,7 @@ class Person:
             (habit.write_every_s, self._write),
             (habit.read_every_s, self._read),
             (habit.act_every_s, self._act),
-            (ACT_EVERY_S, self.clubber.act),
+            (habit.club_every_s, self.clubber.act),
         ]
 
     def live(self) -> None:

@@ -49,7 +49,7 @@ def _settle_node(world: World, index: int, sizes: Sizes, folder: Path) -> None:
     """A node that is alone, and the people who live at it."""
     habits = _habits(world, chance_of(world.seed, f"node {index}"), (3, 4))
     accounts = [AccountId(_name(index, number)) for number in range(len(habits))]
-    chats, clubs = _chats(accounts), clubs_of(world, accounts)
+    chats, clubs = _chats(accounts), clubs_of(world, accounts, max(habit.clubs_min for habit in habits))
     node = SimulatedNode(world, f"node{index}", _shards(accounts, chats, clubs), sizes, world.scenario.parts)
     world.nodes.append(node)
     world.busy_shards += node.shards
@@ -61,7 +61,7 @@ def _settle_cluster(world: World, count: int, sizes: Sizes, folder: Path) -> Non
     chance = chance_of(world.seed, "cluster")
     habits = _habits(world, chance, (4, 5))
     accounts = [AccountId(_name(0, number)) for number in range(len(habits))]
-    chats, clubs = _chats(accounts), clubs_of(world, accounts)
+    chats, clubs = _chats(accounts), clubs_of(world, accounts, max(habit.clubs_min for habit in habits))
     world.busy_shards = _shards(accounts, chats, clubs)
     nodes = [ClusterNode(world, f"node{index}", sizes, world.scenario.parts) for index in range(count)]
     for node in nodes[1:]:

@@ -57,8 +57,11 @@ KEYS_OF_ACCOUNT: Final = 2
 KEYS_OF_NODE_MAX: Final = 16
 """What the store keeps there of itself, and whoever was asked for and has no account."""
 
-DIRECTORY_VALUE_BYTES_MAX: Final = 16 << 10
-"""An account with its devices and lists, or a conversation's snapshot with what it remembers of each producer."""
+DIRECTORY_VALUE_BYTES_MAX: Final = 4 << 10
+"""An account with its devices and lists, or a conversation's snapshot without its producers."""
+
+PRODUCER_BYTES_MAX: Final = 2 << 10
+"""What a conversation's snapshot remembers of a producer: its last 32 sends."""
 
 OWED: Final = b"owed/"
 DEVICES_MAX: Final = 5
@@ -137,7 +140,8 @@ class Bounds(Checker):
         yield _Measure(f"messages owed at {node.name}", owed, DEVICES_MAX * len(self.witness.accepted))
         yield _Measure(f"keys in the directory of {node.name}", len(directory) - owed, most)
         largest = max((len(value) for value in directory.values()), default=0)
-        yield _Measure(f"bytes of a value in the directory of {node.name}", largest, DIRECTORY_VALUE_BYTES_MAX)
+        most = DIRECTORY_VALUE_BYTES_MAX + PRODUCER_BYTES_MAX * len(self.witness.devices)
+        yield _Measure(f"bytes of a value in the directory of {node.name}", largest, most)
 
     def remains(self, world: World) -> list[str]:
         """At night there is nobody on a node but those who always are, and nobody is connected."""

@@ -20,6 +20,7 @@ from simulation.checkers.bounds import (
     MAILBOX_MAX,
     OWED,
     PENDING_BYTES_MAX,
+    PRODUCER_BYTES_MAX,
     SHARDS_MOVING_MAX,
     TIMERS_OF_PROCESS_MAX,
     TIMERS_OF_SHARD,
@@ -158,7 +159,7 @@ def _keys(stage: Stage) -> None:
 
 
 def _value(stage: Stage) -> None:
-    _directory(stage, (b"key", b"x" * (DIRECTORY_VALUE_BYTES_MAX + 1)))
+    _directory(stage, (b"key", b"x" * (DIRECTORY_VALUE_BYTES_MAX + 2 * PRODUCER_BYTES_MAX + 1)))
 
 
 OVERSTEPPED: Final[dict[str, Callable[[Stage], None]]] = {

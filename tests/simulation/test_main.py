@@ -48,6 +48,14 @@ def test_a_seed_with_its_plan_runs_and_says_what_its_log_came_to(capsys: pytest.
     assert len(first) > 100
 
 
+def test_people_who_come_and_go_in_groups_are_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    joins: list[int] = []
+    for option in ([], ["--groups"]):
+        assert main(["--seed", "2", "--plan", CALM, "--log", *option]) == 0
+        joins.append(capsys.readouterr().out.count(": GroupDone "))
+    assert joins[1] > 3 * joins[0]
+
+
 @pytest.mark.slow
 def test_a_storm_that_is_stopped_ends_with_its_last_line() -> None:
     storm = subprocess.Popen(
