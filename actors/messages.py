@@ -15,7 +15,7 @@ from actors.conversation.api import Submit
 from actors.groups.api import Belongs, GroupAsk, Knows, Unwatch, Watch, WatchType
 from actors.linking.api import Carry, Join, Wait
 from actors.placement.api import Holdings, ListShards, Moved, MoveRefused, MoveShard, ShardList
-from actors.placement.moves import AllRows, Complete, Declined, Offer, Piece, Rows, RowsDurable, Welcome
+from actors.placement.moves import AllRows, Complete, Declined, Offer, Piece, Rows, RowsDurable, Speak, Welcome
 from actors.presence.api import Subscribe, Type, Unsubscribe
 from actors.queue.api import Acknowledge, Attach, Attached, Batch, Detach, Fault, Flow, Full, Pass, Probe, Turn
 from actors.receipts.api import Advance, Inquire, Tell
@@ -86,6 +86,7 @@ _NUMBERS: Final[dict[int, type]] = {
     91: AllRows,
     92: Complete,
     93: Piece,
+    94: Speak,
 }
 
 

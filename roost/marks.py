@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from protocol import is_group
 from protocol.messages import FetchMarks, Mark
 from roost.changes import MarksChanged, ProgressStored, ReceiptStored, StoredMarks
 from roost.events import ProgressChanged, ReceiptChanged
@@ -110,7 +111,10 @@ class Marks:
             self._changed[conversation] = None
 
     def written(self, conversation: ConversationId, seq: int, *, is_late: bool) -> None:
-        """Count a message of this device as accepted under `seq`, on an earlier connection perhaps if it is late."""
+        """Count a message of this device as accepted under `seq`.
+
+        If it is late, it and others before it may have been accepted on an earlier connection.
+        """
         self._ours(conversation, self._of(conversation), seq, is_late=is_late)
 
     def _ours(self, conversation: ConversationId, marks: _Watermarks, seq: int, *, is_late: bool) -> None:
@@ -135,10 +139,11 @@ class Marks:
     def receipt(self, receipt: Receipt, step: Step) -> None:
         """Take over what the server knows of a member, and heal what it does not know of us."""
         marks = self._of(receipt.conversation)
+        if not is_group(receipt.conversation):
+            self._asked.pop(receipt.conversation, None)
         if receipt.account == self._account:
             self._own_receipt(marks, receipt, step)
             return
-        self._asked.pop(receipt.conversation, None)
         marks.read_by_others = max(marks.read_by_others, receipt.read)
         step.changes.append(ReceiptStored(receipt.conversation, receipt.account, receipt.delivered, receipt.read))
         step.events.append(ReceiptChanged(receipt.conversation, receipt.account, receipt.delivered, receipt.read))
@@ -190,8 +195,9 @@ class Marks:
     def tell(self, step: Step) -> None:
         """Send what is to be told, one `Mark` a conversation, and ask what is to be asked; only while ready."""
         if self._is_drained and self._to_ask:
-            _fetch([it for it in reversed(self._to_ask) if not self._is_closed(it)][:FETCHED_MAX], step)
-            self._asked.update(self._to_ask)
+            wanted = [it for it in reversed(self._to_ask) if not self._is_closed(it)][:FETCHED_MAX]
+            _fetch(wanted, step)
+            self._asked.update(dict.fromkeys(wanted))
             self._to_ask.clear()
         for conversation in self._to_tell:
             marks = self._watermarks[conversation]

@@ -239,6 +239,11 @@ class Outbox:
         return not any(entry.unanswered or entry.uncertain for entry in self._entries.values())
 
     @property
+    def is_uncertain(self) -> bool:
+        """Whether the server may have one of these messages, although we do not know."""
+        return any(entry.uncertain for entry in self._entries.values())
+
+    @property
     def is_ambiguous(self) -> bool:
         """Whether an answer may be about an earlier copy of a message than the last one on this connection."""
         return any(entry.copies and not entry.unanswered for entry in self._entries.values())

@@ -125,7 +125,7 @@ class Outboxes:
         """Take a ✓.
 
         Returns:
-            Whether the server may have accepted it earlier, when nobody heard of it here.
+            Whether it is the last one of its conversation that the server may have accepted earlier, unheard here.
         """
         outbox = self._active.get(answer.conversation)
         entry = outbox.sent(answer.number) if outbox else None
@@ -137,7 +137,7 @@ class Outboxes:
             Accepted(answer.conversation, entry.client_id, answer.seq, answer.message_id, answer.time_ms)
         )
         step.events.append(MessageSent(answer.conversation, entry.client_id.hex(), answer.seq, answer.time_ms))
-        return entry.uncertain
+        return entry.uncertain and not outbox.is_uncertain
 
     def refused(self, answer: Refused, now_s: float, step: Step) -> None:
         """Take a refusal: wait and retry, give up with a reason, or prepare a new epoch."""

@@ -128,21 +128,23 @@ class ClusterNode(SimulatedNode):
         elif isinstance(change, NodeRefused):
             world.witness.breaks("nodes of a cluster believe each other", f"{self.name}: {change.sentence}")
 
-    def _under_way(self, what: str) -> dict[Any, Any]:
-        """What its placement has on its way: `_leaving` or `_arrivals`."""
+    def _placement(self) -> Any:
+        """The actor that knows who has which shard; None if it does not live."""
         pid = self.runtime.whereis(PLACEMENT)
-        return {} if pid is None or pid._process is None else getattr(pid._process._actor, what, {})
+        return None if pid is None or pid._process is None else pid._process._actor
 
     def _note_moves(self) -> None:
         """This node dies."""
-        if self._under_way("_leaving"):
+        placement = self._placement()
+        if placement is not None and placement._leaving:
             self.world.coverage.reached("a node dies while a shard leaves it")
-        if self._under_way("_arrivals"):
+        if placement is not None and placement._copies.brought:
             self.world.coverage.reached("a node dies while a shard comes to it")
 
     def _note_what_is_under_way(self, name: str) -> None:
         """The link to another node has ended."""
-        if any(leaving.to == name for leaving in self._under_way("_leaving").values()):
+        placement = self._placement()
+        if placement is not None and any(leaving.to == name for leaving in placement._leaving.values()):
             self.world.coverage.reached("a link ends while a shard moves over it")
         for process in self.runtime._processes.values():
             writers = getattr(getattr(process._actor, "_session", None), "writers", None)

@@ -21,10 +21,10 @@ from actors.placement.api import (
     ShardPlace,
     Unowned,
 )
-from actors.placement.arrival import ArrivalActor
+from actors.placement.copies import Copies, CopyKept, ReviewCopies
 from actors.placement.departure import DepartureActor
-from actors.placement.logic import Atlas, decode_places, encode_places, is_void
-from actors.placement.moves import Declined, Departed, NotMoved, Offer, Vacate, Vacated
+from actors.placement.logic import Atlas, decode_places, encode_places
+from actors.placement.moves import Declined, Departed, NotMoved, Offer, Speak, Vacate, Vacated
 from actors.placement.residents import Residents
 from actors.shard.api import LoadingActor, Reachable, answers, inform
 from cluster import MEMBERSHIP, NodeDown, NodeUp, Subscribe, rendezvous
@@ -112,8 +112,8 @@ class PlacementActor(LoadingActor):
     """
 
     __slots__ = (
-        "_arrivals",
         "_atlas",
+        "_copies",
         "_estate",
         "_leaving",
         "_move_limits",
@@ -151,7 +151,6 @@ class PlacementActor(LoadingActor):
         self._up: set[str] = set()
         self._untold: set[str] = set()
         self._leaving: dict[int, Leaving] = {}
-        self._arrivals: dict[Pid, Offer] = {}
         self._taken: set[int] = set()
         self._unwritten: dict[int, int] = {}
 
@@ -159,6 +158,7 @@ class PlacementActor(LoadingActor):
         """Ask what was known before, and who is up."""
         self._node = self.process.runtime.node
         self._residents = Residents(self.process, self._router, self._estate)
+        self._copies = Copies(self.process, self._store)
         self.process.trap_exit = True  # moves end with this process, and not the other way round
         self._store.directory.get(places_key(), *answers(self.process, Remembered))
         self._subscribe()
@@ -182,6 +182,7 @@ class PlacementActor(LoadingActor):
             case NodeUp(node):
                 self._up.add(node)
                 self._tell((node,))
+                self.process.insist(Named(node, PLACEMENT), Speak(self._node))  # one who died may have heard it
             case NodeDown(node):
                 self._lose(node)
             case Reply():
@@ -196,17 +197,18 @@ class PlacementActor(LoadingActor):
                 self._noted(message)
             case NoteAgain():
                 self._note()
+            case CopyKept():
+                self._copies.review_later()
+            case ReviewCopies():
+                self._copies.review()
             case TellAgain():
                 untold, self._untold = self._untold & self._up, set()
                 self._tell(untold)
             case Exit(source, reason) if source == self.process.parent:
                 self.process.stop(reason)
             case Exit(source):
-                offer = self._arrivals.pop(source, None)
-                if offer is None:
+                if not self._copies.ended(source):
                     self._departure_ended(source)
-                else:
-                    self._arrival_ended(offer)
 
     def _lose(self, node: str) -> None:
         """A link has broken. If another took its place at once, that node may have spoken over it already."""
@@ -226,6 +228,7 @@ class PlacementActor(LoadingActor):
         for shard, node in self._atlas.orphans().items():
             self._warn("shard_without_node", shard=shard, node=node, fix="name it in cluster.nodes; move its shards")
         self._learned(self._atlas.places)
+        self._copies.review()
         self.loaded()
         self._yield(self._node)
         forgotten = self._store.holdings().keys() - self._estate.shards.keys()
@@ -267,11 +270,7 @@ class PlacementActor(LoadingActor):
         self._yield(node)
         for shard, gone in holdings.gone.items():
             self._activate(shard, gone)
-        brought = {offer.shard: offer.transfer for offer in self._arrivals.values()}
-        for shard, arrival in self._store.arrivals().items():
-            is_as_it_was = shard not in brought or (arrival.complete and arrival.transfer == brought[shard])
-            if is_as_it_was and is_void(shard, arrival, holdings):
-                self._store.discard_arrival(shard, _ignored)
+        self._copies.hear(holdings)
         unknown = {shard for shard in holdings.shards if self._router.node_of(shard) is None}
         self._learned(news | unknown | (holdings.shards.keys() if is_new else set()))
         for shard in holdings.leaving:
@@ -356,8 +355,11 @@ class PlacementActor(LoadingActor):
     def _take_again(self, again: TakeAgain) -> None:
         """The disk may be done with it, unless it has gone after all, or somebody else has it now."""
         shard = again.shard
-        is_free = shard not in self._leaving and (again.arrived or self._is_mine(shard))
-        if is_free and shard not in self._store.gone() and shard not in self._estate.shards:
+        if again.arrived:
+            is_free = self._copies.whole(shard) is not None
+        else:
+            is_free = self._is_mine(shard) and shard not in self._store.gone()
+        if is_free and shard not in self._leaving and shard not in self._estate.shards:
             self._take((shard,), arrived=again.arrived)
         else:
             self._tell(self._up)
@@ -367,14 +369,14 @@ class PlacementActor(LoadingActor):
         shard = unowned.shard
         if self._estate.shards.get(shard) == unowned.epoch:
             self._unwritten.pop(shard, None)
-            again = TakeAgain(shard, arrived=shard in self._store.arrivals())
+            again = TakeAgain(shard, arrived=self._copies.whole(shard) is not None)
             self._residents.stop(shard, lambda: self.process.send_after(TAKE_AGAIN_S, again))
 
     def _activate(self, shard: int, gone: Gone) -> None:
         """Its former node has let go of a shard; if the copy here is the one, it lives here now."""
-        arrival = self._store.arrivals().get(shard)
-        is_whole = arrival is not None and arrival.complete and arrival.transfer == gone.transfer
-        if gone.node == self._node and is_whole and shard not in self._estate.shards:  # said again before it is durable
+        whole = self._copies.whole(shard)
+        is_it = whole is not None and whole.transfer == gone.transfer
+        if gone.node == self._node and is_it and shard not in self._estate.shards:  # said again before it is durable
             self._take((shard,), arrived=True)
 
     # Moves.
@@ -457,26 +459,15 @@ class PlacementActor(LoadingActor):
 
     def _offered(self, offer: Offer) -> None:
         """Another node wants to hand a shard over."""
-        sentence, arrival = None, self._store.arrivals().get(offer.shard)
+        sentence = self._copies.reason_against(offer)
         if offer.shard in self._estate.shards:
             sentence = f"{self._node} has shard {offer.shard} itself."
-        elif any(offer.shard == other.shard for other in self._arrivals.values()):
-            sentence = f"Shard {offer.shard} is arriving at {self._node} already."
-        elif arrival is not None and arrival.complete and arrival.source != offer.source:
-            # That one may have let go of it: then this copy is all that there is.
-            sentence = f"{self._node} has a whole copy of shard {offer.shard} from {arrival.source}, and waits for it."
-        elif (full := self._store.accepting()) is not None:
+        elif sentence is None and (full := self._store.accepting()) is not None:
             sentence = f"{self._node} takes nothing now: {full.sentence}"
         if sentence is not None:
             self.process.insist(offer.departure, Declined(sentence))
             return
-        self._arrivals[self.process.start_link(ArrivalActor(self._store, offer))] = offer
-
-    def _arrival_ended(self, offer: Offer) -> None:
-        """A copy is void of which its source has not heard that it is whole; the last of it may be being written."""
-        arrival = self._store.arrivals().get(offer.shard)
-        if arrival is None or not arrival.complete or arrival.transfer != offer.transfer:
-            self._store.discard_arrival(offer.shard, _ignored)
+        self._copies.bring(offer)
 
     def receive(self, message: Any) -> None:
         """What other nodes and the moves say."""
@@ -484,6 +475,7 @@ class PlacementActor(LoadingActor):
 
     _routes: Final[dict[type, Any]] = {
         Holdings: _hear,
+        Speak: lambda self, speak: self._tell((speak.node,)),
         Offer: _offered,
         Vacate: _vacate,
         Departed: _departed,

@@ -49,17 +49,21 @@ def is_void(shard: int, arrival: Arrival, told: Holdings) -> bool:
     """Whether what another node says makes a copy worthless to which nobody adds anything just now.
 
     A half one is void once anybody has the shard. A whole one waits for its source, which alone may have let go of the
-    shard in this very move; that has it still, or has let go of it in another move.
+    shard in this very move. If that has taken it since, under a higher epoch, it has not, and will not.
 
     Args:
         shard: The shard.
         arrival: The copy of it here.
         told: What the other node says.
     """
-    if shard in told.shards:
-        return arrival.source == told.node or not arrival.complete
+    if not arrival.complete:
+        return shard in told.shards
+    if arrival.source != told.node:
+        return False
     gone = told.gone.get(shard)
-    return gone is not None and arrival.source == told.node and arrival.transfer != gone.transfer
+    if gone is not None and gone.transfer != arrival.transfer:
+        return gone.epoch > arrival.epoch
+    return told.shards.get(shard, 0) > arrival.epoch
 
 
 class Atlas:

@@ -17,10 +17,21 @@ __all__ = [
     "Piece",
     "Rows",
     "RowsDurable",
+    "Speak",
     "Vacate",
     "Vacated",
     "Welcome",
 ]
+
+
+class Speak(msgspec.Struct, array_like=True, frozen=True):
+    """From one placement to another: say what you have, for what you said may have been lost, or came too early.
+
+    Attributes:
+        node: Who asks.
+    """
+
+    node: str
 
 
 class Offer(msgspec.Struct, array_like=True, frozen=True):

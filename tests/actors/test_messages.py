@@ -112,6 +112,7 @@ EXAMPLES: tuple[object, ...] = (
     moves.AllRows(),
     moves.Complete(),
     moves.Piece(2, b"key", b"value", True),
+    moves.Speak("b"),
     accounts.Unsubscribe(PID),
 )
 

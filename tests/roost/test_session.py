@@ -203,6 +203,25 @@ def test_a_receipt_of_what_was_accepted_unheard_is_fetched_with_its_tick(world: 
     assert any(isinstance(e, events.ReceiptChanged) and e.read == 2 for e in world.alice.published)
 
 
+def test_however_many_were_sent_unheard_one_question_follows(world: World) -> None:
+    world.online()
+    for number in range(40):
+        world.alice.send(world.bob, str(number))
+    sent(world.alice, m.Send)
+    world.alice.crash()
+    world.alice.settle()
+    asked: list[m.Frame] = []
+    for _ in range(100):
+        world.alice.receive(1)
+        world.alice.take()
+        while world.alice.steps:
+            world.alice.commit()
+        asked += [frame for frame in world.alice.sent_frames if isinstance(frame, m.FetchMarks)]
+        world.alice.flush_to_server()
+    assert world.alice.session.pending == 0
+    assert asked == [m.FetchMarks([AB])]
+
+
 def test_reading_on_another_device_is_taken_over(world: World) -> None:
     world.online()
     world.alice.send(world.bob, "hi")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from actors.placement.actor import PlacementActor
 from actors.placement.api import PLACEMENT, Gone, Holdings, Place, Unowned
 from actors.placement.estate import Estate
-from actors.placement.moves import Declined, Offer, Rows, Welcome
+from actors.placement.moves import AllRows, Declined, Offer, Rows, Welcome
 from actors.placement.residents import SHARDS_SUPERVISOR
 from actors.router.api import Router
 from actors.shard.api import Reachable
@@ -281,7 +281,7 @@ def test_a_half_copy_that_nobody_goes_on_with_is_discarded_whoever_has_the_shard
 def test_a_whole_copy_is_discarded_when_its_source_has_given_the_shard_away_by_another_move() -> None:
     """Seed 384675892 of clusters: its rows stayed for ever, and no other node could have moved the shard here."""
     house = House()
-    house.hears(Holdings("node", THEIRS, {}, {SHARD: Gone("c", b"T9".ljust(16), house.epoch)}, {}))
+    house.hears(Holdings("node", THEIRS, {}, {SHARD: Gone("c", b"T9".ljust(16), house.epoch + 1)}, {}))
     house.settle()
     assert house.desk.store.arrivals() == {}
     third = house.runtime.start(Hollow())
@@ -293,25 +293,64 @@ def test_a_whole_copy_is_discarded_when_its_source_has_given_the_shard_away_by_a
     assert isinstance(actor.heard[0], Welcome)
 
 
-def test_a_half_copy_is_discarded_when_nobody_brings_the_rest_though_nobody_speaks_again() -> None:
-    """Seeds 5025, 5068 and 5128 of clusters: its source had said that it kept the shard before the copying ended."""
-    house, other = House(), SHARD + 1
-    third = house.runtime.start(Hollow())
-    house.runtime.cast(house.placement, Offer(other, "c", b"T2".ljust(16), third))
+OTHER = SHARD + 1
+
+
+def coming(house: House, third: Pid) -> Pid:
+    """The process that brings another shard from node c, of which some rows are on the disk."""
+    house.runtime.cast(house.placement, Offer(OTHER, "c", b"T2".ljust(16), third))
     house.settle()
     process = third._process
     assert process is not None
     actor: Any = process._actor
     (welcome,) = actor.heard
-    house.runtime.cast(welcome.arrival, Rows(Move(Desk(), house.desk, other).rows()))
+    arrival: Pid = welcome.arrival
+    house.runtime.cast(arrival, Rows(Move(Desk(), house.desk, OTHER).rows()))
+    house.scheduler.run_until_idle()
     house.settle()
-    house.hears(Holdings("c", {**THEIRS, other: 1}, {}, {}, {}))
+    return arrival
+
+
+def test_a_half_copy_is_discarded_when_nobody_brings_the_rest_though_nobody_speaks_again() -> None:
+    """Seeds 5025, 5068 and 5128 of clusters: its source had said that it kept the shard before the copying ended."""
+    house = House()
+    third = house.runtime.start(Hollow())
+    coming(house, third)
+    house.hears(Holdings("c", {**THEIRS, OTHER: 1}, {}, {}, {}))
     house.settle()
-    assert not house.desk.store.arrivals()[other].complete, "it is on its way"
+    assert not house.desk.store.arrivals()[OTHER].complete, "it is on its way"
     house.runtime.exit(third, KILLED)
     house.scheduler.run_until_idle()
     house.settle()
-    assert other not in house.desk.store.arrivals()
+    assert OTHER not in house.desk.store.arrivals()
+
+
+def test_a_half_copy_is_discarded_by_the_successor_of_a_placement_that_crashed() -> None:
+    house = House()
+    coming(house, house.runtime.start(Hollow()))
+    house.runtime.exit(house.placement, KILLED)
+    house.settle()
+    assert not house.desk.store.arrivals()[OTHER].complete
+    house.placement = house.begun()
+    house.settle()
+    assert OTHER not in house.desk.store.arrivals()
+
+
+def test_a_word_from_before_a_copy_was_whole_takes_nothing_from_it() -> None:
+    """It may be heard late, when the source lets go of the shard for this very copy: that is all there is, then."""
+    house = House()
+    arrival = coming(house, house.runtime.start(Hollow()))
+    house.runtime.cast(arrival, AllRows())
+    house.scheduler.run_until_idle()
+    house.desk.run()
+    assert house.desk.store.arrivals()[OTHER].complete
+    house.hears(Holdings("c", {**THEIRS, OTHER: 99}, {}, {}, {}))
+    house.settle()
+    assert house.desk.store.arrivals()[OTHER].complete
+    assert not house.runtime.is_alive(arrival)
+    house.hears(Holdings("c", {**THEIRS, OTHER: 99}, {}, {}, {}))
+    house.settle()
+    assert OTHER not in house.desk.store.arrivals(), "now it can only have kept the shard"
 
 
 def test_an_offer_of_the_same_node_is_taken_for_it_has_begun_anew() -> None:
