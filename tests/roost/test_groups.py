@@ -464,6 +464,7 @@ async def test_marks_are_asked_for_page_by_page_and_say_whom_a_message_has_reach
         sending = await alice.send(group.conversation, "hi")
         while (await next_event(events, roost.MessageReceived)).content != roost.Text("hi"):
             pass  # changes come first
+        await sending.sent()
         await bob.mark_read(group.conversation)
         counted = alice.events()
         assert len(await alice.groups.marks(group)) == 4
