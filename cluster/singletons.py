@@ -297,6 +297,9 @@ class Singletons(Actor):
             self._election.put(service, State.STOPPING if runs else State.SPENT)
         pids = (self._supervisors.get(service) for service in reversed(self._specs))
         groups = [Group((pid,), INFINITY, awaits_orphans=True) for pid in pids if pid is not None]
+        names = (process_name(service) for service in self._specs if service not in self._supervisors)
+        orphans = tuple(pid for pid in map(self.process.runtime.whereis, names) if pid is not None)
+        groups.append(Group(orphans, INFINITY, is_asked=False, awaits_orphans=True))
         self._stopping = Stopping(self.process, groups, lambda: self.process.stop(reason), self.process.exit)
         self._stopping.begin()
 

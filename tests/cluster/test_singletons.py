@@ -274,17 +274,22 @@ def test_while_an_orphaned_service_takes_its_time_nobody_starts_another(seed: in
     assert never_two(office, "sweeper")
 
 
-def test_a_service_whose_supervisor_dies_while_its_node_stops_is_waited_for(seed: int) -> None:
+@pytest.mark.parametrize("is_stopped_first", [True, False])
+def test_a_service_whose_supervisor_dies_when_its_node_stops_is_waited_for(seed: int, is_stopped_first: bool) -> None:
     office = settled(seed)
     (node,) = office.running("sweeper")
     office.stop_takes_s = 3.0
     crash(office, node, "sweeper")  # the next one is slow
     infos = ask(office, node, WhichChildren())
     assert isinstance(infos, tuple)
-    office.stop(node)
-    office.wait(0.5)
+    if is_stopped_first:
+        office.stop(node)
+        office.wait(0.5)
     office.runtimes[node].exit(infos[0].pid, KILLED)
-    office.wait(2.0)
+    office.wait(0.5)
+    if not is_stopped_first:
+        office.stop(node)
+    office.wait(1.5)
     assert office.running("sweeper") == [node]
     office.wait(5.0)
     assert len(office.running("sweeper")) == 1
