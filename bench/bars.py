@@ -73,7 +73,7 @@ BARS = (
     Bar("devices: CPU a message with 3 more, to that with one", "times", 2.8, 2.2),
     Bar("devices: CPU a message with 4 more, to that with one", "times", 3.4, 2.6),
     Bar("weather: groups in flux, broken seeds of 1,000", "seeds", 0, 0),
-    Bar("weather: groups in flux, 1,000 seeds", "min", 15, 10, wall=True),
+    Bar("weather: groups in flux, 1,000 seeds", "min", wall=True),
     Bar("idle: memory of a connection", "KiB", 8, 4),
     Bar("login: CPU", "us CPU", 600, 350),
     Bar("crowd: idle connections on four workers", "people", 60_000, 60_000, "higher"),
