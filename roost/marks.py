@@ -19,7 +19,7 @@ from roost.changes import MarksChanged, ProgressStored, ReceiptStored, StoredMar
 from roost.events import ProgressChanged, ReceiptChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from protocol import ConversationId
     from protocol.messages import GroupReceipt, Receipt
@@ -105,25 +105,25 @@ class Marks:
         """Count a stored message as received. Its ack tells the server, so no `Mark` follows."""
         marks = self._of(conversation)
         if own:
-            self._ours(conversation, marks, seq, is_late=not self._is_drained)
+            self._ours(conversation, marks, seq)
+            if not self._is_drained:
+                self._ask(conversation)
         if seq > marks.delivered:
             marks.delivered = seq
             self._changed[conversation] = None
 
-    def written(self, conversation: ConversationId, seq: int, *, is_late: bool) -> None:
-        """Count a message of this device as accepted under `seq`.
+    def written(self, conversation: ConversationId, seq: int) -> None:
+        """Count a message of this device as accepted under `seq`."""
+        self._ours(conversation, self._of(conversation), seq)
 
-        If it is late, it and others before it may have been accepted on an earlier connection.
-        """
-        self._ours(conversation, self._of(conversation), seq, is_late=is_late)
-
-    def _ours(self, conversation: ConversationId, marks: _Watermarks, seq: int, *, is_late: bool) -> None:
+    def _ours(self, conversation: ConversationId, marks: _Watermarks, seq: int) -> None:
         marks.written = max(marks.written, seq)
-        if is_late:
-            self._to_ask.pop(conversation, None)
-            self._to_ask[conversation] = None
         if marks.counts is not None and seq <= marks.counts.steps[-1].up_to:
             self._to_recount[conversation] = None
+
+    def _ask(self, conversation: ConversationId) -> None:
+        self._to_ask.pop(conversation, None)  # the latest comes last
+        self._to_ask[conversation] = None
 
     def read(self, conversation: ConversationId, seq: int, step: Step) -> None:
         """Count everything up to `seq` as read."""
@@ -192,8 +192,15 @@ class Marks:
         """All that waited at the login is here."""
         self._is_drained = True
 
-    def tell(self, step: Step) -> None:
-        """Send what is to be told, one `Mark` a conversation, and ask what is to be asked; only while ready."""
+    def tell(self, heard_late: Iterable[ConversationId], step: Step) -> None:
+        """Send what is to be told, one `Mark` a conversation, and ask what is to be asked; only while ready.
+
+        Args:
+            heard_late: Where messages of ours may have been accepted on an earlier connection.
+            step: What is to be done.
+        """
+        for conversation in heard_late:
+            self._ask(conversation)
         if self._is_drained and self._to_ask:
             wanted = [it for it in reversed(self._to_ask) if not self._is_closed(it)][:FETCHED_MAX]
             _fetch(wanted, step)

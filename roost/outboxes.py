@@ -44,6 +44,7 @@ class Outboxes:
         "_idle_numbers",
         "_pending",
         "_randomness",
+        "_unheard",
         "_window",
         "audiences",
         "epoch",
@@ -62,6 +63,7 @@ class Outboxes:
         self._window = WINDOW_DEFAULT
         self._idle_numbers = dict(snapshot.next_numbers)
         self._active: dict[ConversationId, Outbox] = {}
+        self._unheard: dict[ConversationId, None] = {}
         self._pending = len(snapshot.pending)
         for message in snapshot.pending:
             entry = Entry(message.client_id, message.number, message.payload, message.ttl_s, message.flags)
@@ -121,23 +123,27 @@ class Outboxes:
                 )
         self.supplements.advance(now_s, step)
 
-    def sent(self, answer: Sent, step: Step) -> bool:
-        """Take a ✓.
-
-        Returns:
-            Whether it is the last one of its conversation that the server may have accepted earlier, unheard here.
-        """
+    def sent(self, answer: Sent, step: Step) -> None:
+        """Take a ✓."""
         outbox = self._active.get(answer.conversation)
         entry = outbox.sent(answer.number) if outbox else None
         if outbox is None or entry is None:
-            return False
+            return
         self._pending -= 1
+        if entry.uncertain:
+            self._unheard[answer.conversation] = None
         self._drop_if_empty(answer.conversation, outbox)
         step.changes.append(
             Accepted(answer.conversation, entry.client_id, answer.seq, answer.message_id, answer.time_ms)
         )
         step.events.append(MessageSent(answer.conversation, entry.client_id.hex(), answer.seq, answer.time_ms))
-        return entry.uncertain and not outbox.is_uncertain
+
+    def heard_late(self) -> list[ConversationId]:
+        """Conversations in which the server may have accepted messages unheard here, when all of these are settled."""
+        found = [it for it in self._unheard if it not in self._active or not self._active[it].is_uncertain]
+        for conversation in found:
+            del self._unheard[conversation]
+        return found
 
     def refused(self, answer: Refused, now_s: float, step: Step) -> None:
         """Take a refusal: wait and retry, give up with a reason, or prepare a new epoch."""

@@ -278,7 +278,7 @@ class Session:
                 self._break_off(_NEW_EPOCH)  # a connection logs in once, under one epoch
             else:
                 self._outboxes.transmit(now_s, self._step)
-                self._marks.tell(self._step)
+                self._marks.tell(self._outboxes.heard_late(), self._step)
                 self._arrivals.acknowledge(self._step)
             if self._step.frames:
                 self._pulse.spoke(now_s)
@@ -449,8 +449,8 @@ class Session:
 
     def _on_sent(self, frame: Sent) -> None:
         if frame.number:
-            is_late = self._outboxes.sent(frame, self._step)
-            self._marks.written(frame.conversation, frame.seq, is_late=is_late)
+            self._outboxes.sent(frame, self._step)
+            self._marks.written(frame.conversation, frame.seq)
 
     def _on_deliver(self, frame: Deliver) -> None:
         message = self._arrivals.deliver(frame, self._step)

@@ -245,6 +245,8 @@ class PlacementActor(LoadingActor):
         running = self._estate.shards  # also one that another node has only been asked to take
         leaving = {shard: leaving.transfer for shard, leaving in self._leaving.items() if shard not in running}
         leaving |= dict.fromkeys(self._unwritten, b"")
+        idle = [it for it in self._store.holdings() if it not in running and it not in leaving and self._is_mine(it)]
+        leaving |= dict.fromkeys(idle, b"")  # they run again soon; nobody may take them for lost
         gone = {shard: Gone(gone.node, gone.transfer, gone.epoch) for shard, gone in self._store.gone().items()}
         held = {shard: epoch for shard, epoch in running.items() if shard not in self._unwritten}
         places = {shard: place for shard, place in self._atlas.places.items() if shard not in self._unwritten}

@@ -222,6 +222,33 @@ def test_however_many_were_sent_unheard_one_question_follows(world: World) -> No
     assert asked == [m.FetchMarks([AB])]
 
 
+@pytest.mark.parametrize("retry_after_ms", [-1, 100])
+def test_what_was_accepted_unheard_is_asked_about_though_what_followed_it_was_not(
+    world: World, retry_after_ms: int
+) -> None:
+    world.online()
+    world.alice.send(world.bob, "now the devices are known")
+    world.settle()
+    world.bob.session.mark_read(AB, 1)
+    world.settle()
+    world.alice.send(world.bob, "accepted")
+    assert len(sent(world.alice, m.Send)) == 1
+    world.alice.flush_to_server()
+    world.alice.send(world.bob, "never sent")
+    world.alice.take()
+    world.alice.commit()
+    world.alice.crash()
+    world.bob.settle()
+    world.bob.session.mark_read(AB, 2)
+    world.bob.settle()
+    refusals = [refusal(Code.BUSY, retry_after_ms)]
+    world.server.refuse = lambda frame: refusals.pop() if refusals else None
+    world.settle()
+    world.clock.s += 10.0
+    world.settle()
+    assert any(isinstance(e, events.ReceiptChanged) and e.read == 2 for e in world.alice.published)
+
+
 def test_reading_on_another_device_is_taken_over(world: World) -> None:
     world.online()
     world.alice.send(world.bob, "hi")

@@ -249,6 +249,23 @@ def test_what_is_taken_is_told_when_it_is_on_the_disk_and_not_before() -> None:
     assert actor._holdings().leaving == {}
 
 
+def test_a_shard_that_is_stopped_for_a_moment_is_named_so_that_nobody_takes_it_for_lost() -> None:
+    house = House()
+    house.takes()
+    process = house.placement._process
+    assert process is not None
+    actor: Any = process._actor
+    assert actor._holdings().leaving == {}
+    house.runtime.cast(house.placement, Unowned(SHARD, EPOCHS_A_STAY))
+    house.settle()
+    assert house.estate.shards == {}
+    assert actor._holdings().leaving == {SHARD: b""}
+    house.scheduler.run_for(0.3)
+    house.settle()
+    assert actor._holdings().leaving == {}
+    assert house.estate.shards.keys() == {SHARD}
+
+
 def test_an_offer_of_a_third_node_takes_nothing_from_a_whole_copy_whose_source_may_have_let_go_of_it() -> None:
     """It may be of an old copy of the folder of that node; its rows would have purged the only copy there is."""
     house = House()
