@@ -64,7 +64,7 @@ def wanted_move(parts: Mapping[str, str], body: Mapping[str, Any]) -> tuple[int,
     if not number.isdecimal() or len(number) > NUMBER_LENGTH_MAX or int(number) >= SHARDS:
         shown = number[:NUMBER_LENGTH_MAX]
         raise ControlError(404, f"there is no shard {shown}; they are numbered from 0 to {SHARDS - 1}")
-    if not isinstance(to, str):
+    if not isinstance(to, str) or not to:
         raise ControlError(400, 'the body has to name the node that is to have the shard, as {"to": "b"}')
     return int(number), to
 
