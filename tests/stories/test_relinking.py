@@ -50,10 +50,11 @@ async def roost_command(town: Town, device: str, *words: str) -> tuple[int, str]
 async def test_a_removed_device_is_linked_again_and_goes_on_where_it_was(town: Town) -> None:
     async with town.people("alice", "bob") as [alice, bob]:
         async with removed(town, alice, "laptop") as laptop:
+            events = laptop.events()
             group = await alice.groups.create("Club")
-            await wait_for(laptop.events(), roost.GroupChanged)
+            await wait_for(events, roost.GroupChanged)
             await (await bob.send(alice.account, "before")).sent()
-            assert await texts(laptop.events(), 1) == ["before"]
+            assert await texts(events, 1) == ["before"]
             await (await laptop.send(bob.account, "from the laptop")).sent()
             old = laptop.device
         await (await bob.send(alice.account, "while it was none")).sent()

@@ -159,7 +159,10 @@ BUGS: Final = {
     "new session that goes on": Bug(_planted(NewSessionGoesOn), LOST, ORDER, DELETED, RESTS),
     "late reply taken for a new one": Bug(_planted(LateReplyTaken), DELETED),
     "stale connection kept in the queue actor": Bug(
-        Scenario(parts=Parts(queue=StaleConnectionKept), faults=rough(client_crashes=30.0)), RESTS, EMPTY, PRESENCE
+        Scenario(parts=Parts(queue=StaleConnectionKept), faults=rough(client_crashes=60, a_handler_raises=0)),
+        RESTS,
+        EMPTY,
+        PRESENCE,
     ),
     "expiry without notice": Bug(_planted(RemovedWithoutNotice), DELETED),
     "group that tells nobody": Bug(Scenario(parts=Parts(collector=TellsNobody)), DELETED),
