@@ -11,7 +11,7 @@ import pytest
 from simulation import BETWEEN_NODES, SOMETIMES, SOMETIMES_BETWEEN_NODES, Scenario, Summary, inquest, storm
 
 SEEDS = 60
-CLUSTERS = 20
+CLUSTERS = 15
 
 
 def run(seeds: range, scenario: Scenario) -> Summary:

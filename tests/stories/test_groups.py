@@ -270,6 +270,7 @@ async def test_whatever_is_said_between_two_can_be_said_in_a_group_and_each_rule
         at = await wait_for(at_bob, roost.MessageReceived, lambda event: event.content == roost.Text("first"))
         await bob.reply(at, "an answer")
         await bob.react(at, "👍")
+        await wait_for(at_carol, roost.MessageReceived, lambda event: event.content == roost.Text("first"))
         await (await carol.react(at.key, "🎉")).sent()
         with pytest.raises(roost.MessageError, match="not ours"):
             await bob.edit(at, "not yours")
