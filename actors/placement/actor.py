@@ -486,9 +486,5 @@ class PlacementActor(LoadingActor):
     }
 
 
-def _ignored(*_: object) -> None:
-    """Nobody waits for this."""
-
-
 def _nothing() -> None:
     """Nothing follows."""
