@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from protocol.device_list import DeviceLabel, DeviceRoll
     from protocol.messages import DeviceList, SignedDevices
 
-__all__ = ["Pin", "decode_pin", "encode_pin", "judged", "labels_of", "pin_of"]
+__all__ = ["Pin", "decode_pin", "encode_pin", "first_pin", "judged", "labels_of", "pin_of"]
 
 _UNREADABLE: Final = (ValueError, RecursionError)
 _Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -48,6 +48,15 @@ def decode_pin(value: bytes) -> Pin | None:
 def pin_of(signed: SignedDevices, version: int) -> Pin:
     """The pin of a list that is believed."""
     return Pin(signed.identity, version, hashlib.sha256(signed.body).digest())
+
+
+def first_pin(identity: bytes) -> Pin:
+    """What the primary believes of its own account before it has seen a list there: whatever it has signed itself.
+
+    Args:
+        identity: the account's public key.
+    """
+    return Pin(identity, 0, bytes(32))
 
 
 def judged(answer: DeviceList, pin: Pin | None) -> DeviceRoll | None:

@@ -16,7 +16,7 @@ from roost.address import SERVER_DEFAULT, ServerAddress
 from roost.changes import Pinned, VersionSigned
 from roost.connection import Connection
 from roost.conversations import account_address
-from roost.device_trust import pin_of
+from roost.device_trust import first_pin
 from roost.errors import AddressError, ConnectionClosedError, RefusedError, ServerKeyChangedError
 from roost.home import account_path
 from roost.session import SOFTWARE, VERSIONS
@@ -26,10 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from protocol import AccountId, StaticKey
+    from protocol import AccountId
+    from protocol.device_list import IdentityKey
     from protocol.messages import Frame, SignedDevices
+    from roost.changes import Change
 
-__all__ = ["ANSWER_WAIT_S", "CodeRequest", "checked_key", "checked_name", "expect", "register", "way_out"]
+__all__ = [
+    "ANSWER_WAIT_S", "CodeRequest", "checked_key", "checked_name", "expect", "first_list", "register",
+    "registered_changes", "way_out",
+]  # fmt: skip
 
 ANSWER_WAIT_S: Final = 15.0
 """Whoever registers has each answer within that time, or comes again."""
@@ -103,7 +108,9 @@ async def register(
         try:
             await _greeted(connection)
             had_identity = bool(store.fact("identity_seed", b""))
-            first = await asyncio.to_thread(_first_list, store, account, static_key, device)
+            label = sealed_label(device, platform.system().lower())
+            identity = await asyncio.to_thread(store.identity_key)  # on disk before it is told
+            first = first_list(identity, account, static_key.public, label, time.time_ns() // 1_000_000)
             try:
                 answer = await _registered(connection, account, code, name, first, recover=recover)
             except RefusedError as error:
@@ -112,7 +119,7 @@ async def register(
                 raise
         finally:
             await connection.close()
-        await asyncio.to_thread(store.apply, [Pinned(account, pin_of(first[0], 1)), VersionSigned(1)])
+        await asyncio.to_thread(store.apply, registered_changes(account, identity))
         await asyncio.to_thread(
             store.set_facts,
             account=answer.account.encode(),
@@ -132,13 +139,27 @@ def way_out(store: Store) -> str:
     )
 
 
-def _first_list(
-    store: Store, account: AccountId, static_key: StaticKey, device_name: str
+def first_list(
+    identity: IdentityKey, account: AccountId, static_key: bytes, label: bytes, now_ms: int
 ) -> tuple[SignedDevices, bytes]:
-    """The account's first list of devices and the label of this one; the identity is on disk before it is told."""
-    label = sealed_label(device_name, platform.system().lower())
-    listed = ListedDevice(static_key.public, time.time_ns() // 1_000_000, label_digest(label))
-    return sign_devices(store.identity_key(), account, 1, [listed]), label
+    """The account's first list of devices, and the label of the only one on it.
+
+    Args:
+        identity: the account's key, stored.
+        account: whose list.
+        static_key: the device's public key.
+        label: the device's sealed label.
+        now_ms: milliseconds since 1970.
+    """
+    return sign_devices(identity, account, 1, [ListedDevice(static_key, now_ms, label_digest(label))]), label
+
+
+def registered_changes(account: AccountId, identity: IdentityKey) -> list[Change]:
+    """What a primary stores when it is registered.
+
+    Which list the server has it will tell: if the answer to an earlier attempt was lost, it is that one's.
+    """
+    return [Pinned(account, first_pin(identity.public)), VersionSigned(1)]
 
 
 def checked_key(server_key: bytes | None) -> bytes | None:

@@ -407,7 +407,8 @@ class Store(Facts):
         self._set_fact(pin_fact(change.account), encode_pin(change.pin))
 
     def _version_signed(self, change: VersionSigned) -> None:
-        self._set_fact("signed_version", change.version.to_bytes(8, "big"))
+        version = max(change.version, int.from_bytes(self.fact("signed_version", b"")))
+        self._set_fact("signed_version", version.to_bytes(8, "big"))
 
     def _devices_known(self, change: DevicesKnown) -> None:
         self._set_fact("devices", encode_devices(change))

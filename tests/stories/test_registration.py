@@ -46,6 +46,24 @@ async def test_a_wrong_code_and_another_device_are_refused_and_the_right_one_sti
 
 
 @story
+async def test_who_registers_again_on_the_same_computer_stays_its_primary_device(town: Town) -> None:
+    await town.register("alice")
+    await roost.register(  # as after an answer that was lost: the server keeps the first list
+        town.address("alice"),
+        server=town.node.address,
+        code=lambda request: town.node.code_for(request.account),
+        device_name="phone",
+        folder=town.home("phone"),
+    )
+    async with town.connect("alice") as alice:
+        await alice.wait_online()
+        (device,) = await alice.devices.list()
+        assert (device.primary, device.signed, device.current) == (True, True, True)
+        await town.link(alice, "laptop")
+        assert len(await alice.devices.list()) == 2
+
+
+@story
 async def test_after_too_many_wrong_codes_even_the_right_one_is_refused(town: Town) -> None:
     async with town.stranger() as device:
         address = town.address("alice")
