@@ -116,6 +116,7 @@ from roost.own_state import RecordKind
 from roost.power import Power
 from roost.queries import AccountSettings, Person, RateLimit, RelatedAccounts
 from roost.registration import CodeRequest, register
+from roost.sealing import Sealer
 from roost.sending import Sending
 from roost.streams import EventStream
 
@@ -130,8 +131,8 @@ __all__ = [
     "MessageSent", "MessageState", "NotConnectedError", "NotDelivered", "OnlookersChanged", "Opening", "Operation",
     "OutboxFullError", "OwnDevices", "OwnGroups", "PeerDevices", "Person", "Power", "PresenceChanged", "Progress",
     "ProgressChanged", "QueueDrained", "Quote", "RateLimit", "Reacted", "Reaction", "ReactionChanged",
-    "ReceiptChanged", "RecordKind", "RefusedError", "RelatedAccounts", "Role", "RoostError", "SendFailedError",
-    "Sending", "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError", "Standing", "StateAsked",
-    "StateChanged", "StoppedError", "StoreError", "StoreNewerError", "StoredMessage", "Text", "TextError",
+    "ReceiptChanged", "RecordKind", "RefusedError", "RelatedAccounts", "Role", "RoostError", "Sealer",
+    "SendFailedError", "Sending", "ServerComplained", "ServerKeyChangedError", "ServerUnreachableError", "Standing",
+    "StateAsked", "StateChanged", "StoppedError", "StoreError", "StoreNewerError", "StoredMessage", "Text", "TextError",
     "TimerSet", "TypingChanged", "UnknownContent", "ViewOnce", "connect", "link", "register",
 ]  # fmt: skip

@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from protocol import MessageId
     from protocol.messages import Deliver, Message, Notice, Ready
     from roost.changes import Snapshot
+    from roost.sealing import Sealing
     from roost.steps import Step
 
-__all__ = ["SEEN_MAX", "Arrivals", "not_delivered_sentences"]
+__all__ = ["SEEN_MAX", "WAITING_MUCH", "Arrivals", "not_delivered_sentences"]
 
 SEEN_MAX: Final = 10_000
 """Message ids remembered. The server sends again only what is not acked, which is far less."""
+
+WAITING_MUCH: Final = 1_000
+"""So much waits at a login for a device whose queue may have been full, and which may have missed something."""
 
 _REASONS: Final = {
     NOTICE_EXPIRED: "it was not fetched before the message expired",
@@ -78,9 +82,10 @@ def _why(reason: int) -> str:
 class Arrivals:
     """The incoming half of a session."""
 
-    __slots__ = ("_acked_up_to", "_seen", "received_up_to", "token")
+    __slots__ = ("_acked_up_to", "_sealing", "_seen", "received_up_to", "token")
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, sealing: Sealing | None = None) -> None:
+        self._sealing = sealing
         self._seen: dict[MessageId, None] = dict.fromkeys(snapshot.seen)
         self.token = SessionToken(b"")
         self.received_up_to = 0
@@ -105,6 +110,8 @@ class Arrivals:
             if message.message_id in self._seen:
                 return None
             self._remember(message.message_id)
+        payload = message.payload if self._sealing is None else self._sealing.opened(message)
+        if not ephemeral:
             step.changes.append(
                 Received(
                     message.conversation,
@@ -114,10 +121,10 @@ class Arrivals:
                     message.message_id,
                     message.time_ms,
                     message.flags & ~EPHEMERAL,
-                    message.payload,
+                    payload,
                 )
             )
-        content = decode_content(message.payload, message.flags)
+        content = decode_content(payload, message.flags)
         if not is_shown(content):
             return message  # what it comes to is told when it is stored; of the moment it comes to nothing
         step.events.append(

@@ -44,6 +44,7 @@ from roost.power import Power
 from roost.queries import Queries
 from roost.reconnection import NO_DEVICE_ANY_MORE
 from roost.runner import Runner
+from roost.sealing import Sealing
 from roost.sending import Sending
 from roost.shared import SharedState
 from roost.streams import EventStream
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from protocol.messages import Frame
     from roost.events import DeviceNews, Event
     from roost.history import Chat, StoredMessage
+    from roost.sealing import Sealer
     from roost.steps import Answered
     from roost.store import Store
 
@@ -76,7 +78,9 @@ class Client(Writing, Queries):
     After `close` the database is closed, too: whatever needs it raises `ConnectionClosedError`.
     """
 
-    def __init__(self, store: Store, *, foreground: bool = True, power: Power = Power.BATTERY) -> None:
+    def __init__(
+        self, store: Store, *, foreground: bool = True, power: Power = Power.BATTERY, sealer: Sealer | None = None
+    ) -> None:
         super().__init__()
         if not store.account:
             raise AccountMissingError(
@@ -103,7 +107,14 @@ class Client(Writing, Queries):
         self.state = SharedState(self, store, SystemClock())
         self._sharing: set[asyncio.Task[None]] = set()
         self._runner = Runner(
-            store, snapshot, self.server, self._publish, self._answered, foreground=foreground, power=power
+            store,
+            snapshot,
+            self.server,
+            self._publish,
+            self._answered,
+            foreground=foreground,
+            power=power,
+            sealing=None if sealer is None else Sealing(sealer, self.device),
         )
         self.devices = OwnDevices(
             self._runner.session,

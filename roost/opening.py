@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from roost.sealing import Sealer
+
 __all__ = ["Opening", "connect"]
 
 
@@ -22,13 +24,20 @@ class Opening:
     """What `connect` returns: ``async with`` it, or ``await`` it and close the client yourself."""
 
     def __init__(
-        self, account: str | None, server: str | None, folder: Path | None, foreground: bool, power: Power
+        self,
+        account: str | None,
+        server: str | None,
+        folder: Path | None,
+        foreground: bool,
+        power: Power,
+        sealer: Sealer | None,
     ) -> None:
         self._account = account
         self._server = server
         self._folder = folder
         self._foreground = foreground
         self._power = power
+        self._sealer = sealer
         self._client: Client | None = None
 
     def __await__(self) -> Generator[Any, None, Client]:
@@ -38,7 +47,7 @@ class Opening:
         path = find_account(self._account, self._server, self._folder)
         store = await asyncio.to_thread(Store, path)
         try:
-            return Client(store, foreground=self._foreground, power=self._power)
+            return Client(store, foreground=self._foreground, power=self._power, sealer=self._sealer)
         except BaseException:
             store.close()
             raise
@@ -61,6 +70,7 @@ def connect(
     folder: Path | None = None,
     foreground: bool = True,
     power: Power = Power.BATTERY,
+    sealer: Sealer | None = None,
 ) -> Opening:
     """Open a registered account and keep it connected, with back-off, until it is closed.
 
@@ -72,6 +82,7 @@ def connect(
         folder: where the accounts lie; None for $ROOST_HOME or ~/.local/share/roost.
         foreground: whether a person is looking; False makes the device speak to the server less often.
         power: how the device is fed; a program on a server says `Power.MAINS`, and nothing is held back for it.
+        sealer: makes each device its own payload in conversations of two; None for one payload for all.
 
     Raises:
         AccountMissingError: no such account is registered here, or several and none was named.
@@ -79,4 +90,4 @@ def connect(
         AccountInUseError: another process has this account open.
         StoreError: its database cannot be used; `StoreNewerError` if a newer version wrote it.
     """
-    return Opening(account, server, folder, foreground, power)
+    return Opening(account, server, folder, foreground, power, sealer)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from protocol import Code, Epoch
-from protocol.messages import Send
+from protocol import Code, Epoch, is_group
+from protocol.messages import EPHEMERAL, Send
 from roost.audiences import Audiences
 from roost.changes import Accepted, EpochRenewed, Failed, Queued, Renumbered
 from roost.content import decode_content
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from roost.changes import Snapshot
     from roost.ports import Randomness
     from roost.requests import Requests
+    from roost.sealing import Sealing
     from roost.steps import Step
 
 __all__ = ["PENDING_MAX", "Outboxes"]
@@ -44,6 +45,7 @@ class Outboxes:
         "_idle_numbers",
         "_pending",
         "_randomness",
+        "_sealing",
         "_unheard",
         "_window",
         "audiences",
@@ -52,14 +54,17 @@ class Outboxes:
         "supplements",
     )
 
-    def __init__(self, snapshot: Snapshot, randomness: Randomness, requests: Requests) -> None:
+    def __init__(
+        self, snapshot: Snapshot, randomness: Randomness, requests: Requests, sealing: Sealing | None = None
+    ) -> None:
         self.epoch = snapshot.epoch
         self.renewing = False
-        self.audiences = Audiences(snapshot)
-        self.supplements = Supplements(requests)
+        self.audiences = Audiences(snapshot, knows_devices=sealing is not None)
+        self.supplements = Supplements(requests, sealing)
         for missed in snapshot.missed:
             self.supplements.bring(missed, 0.0)
         self._randomness = randomness
+        self._sealing = sealing
         self._window = WINDOW_DEFAULT
         self._idle_numbers = dict(snapshot.next_numbers)
         self._active: dict[ConversationId, Outbox] = {}
@@ -116,12 +121,29 @@ class Outboxes:
         """Send what is due."""
         for conversation, outbox in self._active.items():
             due = outbox.due(now_s, only_uncertain=self.renewing)
+            if due and self._sealing is not None and not is_group(conversation):
+                step.frames += [self._sealed(self._sealing, conversation, entry) for entry in due]
+                continue
             lists = self.audiences.named(conversation) if due else []
             for entry in due:
                 step.frames.append(
                     Send(conversation, entry.number, entry.client_id, entry.payload, entry.ttl_s, entry.flags, lists)
                 )
         self.supplements.advance(now_s, step)
+
+    def _sealed(self, sealing: Sealing, conversation: ConversationId, entry: Entry) -> Send:
+        """A message with a payload for each device, or with none as long as these are not known."""
+        lists, devices = self.audiences.addressed(conversation)
+        bundle = [] if devices is None else sealing.bundle(conversation, entry.payload, devices)
+        return Send(conversation, entry.number, entry.client_id, b"", entry.ttl_s, entry.flags, lists, bundle)
+
+    def transmit_ephemeral(self, conversation: ConversationId, client_id: ClientId, payload: bytes, step: Step) -> None:
+        """Send something for this moment only."""
+        if self._sealing is not None and not is_group(conversation):
+            step.frames.append(self._sealed(self._sealing, conversation, Entry(client_id, 0, payload, 0, EPHEMERAL)))
+        else:
+            lists = self.audiences.known(conversation)
+            step.frames.append(Send(conversation, 0, client_id, payload, 0, EPHEMERAL, lists))
 
     def sent(self, answer: Sent, step: Step) -> None:
         """Take a ✓."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from roost.changes import Snapshot
     from roost.events import Event
     from roost.power import Power
+    from roost.sealing import Sealing
     from roost.steps import Answered, Step
     from roost.store import Store
 
@@ -49,6 +50,7 @@ class Runner:
         answered: takes each answer to a request.
         foreground: whether a person is looking.
         power: how the device is fed.
+        sealing: makes each device its own payload; None for one payload for all.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Runner:
         *,
         foreground: bool,
         power: Power,
+        sealing: Sealing | None = None,
     ) -> None:
         self._store = store
         self._address = address
@@ -74,7 +77,9 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.session = Session(snapshot, self._clock, SystemRandomness(), foreground=foreground, power=power)
+        self.session = Session(
+            snapshot, self._clock, SystemRandomness(), foreground=foreground, power=power, sealing=sealing
+        )
 
     def start(self) -> None:
         """Begin to connect."""

@@ -11,13 +11,11 @@ are repeated. When it ends, `retry_at_s` says when to connect again, unless the 
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from protocol import ClientId, Code
 from protocol.messages import (
     CHANGE,
-    EPHEMERAL,
     Bye,
     Closing,
     Deliver,
@@ -43,7 +41,6 @@ from protocol.messages import (
     Ready,
     Receipt,
     Refused,
-    Send,
     Sent,
     SetState,
     TypingBy,
@@ -58,6 +55,7 @@ from roost.heartbeat import Heartbeat as Pulse
 from roost.known_groups import KnownGroups
 from roost.marks import Marks
 from roost.outboxes import Outboxes
+from roost.phase import Phase
 from roost.power import Power
 from roost.reconnection import FINAL_CODES, Reconnection
 from roost.requests import Requests
@@ -73,6 +71,7 @@ if TYPE_CHECKING:
     from roost.events import DeviceMissed, DeviceNews
     from roost.group import Standing
     from roost.ports import Clock, Randomness
+    from roost.sealing import Sealing
 
 __all__ = ["SOFTWARE", "VERSIONS", "Phase", "Session"]
 
@@ -85,16 +84,6 @@ _PAYLOAD_SIZE_BYTES_MAX_DEFAULT: Final = 65_536
 _NEW_EPOCH: Final = "Numbering the unsent messages anew, because this database was restored from a copy."
 
 
-class Phase(Enum):
-    """Where a session stands."""
-
-    OFFLINE = auto()
-    CONNECTING = auto()
-    LOGGING_IN = auto()
-    READY = auto()
-    STOPPED = auto()
-
-
 class Session:
     """One device's session with its server.
 
@@ -104,6 +93,7 @@ class Session:
         randomness: ids, epochs and jitter.
         foreground: whether a person is looking, which decides how often the device must speak.
         power: how the device is fed.
+        sealing: makes each device its own payload; None for one payload for all.
 
     Attributes:
         groups: what is known of our groups.
@@ -141,6 +131,7 @@ class Session:
         *,
         foreground: bool = True,
         power: Power = Power.BATTERY,
+        sealing: Sealing | None = None,
     ) -> None:
         self.account = snapshot.account
         self.phase = Phase.OFFLINE
@@ -155,8 +146,8 @@ class Session:
         self._reconnection = Reconnection(randomness)
         self._pulse = Pulse(clock.now_s())
         self._requests = Requests()
-        self._outboxes = Outboxes(snapshot, randomness, self._requests)
-        self._arrivals = Arrivals(snapshot)
+        self._outboxes = Outboxes(snapshot, randomness, self._requests, sealing)
+        self._arrivals = Arrivals(snapshot, sealing)
         self.groups = KnownGroups(snapshot, self._requests, clock)
         self._marks = Marks(snapshot, self.groups.is_closed)
         self._chats = Chats()
@@ -222,8 +213,7 @@ class Session:
 
     def leave(self) -> None:
         """Say goodbye; the runner closes the connection after this step."""
-        if self.phase in (Phase.LOGGING_IN, Phase.READY):
-            self._step.frames.append(Bye())
+        self._step.frames += [Bye()] if self.phase in (Phase.LOGGING_IN, Phase.READY) else []
         self._step.disconnect = True
 
     def receive(self, frame: Frame) -> None:
@@ -304,8 +294,7 @@ class Session:
         if self.phase is not Phase.READY:
             return False
         client_id = ClientId(self._randomness.bytes(_CLIENT_ID_SIZE_BYTES))
-        lists = self._outboxes.audiences.known(conversation)
-        self._step.frames.append(Send(conversation, 0, client_id, payload, 0, EPHEMERAL, lists))
+        self._outboxes.transmit_ephemeral(conversation, client_id, payload, self._step)
         return True
 
     def supplement(self, missed: DeviceMissed) -> None:
@@ -443,8 +432,8 @@ class Session:
 
     def _on_devices(self, frame: DeviceList) -> None:
         if frame.account == self.account:
-            now_s = self._clock.now_s()
-            self._devices.listed(frame, self._requests, now_s, self._clock.wall_ms(), self._step)
+            self._outboxes.audiences.listed(frame.account, frame.version, frame.devices)
+            self._devices.listed(frame, self._requests, self._clock.now_s(), self._clock.wall_ms(), self._step)
         self._requests.answer(frame, self._step)
 
     def _on_sent(self, frame: Sent) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from roost.changes import Missed
     from roost.events import DeviceMissed
     from roost.requests import Requests
+    from roost.sealing import Sealing
     from roost.steps import Step
 
 __all__ = ["Supplements"]
@@ -30,12 +31,14 @@ class Supplements:
 
     Args:
         requests: of the session.
+        sealing: makes the payload for the device; None if it is the same for all.
     """
 
-    __slots__ = ("_asked", "_due_s", "_payloads", "_requests")
+    __slots__ = ("_asked", "_due_s", "_payloads", "_requests", "_sealing")
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: Requests, sealing: Sealing | None = None) -> None:
         self._requests = requests
+        self._sealing = sealing
         self._payloads: dict[Missed, bytes] = {}
         self._due_s: dict[Missed, float] = {}
         self._asked: dict[int, Missed] = {}
@@ -54,7 +57,10 @@ class Supplements:
         """Bring what is due."""
         for missed in [missed for missed, due_s in self._due_s.items() if due_s <= now_s]:
             self._due_s[missed] = now_s + ASK_AGAIN_S
-            number = self._requests.ask(_frame_of(missed, self._payloads[missed]), now_s, step)
+            payload = self._payloads[missed]
+            if self._sealing is not None:
+                payload = self._sealing.supplement(missed.conversation, payload, missed.device)
+            number = self._requests.ask(_frame_of(missed, payload), now_s, step)
             self._asked[number] = missed
 
     def answered(self, answer: Done | Error, now_s: float, step: Step) -> None:

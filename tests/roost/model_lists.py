@@ -37,14 +37,18 @@ class ModelLists:
             return False
         accounts = [(name, self._server.accounts[name]) for name in dict.fromkeys(members_of(frame.conversation))]
         lists = [account.devices_version + self.offset for _, account in accounts]
-        if frame.lists == lists:
+        there = {device for _, account in accounts for device in account.devices} - {link.device}
+        bundle = {own.device for own in frame.payloads}
+        missing, extra = (there - bundle, bundle - there) if bundle else (set(), set())
+        if frame.lists == lists and not missing and not extra:
             return False
         self.stale_sends += 1
         shown = [
             m.AccountDevices(name, version, list(account.devices))
-            for (name, account), version in zip(accounts, lists, strict=True)
+            for (name, account), version, named in zip(accounts, lists, frame.lists, strict=True)
+            if version != named
         ]
-        stale = m.Stale(lists, shown, [], [], [])
+        stale = m.Stale(lists, shown, sorted(missing), sorted(extra), [])
         code = Code.DEVICES_STALE
         link.out.append(m.Refused(frame.conversation, frame.number, frame.client_id, code, code.sentence, -1, 0, stale))
         return True

@@ -258,7 +258,8 @@ class ModelServer:
         if link.account not in members and not is_group(frame.conversation):
             return Code.NOT_MEMBER, Code.NOT_MEMBER.sentence, -1, 0
         if frame.flags & m.EPHEMERAL:
-            self._spread(link, frame, self._message(link, frame, 0))
+            if not self.lists.refuses(link, frame):
+                self._spread(link, frame, self._message(link, frame, 0))
             return None
         conversation = self.conversations.setdefault(frame.conversation, Conversation())
         assert link.epoch is not None
@@ -306,12 +307,15 @@ class ModelServer:
         self._spread(link, frame, message)
 
     def _spread(self, link: Link, frame: m.Send, message: m.Message) -> None:
+        own = {payload.device: payload.payload for payload in frame.payloads}
+        shared = message
         if message.seq and is_group(frame.conversation):
             self.groups.all[frame.conversation].targets.append(frozenset(self._members(frame.conversation)))
         for account in sorted(self._members(frame.conversation)):
             for device in devices_of(self, account):
                 if device == link.device:
                     continue
+                message = msgspec.structs.replace(shared, payload=own[device]) if own else shared
                 if message.seq:
                     self.enqueue(device, message)
                 else:

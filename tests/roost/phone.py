@@ -11,12 +11,14 @@ from protocol import AccountId, ClientId, Code, MessageId, device_id_of, direct_
 from protocol import messages as m
 from roost import events
 from roost.content import encode_text
+from roost.sealing import Sealing
 from roost.session import Phase, Session
 from roost.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from roost.sealing import Sealer
     from roost.steps import Step
     from tests.roost.model_server import Link, ModelServer
 
@@ -48,7 +50,16 @@ class SeededRandomness:
 class Phone:
     """Whatever a runner does, in pieces that a test may interrupt anywhere."""
 
-    def __init__(self, account: str, folder: Path, server: ModelServer, clock: HandClock, seed: int = 0) -> None:
+    def __init__(
+        self,
+        account: str,
+        folder: Path,
+        server: ModelServer,
+        clock: HandClock,
+        seed: int = 0,
+        sealer: Sealer | None = None,
+    ) -> None:
+        self.sealer = sealer
         self.account = AccountId(account)
         self.path = folder / f"{account}.db"
         self.server = server
@@ -71,7 +82,8 @@ class Phone:
         self.store = Store(self.path, durable=False)
 
     def _start(self) -> None:
-        self.session = Session(self.store.snapshot(), self.clock, self.randomness)
+        sealing = None if self.sealer is None else Sealing(self.sealer, self.device)
+        self.session = Session(self.store.snapshot(), self.clock, self.randomness, sealing=sealing)
 
     # The application.
 
