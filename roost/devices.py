@@ -7,9 +7,11 @@ new is kept until a person has been told.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
-from protocol.device_list import sign_devices
+from protocol import normalized_name
+from protocol.device_list import ListedDevice, label_digest, sealed_label, sign_devices
 from protocol.messages import FetchDevices, SignDevices
 from roost.changes import DevicesKnown, Pinned, VersionSigned
 from roost.device_trust import judged, labels_of, pin_of
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from protocol import DeviceId
-    from protocol.device_list import DeviceRoll, ListedDevice
+    from protocol.device_list import DeviceRoll
+    from protocol.keys import RandomBytes
     from protocol.messages import DeviceList, SignedDevices
     from roost.changes import Snapshot
     from roost.device_trust import Pin
     from roost.events import DeviceNews
+    from roost.linking import Introduction
     from roost.requests import Requests
     from roost.steps import Step
 
@@ -153,6 +157,26 @@ class KnownDevices:
             return []
         pairs = list(zip(self.roll.devices, self.labels, strict=True))
         return [pair for index, pair in enumerate(pairs) if index == 0 or pair[0].device in devices]
+
+    def entries_with(
+        self, newcomer: Introduction, now_ms: int, random_bytes: RandomBytes = os.urandom
+    ) -> list[tuple[ListedDevice, bytes]]:
+        """The entries of the devices that there are, and of a new one; an entry of the same key gives way to it.
+
+        Args:
+            newcomer: who it is; its name can be shown to a person.
+            now_ms: milliseconds since 1970.
+            random_bytes: source of the label's salt.
+        """
+        present = dict(self._known.devices if self._known is not None else ())
+        label = sealed_label(normalized_name(newcomer.name), newcomer.platform, random_bytes)
+        listed = ListedDevice(newcomer.static_key, now_ms, label_digest(label))
+        return [*self.entries(set(present) - {listed.device}), (listed, label)]
+
+    def entries_without(self, device: DeviceId) -> list[tuple[ListedDevice, bytes]]:
+        """The entries of the devices on the list but one; the primary stays."""
+        listed = self.roll.devices if self.roll is not None else ()
+        return self.entries({entry.device for entry in listed} - {device})
 
     def sign(
         self, entries: Sequence[tuple[ListedDevice, bytes]], requests: Requests, now_s: float, step: Step

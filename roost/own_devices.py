@@ -202,10 +202,9 @@ class OwnDevices:
         if session.devices.roll is None or not session.devices.is_primary:
             await self._ask(lambda number: RemoveDevice(number, device), Done)
             return
-        left = {entry.device for entry in session.devices.roll.devices} - {device}
         if session.devices.roll.primary.device == device:
             raise LinkError("The primary device cannot be removed; recover the account on another device instead.")
-        await self.hand_in(session.devices.entries(left))
+        await self.hand_in(session.devices.entries_without(device))
 
     async def _leave(self, device: DeviceId) -> None:
         """Remove this very device. Its connection may end before the answer: then the next login says what was done."""
@@ -257,12 +256,7 @@ class OwnDevices:
         """Put a new device on the list."""
         await self._fetch_own()
         devices = self._session.devices
-        present = {entry.device for entry, _ in devices.entries({one for one, _ in self._present()})}
-        device = device_id_of(introduction.static_key)
-        label = sealed_label(normalized_name(introduction.name), introduction.platform)
-        now_ms = time.time_ns() // 1_000_000
-        entries = devices.entries(present - {device})
-        await self.hand_in([*entries, (ListedDevice(introduction.static_key, now_ms, label_digest(label)), label)])
+        await self.hand_in(devices.entries_with(introduction, time.time_ns() // 1_000_000))
         assert devices.signed is not None, "it was signed a moment ago"
         return devices.signed
 
@@ -306,10 +300,6 @@ class OwnDevices:
     def _check_primary(self) -> None:
         if not self._session.devices.is_primary:
             raise LinkError(_NOT_PRIMARY)
-
-    def _present(self) -> tuple[tuple[DeviceId, str], ...]:
-        known = self._session.devices.known
-        return known.devices if known is not None else ()
 
     async def _fetch_own(self) -> tuple[DeviceList, tuple[_Trusted, ...]]:
         """The own list, which the session has judged when it came; nothing is returned of one that is forged."""

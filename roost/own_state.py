@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -24,7 +24,7 @@ from protocol import ConversationId, DeviceId, MessageId
 from protocol.limits import ADDRESS_LENGTH_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = [
     "GONE_PER_MESSAGE_MAX",
@@ -43,6 +43,7 @@ __all__ = [
     "StateWanted",
     "encode_own_state",
     "later",
+    "messages_of",
     "row_of",
 ]
 
@@ -53,6 +54,8 @@ GONE_PER_MESSAGE_MAX: Final = 64
 """With the two below, a message stays under what every server takes."""
 SUBJECT_LENGTH_MAX: Final = 2 * ADDRESS_LENGTH_MAX + 1
 VALUE_LENGTH_MAX: Final = 256
+PIECE_SIZE_BYTES_MAX: Final = 8_192
+"""So is it if each of our devices gets a payload of its own, for a bundle may be as large as one payload."""
 KNOWN_SIZE_BYTES: Final = 512
 _STAMP_MAX: Final = 2**62
 _VERSION: Final = 1
@@ -123,6 +126,7 @@ class MessagesGone:
 Entry = Record | Gone
 """One of the things that our devices share."""
 OwnState = Records | StateWanted | MessagesGone
+OneEntry = TypeVar("OneEntry", Record, Gone)
 
 
 def later(one: Record | None, other: Record) -> Record:
@@ -177,6 +181,29 @@ def row_of(entry: Entry) -> _Row | _GoneRow:
             return kind, subject, stamp, device, value
         case Gone(conversation, target, opened):
             return conversation, target, opened
+
+
+def messages_of(entries: Iterable[Entry]) -> Iterator[Records | MessagesGone]:
+    """Return what tells these entries, in messages of which each may go to every device of ours on its own."""
+    held = list(entries)
+    for records in _pieces([entry for entry in held if isinstance(entry, Record)], RECORDS_PER_MESSAGE_MAX):
+        yield Records(records)
+    for gone in _pieces([entry for entry in held if isinstance(entry, Gone)], GONE_PER_MESSAGE_MAX):
+        yield MessagesGone(gone)
+
+
+def _pieces(entries: Sequence[OneEntry], count_max: int) -> Iterator[tuple[OneEntry, ...]]:
+    piece: list[OneEntry] = []
+    size_bytes = 0
+    for entry in entries:
+        entry_size_bytes = len(_encode(row_of(entry)))
+        if piece and (len(piece) == count_max or size_bytes + entry_size_bytes > PIECE_SIZE_BYTES_MAX):
+            yield tuple(piece)
+            piece, size_bytes = [], 0
+        piece.append(entry)
+        size_bytes += entry_size_bytes
+    if piece:
+        yield tuple(piece)
 
 
 def encode_own_state(state: OwnState) -> bytes:

@@ -8,15 +8,15 @@ until it has been given, also by the next program.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from protocol import IdentifierError, direct_conversation, normalized_name
+from roost.arrivals import WAITING_MUCH
 from roost.conversations import account_address
-from roost.errors import TextError
+from roost.errors import RoostError, TextError
 from roost.own_state import (
-    GONE_PER_MESSAGE_MAX,
     KNOWN_SIZE_BYTES,
-    RECORDS_PER_MESSAGE_MAX,
     SUBJECT_LENGTH_MAX,
     VALUE_LENGTH_MAX,
     Gone,
@@ -26,6 +26,7 @@ from roost.own_state import (
     Records,
     StateWanted,
     encode_own_state,
+    messages_of,
 )
 from roost.records import WANTED
 from roost.state_digest import differing, digests_of
@@ -47,8 +48,6 @@ _ASK_INTERVAL_S_MIN: Final = 60.0
 """However often the epoch changes."""
 _ANSWER_INTERVAL_S_MIN: Final = 5.0
 """What is asked meanwhile is answered together."""
-_WAITING_MUCH: Final = 1_000
-"""So much waits for a device whose queue may have been full."""
 _FOREVER: Final = "forever"
 
 
@@ -143,11 +142,14 @@ class SharedState:
         """Ask the other devices for what this one does not have, if that is due and there are others."""
         async with self._asking:
             await self._client.caught_up()
+            if self._client._runner.session.devices.known is None:  # a device that is new has yet to hear of the others
+                with suppress(RoostError):
+                    await self._client.devices.list()
             devices = self._client._runner.session.devices.known
             now_s, now_ms = self._clock.now_s(), self._clock.wall_ms()
             if devices is None or len(devices.devices) < 2 or now_s < self._ask_not_before_s:
                 return
-            doubted = self._doubted or self._client.connection.waiting >= _WAITING_MUCH
+            doubted = self._doubted or self._client.connection.waiting >= WAITING_MUCH
             self._doubted = False
             asked_ms = int.from_bytes(await self._client._in_store(self._store.fact, ASKED_FACT, b""), "big")
             if is_due(asked_ms, now_ms, doubted=doubted):
@@ -168,12 +170,8 @@ class SharedState:
             lacking = await self._client._in_store(lambda: differing(known, self._store.shared()))
             if lacking:
                 self._answer_not_before_s = self._clock.now_s() + _ANSWER_INTERVAL_S_MIN
-            records = tuple(entry for entry in lacking if isinstance(entry, Record))
-            for start in range(0, len(records), RECORDS_PER_MESSAGE_MAX):
-                await self._tell(Records(records[start : start + RECORDS_PER_MESSAGE_MAX]))
-            gone = tuple(entry for entry in lacking if isinstance(entry, Gone))
-            for start in range(0, len(gone), GONE_PER_MESSAGE_MAX):
-                await self._tell(MessagesGone(gone[start : start + GONE_PER_MESSAGE_MAX]))
+            for message in messages_of(lacking):
+                await self._tell(message)
             await self._client._in_store(self._store.drop_fact, WANTED, wanted)
 
     async def _tell(self, state: OwnState) -> Sending:

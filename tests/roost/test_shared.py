@@ -40,6 +40,8 @@ from tests.roost.test_store import new_store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from tests.roost.model_server import Link
+
 HOUR_MS = 3_600_000
 NOW_MS = 1_000 * HOUR_MS
 
@@ -195,6 +197,25 @@ async def test_devices_that_have_the_same_ask_and_say_no_more(folder: Path) -> N
             await asks(laptop, phone)
             await asks(laptop, phone)  # this time not: it has just asked
         assert said(server)[before:] == ["StateWanted", "Text", "Text"]
+
+
+@story
+async def test_a_new_device_asks_at_once_though_it_has_yet_to_hear_of_the_others(folder: Path) -> None:
+    async with TcpServer() as server, people(server, folder, "alice") as [phone]:
+        await phone.state.change_setting("theme", "dark")
+        code, linking = await link_in(folder / "laptop", server, "laptop")
+        await (await phone.devices.link(code.text)).confirm()
+        await linking
+        answer, lost = server.model._on_fetchdevices, iter([True])
+
+        def lose_the_first(link: Link, frame: m.FetchDevices) -> None:
+            if not next(lost, False):
+                answer(link, frame)
+
+        server.model._on_fetchdevices = lose_the_first  # type: ignore[method-assign]  # asked by the new device
+        async with roost.connect("alice", folder=folder / "laptop") as laptop:
+            changed = await next_event(laptop.events(), roost.StateChanged)
+            assert (changed.subject, changed.value) == ("theme", "dark")
 
 
 @story
