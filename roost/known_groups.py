@@ -14,6 +14,7 @@ from protocol import AccountId, Code, is_group
 from protocol import messages as wire
 from protocol.limits import GROUP_MEMBERS_MAX
 from protocol.messages import CHANGE, DescribeGroup, Error, ListGroups
+from roost.arrivals import WAITING_MUCH
 from roost.changes import GroupFolded, GroupKnown
 from roost.conversations import group_named
 from roost.errors import GroupError
@@ -164,6 +165,17 @@ class KnownGroups:
             self._changed(group, message, change, step)
         elif group is None or message.flags & CHANGE:
             self.want(conversation)
+        else:
+            self.belongs(conversation, message.seq)
+
+    def belongs(self, conversation: ConversationId, seq: int) -> None:
+        """The server treats us as a member, as of `seq`; if we had left before, we have missed that we came back.
+
+        So it is when this device's queue was full: what it does not take is told to the group, and not to the device.
+        """
+        group = self._groups.get(conversation)
+        if group is not None and not group.is_open and seq > group.seq:
+            self.want(conversation)
 
     def _changed(self, group: Group | None, message: Message, change: Change, step: Step) -> None:
         if group is not None and change.version <= group.version:
@@ -217,9 +229,11 @@ class KnownGroups:
             if group.is_open:
                 self.want(group.conversation)
 
-    def ready(self) -> None:
-        """The session may ask."""
+    def ready(self, waiting: int) -> None:
+        """The session may ask; so much waits for this device that it may have missed something."""
         self._ready = True
+        if waiting >= WAITING_MUCH and self._list_until_s is None and not self._list_number:
+            self._list_until_s = 0.0
 
     def disconnected(self) -> None:
         """Expect no more answers; what was asked for is asked for again."""

@@ -121,6 +121,11 @@ class Marks:
         if marks.counts is not None and seq <= marks.counts.steps[-1].up_to:
             self._to_recount[conversation] = None
 
+    def reopened(self, conversation: ConversationId) -> None:
+        """The server answers for a conversation again, of which it was not asked at the login."""
+        if conversation in self._watermarks:
+            self._ask(conversation)
+
     def _ask(self, conversation: ConversationId) -> None:
         self._to_ask.pop(conversation, None)  # the latest comes last
         self._to_ask[conversation] = None

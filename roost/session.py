@@ -394,9 +394,9 @@ class Session:
             Deliver: self._on_deliver,
             Notice: lambda frame: self._arrivals.notice(frame, self._step),
             Receipt: lambda frame: self._marks.receipt(frame, self._step),
-            GroupReceipt: lambda frame: self._marks.progress(frame, self._step),
+            GroupReceipt: self._on_group_receipt,
             GroupHere: lambda frame: self._chats.here(frame, self._step),
-            Group: lambda frame: self.groups.described(frame, self._step),
+            Group: self._on_group,
             Groups: lambda frame: self.groups.listed(frame, self._step),
             Presence: lambda frame: self._chats.presence(frame, self._step),
             TypingBy: lambda frame: self._chats.typing_by(frame, self._clock.now_s(), self._step),
@@ -422,7 +422,7 @@ class Session:
         self._arrivals.ready(frame)
         self._chats.ready(self._step)
         self._marks.ready(self._step)
-        self.groups.ready()
+        self.groups.ready(frame.waiting)
         self._devices_at(frame.devices_version)
         self._step.events.append(ConnectionChanged(ConnectionState.ONLINE, waiting=frame.waiting))
 
@@ -440,6 +440,7 @@ class Session:
         if frame.number:
             self._outboxes.sent(frame, self._step)
             self._marks.written(frame.conversation, frame.seq)
+            self.groups.belongs(frame.conversation, frame.seq)
 
     def _on_deliver(self, frame: Deliver) -> None:
         message = self._arrivals.deliver(frame, self._step)
@@ -450,6 +451,16 @@ class Session:
             own = message.sender == self.account and not message.flags & CHANGE
             self._marks.received(message.conversation, message.seq, own=own)
             self.groups.received(message, self._step)
+
+    def _on_group_receipt(self, frame: GroupReceipt) -> None:
+        self._marks.progress(frame, self._step)
+        self.groups.belongs(frame.conversation, frame.steps[-1].up_to if frame.steps else 0)
+
+    def _on_group(self, frame: Group) -> None:
+        was_closed = self.groups.is_closed(frame.conversation)
+        self.groups.described(frame, self._step)
+        if was_closed and not self.groups.is_closed(frame.conversation):
+            self._marks.reopened(frame.conversation)
 
     def _on_drained(self, _: Drained) -> None:
         self._marks.drained()
