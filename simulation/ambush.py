@@ -40,6 +40,7 @@ ACTORS: Final = (
     "KeyedSupervisor",
     "PresenceActor",
     "QueueActor",
+    "RendezvousActor",
     "ShardActor",
     "Supervisor",
 )

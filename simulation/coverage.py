@@ -62,6 +62,11 @@ SOMETIMES: Final = (
     "a node leaves without a word",
     "a calendar jumps",
     "a device is linked while people write",
+    "a device is linked by its primary",
+    "a device tells another what that has missed of their state",
+    "a bundle is accepted",
+    "a message is refused that lacks a payload for a device",
+    "a message is refused that has a payload too many",
     *(f"a group changes: {kind}" for kind in KINDS),
 )
 """What a suite has to reach somewhere, in the words of the report."""

@@ -11,30 +11,29 @@ from protocol import AccountId, ClientWire, ConversationId, DeviceId, RemoteProt
 from protocol.messages import (
     NOTICE_MISSING,
     Alert,
-    Closing,
-    CodeSent,
     Deliver,
-    Error,
-    Hello,
-    Register,
-    Registered,
-    RequestCode,
-    Welcome,
 )
 from roost.changes import EpochRenewed, MarksChanged, Missed, NoticeStored, ReceiptStored, Received
 from roost.errors import OutboxFullError
-from roost.events import DeviceMissed, MessageReceived, PresenceChanged
-from roost.registration import ANSWER_WAIT_S
-from roost.session import SOFTWARE, VERSIONS, Phase
-from roost.store import Store
+from roost.events import DeviceMissed, MessageReceived, PresenceChanged, QueueDrained, StateAsked
+from roost.sealing import Sealing
+from roost.session import Phase
 from runtime import SeededRandomness
 from simulation.agenda import HostClock, chance_of
+from simulation.attempt import Attempt
+from simulation.enrolment import enrolment_of
+from simulation.envelopes import Envelopes
+from simulation.sharing import Sharing
+from simulation.sponsorship import Sponsorship
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
     from pathlib import Path
 
+    from protocol.device_list import IdentityKey
+    from roost.changes import Change
+    from roost.link_code import LinkCode
     from roost.session import Session
     from roost.steps import Step
     from simulation.network import Socket
@@ -84,6 +83,9 @@ class SimulatedDevice:
         dies_after_commit: If its program dies at its next commit, before anybody hears of that: whom to tell.
         messages_too_many: How many of the next deliveries kill its program; for each, whom to tell.
         draining: Whether it is connected and its queue has not yet said that it is empty.
+        attempt: Its end of the latest socket.
+        store: Its database.
+        sharing: What it tells the other devices of its account.
     """
 
     def __init__(
@@ -98,10 +100,10 @@ class SimulatedDevice:
         self.chance: random.Random = chance_of(world.seed, f"device {name}")
         self.clock = HostClock(world.agenda, self.chance.uniform(0.995, 1.005), self.chance.randrange(-60_000, 60_000))
         self._randomness = SeededRandomness(self.chance.getrandbits(32))
-        self._store = Store(self.path, durable=False)
-        self.key = self._store.static_key(self.chance.randbytes)
+        self.store = world.scenario.database(self.path, durable=False)
+        self.key = self.store.static_key(self.chance.randbytes)
         self.id: DeviceId = device_id_of(self.key.public)
-        self.epoch = self._store.fact("epoch", b"")
+        self.epoch = self.store.fact("epoch", b"")
         self.link = name
         self.running = False
         self.radio = True
@@ -119,7 +121,7 @@ class SimulatedDevice:
         self.seen: dict[str, bool | None] = {}
         self.unread: dict[ConversationId, int] = {}
         self.draining = False
-        self._attempt: _Attempt | None = None
+        self.attempt: Attempt | None = None
         self._socket: Socket | None = None
         self._wire: ClientWire | None = None
         self._greeted = False
@@ -130,10 +132,28 @@ class SimulatedDevice:
         self._answered = False
         self._wanderlust = chance_of(world.seed, f"wanderlust of {name}")
         self._alarm_s = float("inf")
+        self._sponsorship: Sponsorship | None = None
+        self.sharing = Sharing(self, self.store)
+        self._enrolment = enrolment_of(self, self._carry)
         world.witness.devices[self.id] = self
 
     def __repr__(self) -> str:
         return self.name
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether it is the first device of its account."""
+        return self.name == f"{self.account}1"
+
+    @property
+    def identity(self) -> IdentityKey:
+        """The account's identity, which its primary keeps."""
+        return self.store.identity_key(self.chance.randbytes)
+
+    def _carry(self, code: LinkCode) -> bool:
+        """Bring a code to the primary of the account."""
+        primary = next(device for device in self.world.devices if device.account == self.account and device.is_primary)
+        return primary.sponsor(code)
 
     # Its program.
 
@@ -147,14 +167,16 @@ class SimulatedDevice:
         self._pumping = self._connecting = False
         self._alarm_s = float("inf")
         if self.life > 1:
-            self._store = Store(self.path, durable=False)
+            self.store = self.world.scenario.database(self.path, durable=False)
+            self.sharing = Sharing(self, self.store)
         if self.registered:
             self._open_session(foreground)
         self._connect_soon(0.0)
 
     def _open_session(self, foreground: bool) -> None:
+        sealing = Sealing(Envelopes(self), self.id) if self.world.seals else None
         self.session = self.world.scenario.session(
-            self._store.snapshot(), self.clock, self._randomness, foreground=foreground
+            self.store.snapshot(), self.clock, self._randomness, foreground=foreground, sealing=sealing
         )
 
     def crash(self, told: bool) -> None:
@@ -168,22 +190,23 @@ class SimulatedDevice:
         self.world.log(f"LIFE {self.name} crashes")
         self.life += 1
         self.running = False
-        self.session = None
+        self.session = self._sponsorship = None
+        self._enrolment = enrolment_of(self, self._carry)
         self.seen.clear()
         self._hang_up(told)
-        self._store.close()
+        self.store.close()
 
     def _die_for(self, away_s: float) -> None:
         """Crash, and come back after a while."""
         self.crash(told=True)
-        self._later(away_s, self.start)
+        self.later(away_s, self.start)
 
     def close(self) -> None:
         """The simulation is over."""
         if self.running:
-            self._store.close()
+            self.store.close()
 
-    def _later(self, delay_s: float, action: Callable[[], object]) -> None:
+    def later(self, delay_s: float, action: Callable[[], object]) -> None:
         """Do something after a while, if this life lasts so long."""
         life = self.life
         self.world.agenda.after(delay_s, lambda: action() if self.life == life else None)
@@ -237,7 +260,7 @@ class SimulatedDevice:
     def _wake(self) -> None:
         if not self._pumping and self.session is not None:
             self._pumping = True
-            self._later(MOMENT_S, self._pump)
+            self.later(MOMENT_S, self._pump)
 
     def _pump(self) -> None:
         session = self.session
@@ -248,32 +271,38 @@ class SimulatedDevice:
             self._set_alarm()
             self._connect_soon(max(0.0, session.retry_at_s - self.clock.now_s()))
         elif step.changes:
-            self._later(self.chance.uniform(*COMMIT_S), lambda: self._commit(step))
+            self.later(self.chance.uniform(*COMMIT_S), lambda: self._commit(step))
         else:
             self._speak(step)
 
     def _commit(self, step: Step) -> None:
-        for event in self._store.apply(step.changes):
+        for event in self.store.apply(step.changes):
             if isinstance(event, DeviceMissed):
                 self.act(lambda session, missed=event: session.supplement(missed))  # type: ignore[misc]
+            elif isinstance(event, StateAsked):
+                self.sharing.answer()
         for change in step.changes:
             self._remember(change)
+            self.sharing.committed(change)
             self.world.witness.committed(self, change)
         if self.dies_after_commit is not None:
             self.dies_after_commit()
             self.dies_after_commit = None
             self._die_for(AWAY_S)
             return
-        self._later(MOMENT_S, lambda: self._speak(step))
+        self.later(MOMENT_S, lambda: self._speak(step))
 
     def _speak(self, step: Step) -> None:
         session = self.session
         assert session is not None, "a pump runs within one life"
         if self._wire is not None and self._greeted and step.connection == session.connection:
-            self._say(*step.frames)
+            self.say(*step.frames)
             if step.disconnect:
                 self._hang_up(told=True)
                 session.disconnected("The connection was closed.")
+        for answer in step.answers:
+            if self._sponsorship is not None:
+                self._sponsorship.answered(answer)
         for event in step.events:
             self._show(event)
             self.world.witness.published(self, event)
@@ -304,6 +333,8 @@ class SimulatedDevice:
         if isinstance(event, MessageReceived) and not event.ephemeral:
             if event.sender != self.account:
                 self.unread[event.conversation] = max(event.seq, self.unread.get(event.conversation, 0))
+        elif isinstance(event, QueueDrained):
+            self.sharing.drained()
         elif isinstance(event, PresenceChanged):
             self.seen[event.account] = event.online
 
@@ -315,7 +346,7 @@ class SimulatedDevice:
         due_s = self.clock.true_s(deadline_s)
         if due_s < self._alarm_s:
             self._alarm_s = due_s
-            self._later(max(0.0, due_s - self.world.agenda.now_s), lambda: self._ring(due_s))
+            self.later(max(0.0, due_s - self.world.agenda.now_s), lambda: self._ring(due_s))
 
     def _ring(self, due_s: float) -> None:
         if due_s == self._alarm_s:
@@ -333,7 +364,7 @@ class SimulatedDevice:
         if self.session is not None and self.session.phase is not Phase.OFFLINE:
             return
         self._connecting = True
-        self._later(delay_s, self._connect)
+        self.later(delay_s, self._connect)
 
     def _connect(self) -> None:
         self._connecting = False
@@ -347,9 +378,9 @@ class SimulatedDevice:
         self._connecting = True
         self._greeted = False
         self._choose_node()
-        attempt = self._attempt = _Attempt(self)
+        attempt = self.attempt = Attempt(self)
         self.world.network.connect(self.link, attempt, self.node.listen)
-        self._later(HANDSHAKE_WAIT_S + 2.0, lambda: self._too_slow(attempt))
+        self.later(HANDSHAKE_WAIT_S + 2.0, lambda: self._too_slow(attempt))
 
     def _choose_node(self) -> None:
         """Stay with a node that has answered, mostly; of those that did not, try another."""
@@ -357,8 +388,8 @@ class SimulatedDevice:
             self.node = self._wanderlust.choice(self.nodes)
         self._answered = False
 
-    def _too_slow(self, attempt: _Attempt) -> None:
-        if attempt is self._attempt and not self._greeted:
+    def _too_slow(self, attempt: Attempt) -> None:
+        if attempt is self.attempt and not self._greeted:
             self._lost("The handshake took too long.")
 
     def connected(self, socket: Socket) -> None:
@@ -368,7 +399,7 @@ class SimulatedDevice:
         self._wire = ClientWire(self.key, self.node.static_key.public, random_bytes=self.chance.randbytes)
         self._flush()
 
-    def _say(self, *frames: object) -> None:
+    def say(self, *frames: object) -> None:
         """Send frames; those that a closed wire cannot take are dropped, as the real client drops them."""
         wire = self._wire
         for frame in frames:
@@ -400,7 +431,7 @@ class SimulatedDevice:
                 self._lost(event.sentence, event.retry_after_ms)
                 return
             if self.session is None:
-                self._enrol(event)
+                self._enrolment.heard(event)
             elif self.messages_too_many and isinstance(event, Deliver):
                 self.messages_too_many.pop()()
                 self._die_for(AWAY_S)
@@ -418,34 +449,37 @@ class SimulatedDevice:
             self.session.connected()
             self._wake()
         else:
-            self._say(Hello(VERSIONS, SOFTWARE))
-            attempt = self._attempt  # it sends nothing by itself, so nothing else would tell that nobody is there
-            self._later(ANSWER_WAIT_S, lambda: self._unanswered(attempt))
+            self._enrolment.greet()
 
-    def _unanswered(self, attempt: _Attempt | None) -> None:
-        if attempt is self._attempt:
-            self._lost("The server did not answer in time.")
+    def enrolled(self, changes: list[Change]) -> None:
+        """It is a device of its account.
 
-    def _enrol(self, frame: object) -> None:
-        """Register, as the command `roost register` does."""
-        if isinstance(frame, Welcome):
-            self._say(RequestCode(1, self.account))
-        elif isinstance(frame, CodeSent):
-            self._say(Register(2, self.account, self.node.codes.sent[self.account], str(self.account), self.name))
-        elif isinstance(frame, Registered):
-            self._store.set_facts(account=self.account.encode(), server=b"simulation:1")
-            self.registered = True
-            self._hang_up(told=True)
-            self._open_session(foreground=True)
-            self._connect_soon(0.0)
-        elif isinstance(frame, Error | Closing):
-            self._hang_up(told=True)
-            self._connect_soon(ENROLMENT_RETRY_S)
+        Args:
+            changes: What it has learned on the way.
+        """
+        self.store.apply(changes)
+        self.store.set_facts(account=self.account.encode(), server=b"simulation:1")
+        self.registered = True
+        self._hang_up(told=True)
+        self._open_session(foreground=True)
+        self._connect_soon(0.0)
+
+    def give_up(self) -> None:
+        """This connection is of no use."""
+        self._lost("The server did not answer in time, or said no.")
+
+    def sponsor(self, code: LinkCode) -> bool:
+        """A person brings the code of a new device; False if this one is busy, or away."""
+        if not self.online or not (self._sponsorship is None or self._sponsorship.over):
+            return False
+        self._sponsorship = Sponsorship(self, code)
+        return True
 
     def _hang_up(self, told: bool) -> None:
-        socket, self._socket, self._wire, self._attempt = self._socket, None, None, None
+        socket, self._socket, self._wire, self.attempt = self._socket, None, None, None
         self._connecting = False
         self.draining = False
+        self._enrolment.ended()
         if socket is not None:
             socket.leave(told)
 
@@ -460,36 +494,3 @@ class SimulatedDevice:
             self._wake()
         else:
             self._connect_soon(ENROLMENT_RETRY_S)
-
-
-class _Attempt:
-    """The device's end of one socket; only the latest one is heard."""
-
-    __slots__ = ("_device",)
-
-    def __init__(self, device: SimulatedDevice) -> None:
-        self._device = device
-
-    @property
-    def _current(self) -> bool:
-        return self._device._attempt is self
-
-    def connected(self, socket: Socket) -> None:
-        """The connection stands."""
-        if self._current:
-            self._device.connected(socket)
-        else:
-            socket.leave(told=True)
-
-    def received(self, socket: Socket, data: bytes) -> None:
-        """Bytes came."""
-        if self._current:
-            self._device.received_data(data)
-
-    def lost(self, socket: Socket) -> None:
-        """The connection has ended, or could not be made."""
-        if self._current:
-            self._device.lost()
-
-    def pressed(self, socket: Socket, full: bool) -> None:
-        """A device writes little; its own buffer is never full."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from protocol import AccountId, ConversationId
+from protocol import AccountId, ConversationId, MessageId, is_group
 from protocol.messages import URGENT, RemoveDevice, SetRelation, SetSettings
 from roost.content import encode_text
+from roost.own_state import RecordKind
 from simulation.agenda import chance_of
 from simulation.clubs import Clubber
 from simulation.device import SimulatedDevice
@@ -62,7 +63,16 @@ class Habit:
     online_s: float = 60.0
     offline_s: float = 0.0
     acts: dict[str, float] = field(
-        default_factory=lambda: {"open": 3, "close": 1, "type": 3, "wave": 1, "look away": 2, "link a device": 0.5}
+        default_factory=lambda: {
+            "open": 3,
+            "close": 1,
+            "type": 3,
+            "wave": 1,
+            "look away": 2,
+            "link a device": 0.5,
+            "arrange": 1,
+            "forget": 0.5,
+        }
     )
     act_every_s: float = 3.0
     ttls_s: tuple[int, ...] = (0,)
@@ -82,7 +92,11 @@ PRIVATE: Final = Habit(
     ttls_s=(0, 0, 3),
 )
 TIDY: Final = Habit(
-    "tidy", devices=3, write_every_s=3.0, act_every_s=12.0, acts={"open": 2, "remove a device": 1, "link a device": 1}
+    "tidy",
+    devices=3,
+    write_every_s=3.0,
+    act_every_s=12.0,
+    acts={"open": 2, "remove a device": 1, "link a device": 1, "arrange": 2},
 )
 CLUBBY: Final = Habit(
     "clubby", devices=2, write_every_s=4.0, online_s=20.0, offline_s=3.0, club_every_s=0.7, clubs_min=1
@@ -221,6 +235,7 @@ class Person:
             for chat in self.watched:
                 device.act(lambda session, chat=chat: session.open_chat(chat))  # type: ignore[misc]
             self.clubber.watch(device)
+            device.sharing.ask()
             looks = self.chance.random() < 0.7
             device.act(lambda session, looks=looks: session.set_foreground(looks))  # type: ignore[misc]
 
@@ -263,14 +278,24 @@ class Person:
         device.act(lambda session: session.request(lambda number: SetRelation(number, STRANGER, relation)))
 
     def remove_device(self, device: SimulatedDevice) -> None:
-        """Throw a device out of the account; one always stays."""
-        others = [other for other in self.devices if other is not device and not other.doomed and other.registered]
-        if not others or not device.online:
+        """Throw a device out of the account; one always stays. Where there is a primary, it or the device does it."""
+        if self.world.has_primaries:
+            linked = [other for other in self.devices if not other.is_primary and not other.doomed and other.registered]
+            other = self.chance.choice(linked) if linked else device
+            device = self.devices[0] if self.chance.random() < 0.8 else other
+            able = bool(linked)
+        else:
+            others = [other for other in self.devices if other is not device and not other.doomed and other.registered]
+            other = self.chance.choice(others) if others else device
+            able = bool(others)
+        if not able or not device.online:
             return
-        other = self.chance.choice(others)
         other.doomed = True
         self.world.log(f"{self.account} removes {other.name}")
-        device.act(lambda session: session.request(lambda number: RemoveDevice(number, other.id)))
+        if device.is_primary and self.world.has_primaries and self.chance.random() < 0.8:
+            device.act(lambda session: session.sign_devices(session.devices.entries_without(other.id)))
+        else:
+            device.act(lambda session: session.request(lambda number: RemoveDevice(number, other.id)))
 
     def link_device(self, device: SimulatedDevice) -> None:
         """Get one more device: it registers while everybody writes."""
@@ -281,6 +306,20 @@ class Person:
             self.world.devices.append(new)
             self.devices.append(new)
             new.start()
+
+    def arrange(self, device: SimulatedDevice) -> None:
+        """Change something that all their devices share."""
+        kind = self.chance.choice(tuple(RecordKind))
+        subject = "theme" if kind is RecordKind.SETTING else self.chance.choice(self.chats)
+        device.sharing.change(kind, subject, self.chance.choice(("", "one", "another")))
+
+    def forget(self, device: SimulatedDevice) -> None:
+        """Let a message of somebody else be gone for themselves."""
+        accepted = self.world.witness.accepted
+        messages = [it for it in device.received if not is_group(it[0]) and accepted[it].sender != self.account]
+        if messages:
+            conversation, seq = self.chance.choice(messages)
+            device.sharing.forget(ConversationId(conversation), MessageId(device.received[conversation, seq]))
 
 
 ACTS: Final = {
@@ -293,4 +332,6 @@ ACTS: Final = {
     "block": Person.block,
     "remove a device": Person.remove_device,
     "link a device": Person.link_device,
+    "arrange": Person.arrange,
+    "forget": Person.forget,
 }

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from actors.router.api import shard_number
 from actors.tree import Parts
 from roost.session import Phase, Session
+from roost.store import Store
 from runtime import Foreign, Runtime
 from simulation.agenda import Agenda, chance_of
 from simulation.checkers import all_checkers
@@ -54,6 +55,12 @@ NIGHTS: Final = 0.125
 CLUSTERS: Final = 0.125
 """Part of the seeds whose nodes are one cluster, for such a world costs as much as three others."""
 
+SEALING: Final = 0.5
+"""Part of the seeds in which people seal what they write to one other, for each device on its own."""
+
+PRIMARIES: Final = 0.5
+"""Part of the seeds in which each account has a primary device, which links the others and signs their list."""
+
 REGISTRATION_S_MAX: Final = 60.0
 SAMPLE_S: Final = 1.0
 SETTLED: Final = "everything comes to rest when the faults stop"
@@ -81,10 +88,13 @@ class Scenario:
         runtime: The class of the nodes' runtimes.
         store: The class of the nodes' stores.
         session: The class of the devices' sessions.
+        database: The class of their databases.
         has_night: Whether everybody leaves in the end; None lets the seed choose.
         cluster: Whether the nodes are those of one cluster, 3 to 7 of them unless `nodes` says how many. None lets the
             seed choose, unless `nodes` says how many are alone.
         foreign: The class of what ties the nodes' runtimes together.
+        seals: Whether people seal what they write to one other. None lets the seed choose.
+        has_primaries: Whether each account has a primary device, which links the others. None lets the seed choose.
     """
 
     people: tuple[Habit, ...] | None = None
@@ -97,9 +107,12 @@ class Scenario:
     runtime: type[Runtime] = Runtime
     store: type[TrappedStore] = TrappedStore
     session: type[Session] = Session
+    database: type[Store] = Store
     has_night: bool | None = None
     cluster: bool | None = None
     foreign: type[Foreign] = Foreign
+    seals: bool | None = None
+    has_primaries: bool | None = None
 
     def is_cluster(self, seed: int) -> bool:
         """Whether the nodes of a seed's world are those of one cluster."""
@@ -160,6 +173,8 @@ class World:
         lines: The log, if it is kept.
         is_calm: Nothing goes wrong any more, and nobody begins anything.
         has_night: Whether everybody leaves in the end.
+        seals: Whether people seal what they write to one other.
+        has_primaries: Whether each account has a primary device, which links the others.
         is_cluster: Whether its nodes are those of one cluster.
         exchange: The lines between them.
         crashes: What nodes raised without the simulator's doing.
@@ -182,8 +197,9 @@ class World:
         self.witness = Witness(self)
         self.witness.listen(all_checkers(self.witness))
         self.is_calm = False
-        night = chance_of(seed, "night").random() < NIGHTS
-        self.has_night = night if scenario.has_night is None else scenario.has_night
+        self.has_night = self._chosen(scenario.has_night, "night", NIGHTS)
+        self.seals = self._chosen(scenario.seals, "envelopes", SEALING)
+        self.has_primaries = self._chosen(scenario.has_primaries, "primaries", PRIMARIES)
         self.lines: list[str] = []
         self._keep_lines = keep_lines
         self._digest = hashlib.sha256()
@@ -194,6 +210,10 @@ class World:
         self.busy_shards: tuple[int, ...] = ()
         self.doors: dict[str, tuple[SimulatedNode, ...]] = {}
         settle(self, folder)
+
+    def _chosen(self, said: bool | None, name: str, part: float) -> bool:
+        """What the scenario says, or else the seed: true in this part of the seeds."""
+        return chance_of(self.seed, name).random() < part if said is None else said
 
     def home(self, account: str) -> SimulatedNode | None:
         """The node that has an account's shard, where its devices' queues are; None while it is at none."""

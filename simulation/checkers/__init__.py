@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulation.checkers.bounds import Bounds
+from simulation.checkers.bundles import RightPayload
 from simulation.checkers.counts import CountsAreTrue
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
@@ -13,6 +14,7 @@ from simulation.checkers.journeys import Journeys
 from simulation.checkers.membership import Membership
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
+from simulation.checkers.own_state import OwnStateConverges
 from simulation.checkers.ownership import FormerOwnersAreFenced, RunAtOneNode
 from simulation.checkers.presence import PresenceConverges
 from simulation.checkers.receipts import ReceiptsAreTrue
@@ -28,6 +30,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     AcceptedIsDurable,
     NothingIsLost,
     ShownOnce,
+    RightPayload,
     Order,
     DeletedOnAck,
     ReceiptsAreTrue,
@@ -43,7 +46,8 @@ CHECKERS: tuple[type[Checker], ...] = (
     Reentry,
     Bounds,
     Journeys,
-    CountsAreTrue,  # the last to be asked: it reads the clients' databases
+    CountsAreTrue,  # these two are the last to be asked: they read the clients' databases
+    OwnStateConverges,
 )
 
 

@@ -68,7 +68,7 @@ class CountsAreTrue(Checker):
         """
         marks = [(state.members[it].joined_seq, *bounds_of(self.witness, it, group)) for it in others]
         secretive = secretive or any(it.secretive for it in others.values())
-        for message in device._store.history(group, 2 * RECENT_SEQS):
+        for message in device.store.history(group, 2 * RECENT_SEQS):
             if message.state not in TICKED or message.seq <= self._last_seqs[group] - RECENT_SEQS:
                 continue
             if message.seq < state.members[author].joined_seq:

@@ -43,7 +43,7 @@ class Stage:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.world = World(1, Scenario(people=(IDLE, IDLE), nodes=1), [], folder)
+        self.world = World(1, Scenario(people=(IDLE, IDLE), nodes=1, seals=False), [], folder)
         self.witness = self.world.witness
         (self.node,) = self.world.nodes
         self.ann, self.bob = self.world.devices

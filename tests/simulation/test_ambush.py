@@ -180,7 +180,6 @@ def test_a_deferred_turn_is_a_turn_for_the_witness_too(seed: int) -> None:
 ABSTRACT = {"LoadActor", "LoadingActor", "Owner"}
 NOT_IN_THE_WEATHER = {
     "Reaper",  # lives for a moment, and the tree is not made for the death of two at once
-    "RendezvousActor",  # devices are linked by a code there, not over a rendezvous
     "Singletons",  # of a cluster's services, of which the messenger has none yet
 }
 

@@ -27,7 +27,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage.waits(1.0)
     yield stage
     for device in stage.world.devices:
-        device._store.close()
+        device.store.close()
 
 
 def link(stage: Stage) -> SimulatedDevice:

@@ -48,7 +48,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     assert stage.broken == set()
     yield stage
     for device in stage.world.devices:
-        device._store.close()
+        device.store.close()
 
 
 class Backlogged(Session):

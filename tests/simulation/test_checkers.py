@@ -8,7 +8,7 @@ import pytest
 
 from actors.accounts.logic import Account, DeviceRecord, encode_account
 from actors.router.api import shard_number
-from protocol import AccountId, ClientId, Code, DeviceId, Epoch, MessageId, encode_message
+from protocol import AccountId, ClientId, Code, DeviceId, Epoch, MessageId, encode_message, encode_payload
 from protocol.messages import NOTICE_POISON, Notice, Receipt, TypingBy
 from roost.changes import EpochRenewed, Failed, MarksChanged
 from roost.content import decode_content, encode_text
@@ -16,6 +16,7 @@ from roost.events import ConnectionChanged, ConnectionState, MessageReceived, Pr
 from runtime import Actor, InlineTasks, Pid, Runtime, SeededScheduler, VirtualClock
 from simulation.checkers import CHECKERS
 from simulation.checkers.bounds import CONNECTIONS_OF_DEVICE_MAX, MAILBOX_MAX, Bounds
+from simulation.checkers.bundles import RightPayload
 from simulation.checkers.counts import CountsAreTrue
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
@@ -24,6 +25,7 @@ from simulation.checkers.journeys import Journeys
 from simulation.checkers.membership import Membership
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
+from simulation.checkers.own_state import OwnStateConverges
 from simulation.checkers.ownership import FormerOwnersAreFenced, RunAtOneNode
 from simulation.checkers.presence import PresenceConverges
 from simulation.checkers.receipts import ReceiptsAreTrue
@@ -48,7 +50,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(tmp_path)
     yield stage
     for device in stage.world.devices:
-        device._store.close()
+        device.store.close()
 
 
 def asked(stage: Stage, kind: type[Checker]) -> list[str]:
@@ -90,6 +92,17 @@ def test_a_message_that_leaves_with_its_notice_keeps_every_promise(stage: Stage)
     stage.hears()
     assert asked(stage, NothingIsLost) == []
     assert stage.broken == set()
+
+
+def _payload_for_some_of_the_devices(stage: Stage) -> None:
+    stage.world.seals = True
+    stage.writes()
+    stage.accepts(tails={})
+
+
+def _payload_for_each_though_nobody_seals(stage: Stage) -> None:
+    stage.writes()
+    stage.accepts(tails={stage.bob.id: encode_payload(b"hello")})
 
 
 def _ticked_before_it_is_durable(stage: Stage) -> None:
@@ -304,6 +317,8 @@ BROKEN: Final[list[tuple[type[Checker], Callable[[Stage], None]]]] = [
     (Finality, _stopped_for_good),
     (PresenceConverges, _typing_told_to_oneself),
     (NumbersHold, _numbers_begun_anew),
+    (RightPayload, _payload_for_some_of_the_devices),
+    (RightPayload, _payload_for_each_though_nobody_seals),
     (Journeys, _parcel_missing),
     (Journeys, _parcel_from_behind_a_break),
     (Journeys, _answer_to_another_question),
@@ -330,6 +345,7 @@ def test_every_checker_has_a_story_that_breaks_it() -> None:
         RunAtOneNode,
         Membership,
         CountsAreTrue,
+        OwnStateConverges,
     }
     assert set(CHECKERS) == told | elsewhere
 

@@ -48,7 +48,7 @@ class Counting(Stage):
 
     def keeps(self, device: SimulatedDevice, change: Change) -> None:
         """A device commits something to its real database."""
-        device._store.apply([change])
+        device.store.apply([change])
         self.stores(device, change)
 
     def gets(self) -> None:
@@ -73,7 +73,7 @@ def stage(tmp_path: Path) -> Iterator[Counting]:
     stage = Counting(tmp_path)
     yield stage
     for device in stage.world.devices:
-        device._store.close()
+        device.store.close()
 
 
 def test_counts_that_are_never_told_are_missing(stage: Counting) -> None:

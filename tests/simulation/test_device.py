@@ -31,7 +31,7 @@ def test_whose_registration_is_never_answered_comes_again(tmp_path: Path) -> Non
     world._pass(3.0)
     assert ann.online
     for device in world.devices:
-        device._store.close()
+        device.store.close()
 
 
 class WeakAtFirst(ShardActor):
@@ -59,7 +59,7 @@ def test_a_node_whose_start_fails_behind_its_disk_starts_again(tmp_path: Path) -
     assert node.up
     assert node.life > life
     for device in world.devices:
-        device._store.close()
+        device.store.close()
 
 
 def test_a_killed_node_says_nothing_more(tmp_path: Path) -> None:
@@ -76,4 +76,4 @@ def test_a_killed_node_says_nothing_more(tmp_path: Path) -> None:
     while ann.online:
         world._next()
     for device in world.devices:
-        device._store.close()
+        device.store.close()

@@ -26,7 +26,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     yield stage
     for device in stage.world.devices:
         device.close()
-        device._store.close()
+        device.store.close()
 
 
 def fails(stage: Stage) -> bool:

@@ -106,7 +106,7 @@ def stage(tmp_path: Path) -> Iterator[GroupStage]:
     stage = GroupStage(tmp_path)
     yield stage
     for device in stage.world.devices:
-        device._store.close()
+        device.store.close()
 
 
 def test_a_notice_that_all_devices_of_the_sender_store_is_no_objection(stage: GroupStage) -> None:

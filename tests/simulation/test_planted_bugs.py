@@ -37,6 +37,7 @@ def sound(scenario: Scenario) -> Scenario:
         runtime=real.runtime,
         store=real.store,
         session=real.session,
+        database=real.database,
         foreign=real.foreign,
     )
 
@@ -70,9 +71,9 @@ def test_without_its_bug_a_world_is_one_of_real_parts_in_the_same_weather() -> N
         control = sound(bug.scenario)
         assert control != bug.scenario
         assert weather(control) == weather(bug.scenario)
-        assert replace(control, people=None, nodes=0, sizes=None, accepted_min=500, cluster=None) == Scenario(
-            faults=bug.scenario.faults
-        )
+        assert replace(
+            control, people=None, nodes=0, sizes=None, accepted_min=500, cluster=None, seals=None
+        ) == Scenario(faults=bug.scenario.faults)
 
 
 def test_there_are_enough_bugs_and_each_names_invariants_that_exist() -> None:

@@ -112,7 +112,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage.witness._hear["sampled"] = [hear for hear in stage.witness._hear["sampled"] if _is_supervision(hear)]
     yield stage
     for device in stage.world.devices:
-        device._store.close()
+        device.store.close()
 
 
 def _is_supervision(hear: Any) -> bool:

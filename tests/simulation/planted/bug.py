@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from simulation import Faults, Scenario
+from simulation.checkers.bundles import RightPayload
 from simulation.checkers.delivery import AcceptedIsDurable, DeletedOnAck, NothingIsLost, ShownOnce
 from simulation.checkers.emptiness import NothingIsLeft, RestartFinds
 from simulation.checkers.journeys import Journeys
 from simulation.checkers.numbers import NumbersHold
 from simulation.checkers.order import Order
+from simulation.checkers.own_state import OwnStateConverges
 from simulation.checkers.ownership import FormerOwnersAreFenced, RunAtOneNode
 from simulation.checkers.presence import PresenceConverges
 from simulation.checkers.receipts import ReceiptsAreTrue
@@ -28,6 +30,8 @@ __all__ = [
     "ONCE",
     "ONE_NODE",
     "ORDER",
+    "OWN_STATE",
+    "PAYLOAD",
     "PRESENCE",
     "RECEIPTS",
     "RESTART",
@@ -52,6 +56,8 @@ RESTART: Final = RestartFinds.name
 EMPTY: Final = NothingIsLeft.name
 JOURNEYS: Final = Journeys.name
 ONE_NODE: Final = RunAtOneNode.name
+PAYLOAD: Final = RightPayload.name
+OWN_STATE: Final = OwnStateConverges.name
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from actors.accounts.actor import AccountActor
 from actors.accounts.supplements import OwedFound, Supplements
@@ -11,14 +14,26 @@ from actors.router.api import shard_number
 from actors.shard.actor import ShardActor
 from actors.shard.latecomers import Latecomers
 from actors.tree import Parts
-from protocol.messages import Done
-from simulation import Habit, Scenario, Sizes
-from tests.simulation.planted.bug import LOST, Bug, rough
+from protocol.messages import DevicePayload, Done, Send
+from roost.changes import Received
+from roost.content import decode_content
+from roost.outboxes import Outboxes
+from roost.own_state import Records, encode_own_state
+from roost.session import Session
+from roost.store import Store
+from simulation import CHATTY, IDLE, Habit, Scenario, Sizes
+from tests.simulation.planted.bug import LOST, OWN_STATE, PAYLOAD, Bug, rough
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from actors.conversation.api import Sender
-    from protocol.messages import Send
-    from storage import ShardView
+    from protocol import ConversationId
+    from roost.changes import Change
+    from roost.events import Event
+    from roost.outbox import Entry
+    from roost.sealing import Sealing
+    from storage import ConversationView, ShardView
     from storage.records import Accepted, Removed, Target
 
 __all__ = ["BUGS"]
@@ -93,6 +108,57 @@ class SupplementLost(AccountActor):
         self._supplements = Careless(self)
 
 
+class SplitInOrder(ConversationActor):
+    """The payloads of a bundle go to its devices in the order in which these came, whoever each is for."""
+
+    __slots__ = ()
+
+    def _accept(self, view: ConversationView, sender: Sender, frame: Send) -> None:
+        devices = sorted(own.device for own in frame.payloads)
+        pairs = zip(devices, frame.payloads, strict=True)
+        payloads = [DevicePayload(device, own.payload) for device, own in pairs]
+        super()._accept(view, sender, msgspec.structs.replace(frame, payloads=payloads))
+
+
+class OneForAll(Outboxes):
+    """What is sent again, because devices have changed, has one payload for all."""
+
+    __slots__ = ()
+
+    def _sealed(self, sealing: Sealing, conversation: ConversationId, entry: Entry) -> Send:
+        if entry.repairs > 1:
+            lists = self.audiences.named(conversation)
+            return Send(conversation, entry.number, entry.client_id, entry.payload, entry.ttl_s, entry.flags, lists)
+        return super()._sealed(sealing, conversation, entry)
+
+
+class SealsOnce(Session):
+    """A session that seals a message only as long as its devices stay the same."""
+
+    __slots__ = ()
+
+    def __init__(self, *args: Any, **kinds: Any) -> None:
+        super().__init__(*args, **kinds)
+        self._outboxes.__class__ = OneForAll
+
+
+class LastArrivalWins(Store):
+    """What devices share is as whoever was heard last has it."""
+
+    def apply(self, changes: Sequence[Change]) -> list[Event]:
+        return super().apply([self._latest(change) for change in changes])
+
+    def _latest(self, change: Change) -> Change:
+        if not isinstance(change, Received):
+            return change
+        content = decode_content(change.payload)
+        if not isinstance(content, Records):
+            return change
+        stamp = self.stamp_seen + 1
+        records = tuple(replace(record, stamp=stamp) for record in content.records)
+        return replace(change, payload=encode_own_state(Records(records)))
+
+
 LINKING: Final = Habit(
     "linking devices", write_every_s=0.7, act_every_s=4.0, acts={"open": 2, "link a device": 1}, links_max=4
 )
@@ -120,4 +186,11 @@ BUGS: Final = {
         LOST,
     ),
     "a supplement lost": Bug(_cluster(Parts(account=SupplementLost)), LOST),
+    "a bundle split in order": Bug(Scenario(seals=True, parts=Parts(conversation=SplitInOrder)), PAYLOAD),
+    "a repaired message sealed no more": Bug(
+        Scenario(people=(LINKING,) * 4, seals=True, session=SealsOnce, accepted_min=300), PAYLOAD
+    ),
+    "own state as it came last": Bug(
+        Scenario(people=(CHATTY, IDLE), nodes=1, database=LastArrivalWins, accepted_min=60), OWN_STATE
+    ),
 }
