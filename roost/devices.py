@@ -53,8 +53,8 @@ class KnownDevices:
     """
 
     __slots__ = (
-        "_account", "_ask_again_s", "_known", "_pin", "_signed_version", "_signer", "_told_version", "labels", "roll",
-        "signed",
+        "_account", "_ask_again_s", "_known", "_pin", "_signed_off", "_signed_version", "_signer", "_told_version",
+        "labels", "roll", "signed",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -64,6 +64,7 @@ class KnownDevices:
         self._signer = snapshot.signer
         self._signed_version = snapshot.signed_version
         self._told_version = 0
+        self._signed_off: set[DeviceId] = set()
         self._ask_again_s: float | None = None
         self.roll: DeviceRoll | None = None
         self.labels: tuple[bytes, ...] = ()
@@ -152,11 +153,15 @@ class KnownDevices:
         )
 
     def entries(self, devices: set[DeviceId]) -> list[tuple[ListedDevice, bytes]]:
-        """The entries of these devices on the list, with their labels; the primary is always among them."""
+        """The entries of these devices on the list, with their labels; the primary is always among them.
+
+        Whom a list of ours has left out is not among them: that one may be on its way yet, and this one comes after it.
+        """
         if self.roll is None:
             return []
+        wanted = devices - self._signed_off
         pairs = list(zip(self.roll.devices, self.labels, strict=True))
-        return [pair for index, pair in enumerate(pairs) if index == 0 or pair[0].device in devices]
+        return [pair for index, pair in enumerate(pairs) if index == 0 or pair[0].device in wanted]
 
     def entries_with(
         self, newcomer: Introduction, now_ms: int, random_bytes: RandomBytes = os.urandom
@@ -187,6 +192,9 @@ class KnownDevices:
         """
         if self._signer is None or self.roll is None:
             return None
+        signed_on = {entry.device for entry, _ in entries}
+        self._signed_off |= {entry.device for entry in self.roll.devices}
+        self._signed_off -= signed_on
         version = max(self._signed_version, self.roll.version) + 1
         self._signed_version = version
         step.changes.append(VersionSigned(version))

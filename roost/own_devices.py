@@ -113,6 +113,7 @@ class OwnDevices:
         self._wait_online = wait_online
         self._pins = pins
         self._passed: asyncio.Queue[Frame | None] | None = None
+        self._signing = asyncio.Lock()  # each list is made from the one that the server has taken last
 
     async def list(self) -> list[KnownDevice]:
         """Return the devices of our account, the primary first.
@@ -194,17 +195,24 @@ class OwnDevices:
         Raises:
             LinkError: this is the primary device, and was to remove itself.
         """
+        async with self._signing:
+            leaves = await self._revoke(device)
+        if leaves:
+            await self._leave(device)
+
+    async def _revoke(self, device: DeviceId) -> bool:
+        """Remove another device; or say that it is this very one, which is to leave."""
         session = self._session
         answer, _ = await self._fetch_own()
         if any(one.device == device and one.current for one in answer.own) and not session.devices.is_primary:
-            await self._leave(device)
-            return
+            return True
         if session.devices.roll is None or not session.devices.is_primary:
             await self._ask(lambda number: RemoveDevice(number, device), Done)
-            return
+            return False
         if session.devices.roll.primary.device == device:
             raise LinkError("The primary device cannot be removed; recover the account on another device instead.")
         await self.hand_in(session.devices.entries_without(device))
+        return False
 
     async def _leave(self, device: DeviceId) -> None:
         """Remove this very device. Its connection may end before the answer: then the next login says what was done."""
@@ -237,6 +245,10 @@ class OwnDevices:
             normal = normalized_name(name)
         except IdentifierError as error:
             raise AddressError(error.sentence, error.code) from error
+        async with self._signing:
+            await self._rename(device, normal)
+
+    async def _rename(self, device: DeviceId, normal: str) -> None:
         _, trusted = await self._fetch_own()
         platforms = {label.device: label.platform for label in trusted}
         if device not in platforms:
@@ -254,11 +266,12 @@ class OwnDevices:
 
     async def add(self, introduction: Introduction) -> SignedDevices:
         """Put a new device on the list."""
-        await self._fetch_own()
-        devices = self._session.devices
-        await self.hand_in(devices.entries_with(introduction, time.time_ns() // 1_000_000))
-        assert devices.signed is not None, "it was signed a moment ago"
-        return devices.signed
+        async with self._signing:
+            await self._fetch_own()
+            devices = self._session.devices
+            await self.hand_in(devices.entries_with(introduction, time.time_ns() // 1_000_000))
+            assert devices.signed is not None, "it was signed a moment ago"
+            return devices.signed
 
     def pass_on(self, payload: bytes) -> None:
         """Pass something to the device that is being linked."""

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protocol import Code, DeviceId
+from protocol import AccountId, Code, DeviceId, Epoch, StaticKey
 from protocol import messages as m
+from protocol.device_list import IdentityKey, ListedDevice, label_digest, sealed_label, sign_devices
+from roost.changes import Snapshot
 from roost.device_record import decode_devices, encode_devices
-from roost.devices import ASK_AGAIN_S, NEWS_MAX
+from roost.devices import ASK_AGAIN_S, NEWS_MAX, KnownDevices
 from roost.events import DeviceAdded, DeviceRemoved
+from roost.linking import Introduction
+from roost.requests import Requests
+from roost.steps import Step
 from tests.roost.model_server import ModelServer
 from tests.roost.phone import HandClock, Phone
 
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from roost.events import Event
     from tests.roost.model_server import Link
 
+ALICE = AccountId("alice")
 LAPTOP, TABLET = DeviceId(b"l" * 16), DeviceId(b"t" * 16)
 
 
@@ -166,3 +172,24 @@ def test_a_stored_list_comes_back_as_it_was(phone: Phone) -> None:
     assert known is not None
     assert len(known.news) == 2
     assert decode_devices(encode_devices(known)) == known
+
+
+def test_a_list_that_is_on_its_way_has_removed_for_good_whom_it_left_out(clock: HandClock) -> None:
+    keys = [StaticKey.generate() for _ in range(3)]
+    identity = IdentityKey.generate()
+    label = sealed_label("a device")
+    listed = [ListedDevice(key.public, 1, label_digest(label)) for key in keys]
+    primary, laptop, tablet = (entry.device for entry in listed)
+    known = KnownDevices(Snapshot(ALICE, Epoch(bytes(8)), signer=identity))
+    requests, step = Requests(), Step(1)
+    answer = m.DeviceList(
+        1, ALICE, 2, [primary, laptop, tablet], sign_devices(identity, ALICE, 1, listed), [label] * 3, []
+    )
+    known.listed(answer, requests, clock.now_s(), clock.wall_ms(), step)
+    known.sign(known.entries_without(laptop), requests, clock.now_s(), step)
+    assert [entry.device for entry, _ in known.entries_without(tablet)] == [primary], "no answer has come yet"
+    known.listed(answer, requests, clock.now_s(), clock.wall_ms(), step)
+    assert [entry.device for entry, _ in known.entries_without(tablet)] == [primary], "the answer is an older one"
+    again = known.entries_with(Introduction(keys[1].public, "laptop", "linux", bytes(32)), clock.wall_ms())
+    known.sign(again, requests, clock.now_s(), step)
+    assert [entry.device for entry, _ in known.entries_without(tablet)] == [primary, laptop], "it was linked anew"
