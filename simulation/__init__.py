@@ -4,11 +4,13 @@ A world runs some three hundred times faster than life, and a seed and a commit 
 
 Read in this order: `agenda` (time, and what happens next), `network` (TCP over bad segments), `disk` (commits that
 take, fail and tear), `trap` (crashes in the middle of a callback), `node` (all that node.py starts), `device` (all that
-a client runs), `lines`, `couriers` and `cluster_node` (what joins nodes to a cluster), `people` (who does what),
-`faults` and `partitions` (what goes wrong, as a typed plan), `witness` (who sees it all), `checkers/` (what must hold),
-`coverage` (what was reached), `world` (one run, from registration to the bill), `plan` (what a run does differently, as
-a line of text), `storm` (many seeds), `shrink` (the shortest plan that fails), `timeline` (what happened to a message),
-`recipe` (how to see a run again), `inquest` (what a person is told of a failure).
+a client runs), `enrolment` and `sponsorship` (how a device becomes one of its account), `envelopes` (payloads for one
+device each), `sharing` (what own devices tell each other), `lines`, `couriers` and `cluster_node` (what joins nodes to
+a cluster), `people` (who does what), `faults` and `partitions` (what goes wrong, as a typed plan), `witness` (who sees
+it all), `checkers/` (what must hold), `coverage` (what was reached), `world` (one run, from registration to the bill),
+`plan` (what a run does differently, as a line of text), `storm` (many seeds), `shrink` (the shortest plan that fails),
+`timeline` (what happened to a message), `recipe` (how to see a run again), `inquest` (what a person is told of a
+failure).
 
 Invariants: nothing here reads a clock, a thread, an unseeded generator or the order of a hash, so a seed and a commit
 name a run exactly, in any process on any machine; each part of a world draws from a generator of its own name, so that
