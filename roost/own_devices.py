@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from protocol import IdentifierError, device_id_of, normalized_name
+from protocol import Code, IdentifierError, device_id_of, normalized_name
 from protocol.device_list import ListedDevice, label_digest, sealed_label
 from protocol.messages import DeviceList, Done, Error, FetchDevices, JoinLink, LinkEnded, LinkPassed, RemoveDevice
 from roost.conversations import account_address
@@ -211,7 +211,7 @@ class OwnDevices:
             return False
         if session.devices.roll.primary.device == device:
             raise LinkError("The primary device cannot be removed; recover the account on another device instead.")
-        await self.hand_in(session.devices.entries_without(device))
+        await self._hand_in(lambda: session.devices.entries_without(device))
         return False
 
     async def _leave(self, device: DeviceId) -> None:
@@ -254,13 +254,14 @@ class OwnDevices:
         if device not in platforms:
             raise LinkError("There is no such device. The list says which there are: roost devices")
         label = sealed_label(normal, platforms[device])
-        entries = [
-            (ListedDevice(entry.static_key, entry.added_ms, label_digest(label)), label)
-            if entry.device == device
-            else (entry, kept)
-            for entry, kept in self._session.devices.entries(set(platforms))
-        ]
-        await self.hand_in(entries)
+        await self._hand_in(
+            lambda: [
+                (ListedDevice(entry.static_key, entry.added_ms, label_digest(label)), label)
+                if entry.device == device
+                else (entry, kept)
+                for entry, kept in self._session.devices.entries(set(platforms))
+            ]
+        )
 
     # For a link under way.
 
@@ -269,7 +270,7 @@ class OwnDevices:
         async with self._signing:
             await self._fetch_own()
             devices = self._session.devices
-            await self.hand_in(devices.entries_with(introduction, time.time_ns() // 1_000_000))
+            await self._hand_in(lambda: devices.entries_with(introduction, time.time_ns() // 1_000_000))
             assert devices.signed is not None, "it was signed a moment ago"
             return devices.signed
 
@@ -304,11 +305,19 @@ class OwnDevices:
         if self._passed is not None and not self._passed.full():
             self._passed.put_nowait(frame)
 
-    async def hand_in(self, entries: Sequence[tuple[ListedDevice, bytes]]) -> None:
-        """Sign these devices, and have the server take the list."""
-        number = self._session.sign_devices(entries)
-        self._wake()
-        await self._answer_to(number, Done)
+    async def _hand_in(self, entries_of: Callable[[], Sequence[tuple[ListedDevice, bytes]]]) -> None:
+        """Sign these devices and have the server take the list; made anew if a device has left meanwhile."""
+        for is_last in (False, False, True):
+            number = self._session.sign_devices(entries_of())
+            self._wake()
+            try:
+                await self._answer_to(number, Done)
+            except RefusedError as error:
+                if is_last or error.code != Code.LIST_STALE:
+                    raise
+                await self._fetch_own()
+            else:
+                return
 
     def _check_primary(self) -> None:
         if not self._session.devices.is_primary:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protocol.device_list import IdentityKey
+    from protocol.messages import Frame
     from roost.changes import Change
     from roost.link_code import LinkCode
     from roost.session import Session
@@ -105,12 +106,10 @@ class SimulatedDevice:
         self.id: DeviceId = device_id_of(self.key.public)
         self.epoch = self.store.fact("epoch", b"")
         self.link = name
-        self.running = False
+        self.running = self.registered = self.doomed = self.draining = False
         self.radio = True
         self.life = 0
         self.session: Session | None = None
-        self.registered = False
-        self.doomed = False
         self.doubts = 0
         self.received: dict[tuple[str, int], bytes] = {}
         self.highest: dict[str, int] = {}
@@ -120,7 +119,6 @@ class SimulatedDevice:
         self.receipts: dict[tuple[str, str], tuple[int, int]] = {}
         self.seen: dict[str, bool | None] = {}
         self.unread: dict[ConversationId, int] = {}
-        self.draining = False
         self.attempt: Attempt | None = None
         self._socket: Socket | None = None
         self._wire: ClientWire | None = None
@@ -133,6 +131,7 @@ class SimulatedDevice:
         self._wanderlust = chance_of(world.seed, f"wanderlust of {name}")
         self._alarm_s = float("inf")
         self._sponsorship: Sponsorship | None = None
+        self._asked: dict[int, Callable[[Frame | None], None]] = {}
         self.sharing = Sharing(self, self.store)
         self._enrolment = enrolment_of(self, self._carry)
         world.witness.devices[self.id] = self
@@ -191,6 +190,7 @@ class SimulatedDevice:
         self.life += 1
         self.running = False
         self.session = self._sponsorship = None
+        self._asked.clear()
         self._enrolment = enrolment_of(self, self._carry)
         self.seen.clear()
         self._hang_up(told)
@@ -226,6 +226,10 @@ class SimulatedDevice:
             except OutboxFullError:
                 self.world.coverage.reached("an outbox is full")
             self._wake()
+
+    def expect(self, request: int, answered: Callable[[Frame | None], None]) -> None:
+        """Let somebody hear the answer to a request, or the next thing passed under LINK; None if none comes."""
+        self._asked[request] = answered
 
     def calm_down(self) -> None:
         """Nothing goes wrong any more."""
@@ -301,8 +305,8 @@ class SimulatedDevice:
                 self._hang_up(told=True)
                 session.disconnected("The connection was closed.")
         for answer in step.answers:
-            if self._sponsorship is not None:
-                self._sponsorship.answered(answer)
+            if (answered := self._asked.pop(answer.request, None)) is not None:
+                answered(answer.frame)
         for event in step.events:
             self._show(event)
             self.world.witness.published(self, event)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from protocol import AccountId, ConversationId, MessageId, is_group
-from protocol.messages import URGENT, RemoveDevice, SetRelation, SetSettings
+from protocol.messages import URGENT, FetchDevices, RemoveDevice, SetRelation, SetSettings
 from roost.content import encode_text
 from roost.own_state import RecordKind
 from simulation.agenda import chance_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
+    from roost.session import Session
     from simulation.clubs import Club
     from simulation.world import World
 
@@ -293,9 +294,17 @@ class Person:
         other.doomed = True
         self.world.log(f"{self.account} removes {other.name}")
         if device.is_primary and self.world.has_primaries and self.chance.random() < 0.8:
-            device.act(lambda session: session.sign_devices(session.devices.entries_without(other.id)))
+            device.act(lambda session: self._sign_off(session, device, other))
         else:
             device.act(lambda session: session.request(lambda number: RemoveDevice(number, other.id)))
+
+    def _sign_off(self, session: Session, device: SimulatedDevice, other: SimulatedDevice) -> None:
+        """Ask for the list, and sign what it then is without that device."""
+
+        def sign(_: object) -> None:
+            device.act(lambda session: session.sign_devices(session.devices.entries_without(other.id)))
+
+        device.expect(session.request(lambda number: FetchDevices(number, self.account)), sign)
 
     def link_device(self, device: SimulatedDevice) -> None:
         """Get one more device: it registers while everybody writes."""

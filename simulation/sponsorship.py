@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from protocol.messages import Frame
     from roost.link_code import LinkCode
-    from roost.steps import Answered
     from simulation.device import SimulatedDevice
 
 __all__ = ["Sponsorship"]
@@ -38,25 +37,23 @@ class Sponsorship:
         self._device = device
         self._waits = 0
         self._talk = self._linking(code)
-        self._wanted = _READING
         self._go_on(None)
 
-    def answered(self, answer: Answered) -> None:
-        """The server says something, or the new device."""
-        if answer.request == self._wanted and not self.over:
-            self._go_on(answer.frame)
-
     def _go_on(self, frame: Frame | None) -> None:
+        """The server says something, or the new device."""
+        if self.over:
+            return
         try:
-            self._wanted = self._talk.send(frame)
+            wanted = self._talk.send(frame)
         except (StopIteration, LinkError):
             self.over = True
             return
         self._waits += 1
         waits = self._waits
-        if self._wanted == _READING:
+        if wanted == _READING:
             self._device.later(self._device.chance.uniform(*READ_S), lambda: self._go_on(None))
         else:
+            self._device.expect(wanted, self._go_on)
             self._device.later(WAIT_S, lambda: self._lose_patience(waits))
 
     def _lose_patience(self, waits: int) -> None:

@@ -10,7 +10,7 @@ from actors.accounts.owner import nothing
 from actors.presence.api import Appear, Vanish
 from actors.queue.api import Report
 from actors.router.api import UnreachableError
-from protocol import Code, DeviceId, ProtocolError, normalized_name
+from protocol import AccountId, Code, DeviceId, ProtocolError, normalized_name
 from protocol.device_list import DeviceListError, checked_label, opened_devices
 from protocol.messages import (
     Device,
@@ -26,6 +26,7 @@ from protocol.messages import (
 if TYPE_CHECKING:
     from actors.accounts.api import Ask
     from actors.accounts.owner import Owner
+    from protocol.device_list import DeviceRoll
 
 __all__ = ["DeviceKeeper", "TellLeaving"]
 
@@ -148,7 +149,7 @@ class DeviceKeeper:
         roll = opened_devices(frame.signed, self._owner.id)
         if roll.identity != account.identity:
             raise DeviceListError("The list of devices is signed by another key than the account's.")
-        if roll.version <= account.list_version:
+        if roll.version <= account.list_version or _brings_back(account, roll):
             raise ProtocolError(Code.LIST_STALE)
         if roll.primary.device != ask.device:
             raise DeviceListError("The first device of the list is the one that signs it, the primary.")
@@ -254,6 +255,16 @@ class DeviceKeeper:
         account = self._owner.account
         if account is not None and device in account.leaving:
             self._owner.save(account.left(device), nothing, nothing)
+
+
+def _brings_back(account: Account, roll: DeviceRoll) -> bool:
+    """Whether a list names a device that has left since the list before: who signed it had not heard of that."""
+    signed = account.signed()
+    new = {(listed.static_key, listed.added_ms) for listed in roll.devices if account.device(listed.device) is None}
+    if signed is None or not new:
+        return False
+    before = opened_devices(signed, AccountId(account.account)).devices
+    return any((listed.static_key, listed.added_ms) in new for listed in before)
 
 
 def _known(account: Account, asking: DeviceId) -> list[Device]:

@@ -145,6 +145,20 @@ def test_a_linked_device_can_leave_and_remove_no_other_and_nobody_removes_the_pr
     assert set(ann.list().devices) == {phone, tablet.device}
 
 
+def test_a_list_does_not_bring_back_who_has_left_since_the_one_before() -> None:
+    node = SmallNode()
+    ann = Primary(node, "ann")
+    laptop, tablet = ann.link("laptop"), ann.link("tablet")
+    phone = ann.phone.key.public
+    laptop.say(m.RemoveDevice(1, laptop.device))
+    unaware = ann.sign([phone, laptop.key.public, tablet.key.public], ["phone", "laptop", "tablet"], m.Error)
+    assert unaware.code == Code.LIST_STALE
+    assert set(ann.list().devices) == {ann.phone.device, tablet.device}
+    ann.sign([phone, tablet.key.public], ["phone", "tablet"], m.Done)
+    ann.sign([phone, tablet.key.public, laptop.key.public], ["phone", "tablet", "laptop"], m.Done)
+    assert len(ann.list().devices) == 3, "by a list behind that it may be linked anew"
+
+
 def test_a_key_that_is_another_accounts_device_cannot_be_listed() -> None:
     node = SmallNode()
     ann, bob = Primary(node, "ann"), Primary(node, "bob")
