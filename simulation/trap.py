@@ -189,7 +189,7 @@ class TrappedRouter(Router):
         pid = super().resolve(name)
         if pid is not None:
             self._coverage.reached("another node has an actor started")
-        elif isinstance(name, tuple) and name[0] == "at" and shard_number(name[-1]) not in self._households:
+        elif isinstance(name, tuple) and name[0] == "at" and _shard_of(name[-1]) not in self._households:
             self._coverage.reached("something comes to a node whose shard has moved")
         return pid
 
@@ -222,3 +222,8 @@ class TrappedRouter(Router):
         """Look up a running queue."""
         self._trap.before()
         return super().live_queue(device, account)
+
+
+def _shard_of(name: str | bytes) -> int:
+    """The shard of what is called so; a rendezvous is called by bytes."""
+    return shard_number(name.hex() if isinstance(name, bytes) else name)
