@@ -8,15 +8,16 @@ new is kept until a person has been told.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from protocol import normalized_name
+from protocol import Code, normalized_name
 from protocol.device_list import ListedDevice, label_digest, sealed_label, sign_devices
 from protocol.messages import FetchDevices, SignDevices
 from roost.changes import DevicesKnown, Pinned, VersionSigned
 from roost.device_trust import judged, labels_of, pin_of
 from roost.errors import DevicesForgedError
 from roost.events import DeviceAdded, DeviceRemoved, DevicesForged
+from roost.requests import ANSWER_WAIT_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,14 @@ NEWS_MAX: Final = 32
 """Changes kept for a person to hear of; the oldest go first."""
 
 
+class _HandedIn(NamedTuple):
+    """A list of ours that has no answer: until when there may be one, and whom it left out of the one before."""
+
+    request: int
+    until_s: float
+    left_out: set[DeviceId]
+
+
 class KnownDevices:
     """What is known of the account's devices.
 
@@ -53,8 +62,8 @@ class KnownDevices:
     """
 
     __slots__ = (
-        "_account", "_ask_again_s", "_known", "_pin", "_signed_off", "_signed_version", "_signer", "_told_version",
-        "labels", "roll", "signed",
+        "_account", "_ask_again_s", "_handed_in", "_known", "_pin", "_signed_off", "_signed_version", "_signer",
+        "_told_version", "labels", "roll", "signed",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -65,6 +74,7 @@ class KnownDevices:
         self._signed_version = snapshot.signed_version
         self._told_version = 0
         self._signed_off: set[DeviceId] = set()
+        self._handed_in: _HandedIn | None = None
         self._ask_again_s: float | None = None
         self.roll: DeviceRoll | None = None
         self.labels: tuple[bytes, ...] = ()
@@ -100,15 +110,15 @@ class KnownDevices:
         self._ask_again_s = now_s + ASK_AGAIN_S
         requests.ask(lambda number: FetchDevices(number, self._account), now_s, step)
 
-    def listed(self, answer: DeviceList, requests: Requests, now_s: float, now_ms: int, step: Step) -> None:
-        """The list came, whoever asked for it."""
+    def listed(self, answer: DeviceList, requests: Requests, now_s: float, now_ms: int, step: Step) -> bool:
+        """The list came, whoever asked for it; whether it is believed."""
         self._ask_again_s = None
         try:
             roll = judged(answer, self._pin)
             names = [label.name for label in labels_of(answer, roll)] if roll is not None else []
         except DevicesForgedError as error:
             self._learn(answer.version, None, [DevicesForged(error.sentence, now_ms)], step)
-            return
+            return False
         if roll is None or answer.signed is None:
             devices = {device.device: device.name for device in answer.own}
         else:
@@ -120,8 +130,20 @@ class KnownDevices:
                 self._pin = pin_of(answer.signed, roll.version)
                 step.changes.append(Pinned(self._account, self._pin))
         self._learn(answer.version, devices, self._changes(answer, devices, now_ms), step)
-        if roll is not None and self._signer is not None and len(devices) < len(roll.devices):
+        is_signing = self._handed_in is not None and now_s < self._handed_in.until_s
+        if roll is not None and self._signer is not None and len(devices) < len(roll.devices) and not is_signing:
             self.sign(self.entries(set(devices)), requests, now_s, step)  # the server let some go: they are off now
+        return True
+
+    def answered(self, request: int, code: int) -> None:
+        """The server has answered a request; if that was a list of ours, its code says why it was not taken.
+
+        Whom a list left out that is refused for good stays on the next one, as its person was told.
+        """
+        if self._handed_in is not None and request == self._handed_in.request:
+            if code not in (0, Code.LIST_STALE):
+                self._signed_off -= self._handed_in.left_out
+            self._handed_in = None
 
     def _changes(self, answer: DeviceList, devices: dict[DeviceId, str], now_ms: int) -> list[DeviceNews]:
         if self._known is None:
@@ -193,15 +215,17 @@ class KnownDevices:
         if self._signer is None or self.roll is None:
             return None
         signed_on = {entry.device for entry, _ in entries}
-        self._signed_off |= {entry.device for entry in self.roll.devices}
-        self._signed_off -= signed_on
+        left_out = {entry.device for entry in self.roll.devices} - signed_on - self._signed_off
+        self._signed_off = (self._signed_off | left_out) - signed_on
         version = max(self._signed_version, self.roll.version) + 1
         self._signed_version = version
         step.changes.append(VersionSigned(version))
         signed = sign_devices(self._signer, self._account, version, [entry for entry, _ in entries])
         self.signed = signed
         labels = [label for _, label in entries]
-        return requests.ask(lambda number: SignDevices(number, signed, labels), now_s, step)
+        number = requests.ask(lambda number: SignDevices(number, signed, labels), now_s, step)
+        self._handed_in = _HandedIn(number, now_s + ANSWER_WAIT_S, left_out)
+        return number
 
     def news_told(self, news: tuple[DeviceNews, ...], step: Step) -> None:
         """A person was told of these."""
@@ -222,4 +246,4 @@ class KnownDevices:
 
     def disconnected(self) -> None:
         """The next login says which version there is then."""
-        self._ask_again_s = None
+        self._ask_again_s = self._handed_in = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from protocol import Code, Epoch, is_group
+from protocol.limits import PAYLOAD_SIZE_BYTES_MAX
 from protocol.messages import EPHEMERAL, Send
 from roost.audiences import Audiences
 from roost.changes import Accepted, EpochRenewed, Failed, Queued, Renumbered
@@ -132,9 +133,16 @@ class Outboxes:
         self.supplements.advance(now_s, step)
 
     def _sealed(self, sealing: Sealing, conversation: ConversationId, entry: Entry) -> Send:
-        """A message with a payload for each device, or with none as long as these are not known."""
+        """A message with a payload for each device, or with none as long as these are not known.
+
+        A bundle may be as large as one payload. Of a larger one only something too large for any server leaves, so that
+        it is refused, unless the message was accepted before.
+        """
         lists, devices = self.audiences.addressed(conversation)
         bundle = [] if devices is None else sealing.bundle(conversation, entry.payload, devices)
+        if sum(len(own.payload) for own in bundle) > PAYLOAD_SIZE_BYTES_MAX:
+            too_large = bytes(PAYLOAD_SIZE_BYTES_MAX + 1)
+            return Send(conversation, entry.number, entry.client_id, too_large, entry.ttl_s, entry.flags, lists)
         return Send(conversation, entry.number, entry.client_id, b"", entry.ttl_s, entry.flags, lists, bundle)
 
     def transmit_ephemeral(self, conversation: ConversationId, client_id: ClientId, payload: bytes, step: Step) -> None:

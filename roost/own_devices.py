@@ -38,6 +38,8 @@ __all__ = ["KnownDevice", "LinkRequest", "OwnDevices", "PeerDevices"]
 
 Answer = TypeVar("Answer")
 _WAIT_S: Final = 30.0
+_LIST_TRIES: Final = 4
+_LIST_PAUSE_S: Final = 0.2
 _UNKNOWN: Final = (
     "The connection broke before the server answered, and did not come back: this device may be removed or not. "
     "When it has come back, the list says which there are: roost devices"
@@ -270,9 +272,9 @@ class OwnDevices:
         async with self._signing:
             await self._fetch_own()
             devices = self._session.devices
-            await self._hand_in(lambda: devices.entries_with(introduction, time.time_ns() // 1_000_000))
-            assert devices.signed is not None, "it was signed a moment ago"
-            return devices.signed
+            signed = await self._hand_in(lambda: devices.entries_with(introduction, time.time_ns() // 1_000_000))
+            assert signed is not None, "the server has taken it"
+            return signed
 
     def pass_on(self, payload: bytes) -> None:
         """Pass something to the device that is being linked."""
@@ -305,19 +307,23 @@ class OwnDevices:
         if self._passed is not None and not self._passed.full():
             self._passed.put_nowait(frame)
 
-    async def _hand_in(self, entries_of: Callable[[], Sequence[tuple[ListedDevice, bytes]]]) -> None:
-        """Sign these devices and have the server take the list; made anew if a device has left meanwhile."""
-        for is_last in (False, False, True):
+    async def _hand_in(self, entries_of: Callable[[], Sequence[tuple[ListedDevice, bytes]]]) -> SignedDevices | None:
+        """Sign these devices and have the server take the list, which is returned; made anew if somebody has left."""
+        tries = 0
+        while True:
+            tries += 1
             number = self._session.sign_devices(entries_of())
+            signed = self._session.devices.signed
             self._wake()
             try:
                 await self._answer_to(number, Done)
             except RefusedError as error:
-                if is_last or error.code != Code.LIST_STALE:
+                if tries == _LIST_TRIES or error.code != Code.LIST_STALE:
                     raise
+                await asyncio.sleep(_LIST_PAUSE_S)  # who has left may be on the way to the server's disk
                 await self._fetch_own()
             else:
-                return
+                return signed
 
     def _check_primary(self) -> None:
         if not self._session.devices.is_primary:

@@ -22,7 +22,11 @@ __all__ = ["Sealer", "Sealing"]
 
 
 class Sealer(Protocol):
-    """Makes what one device alone can open. Neither method may raise, or take long."""
+    """Makes what one device alone can open. Neither method may raise, or take long.
+
+    The devices are those that the server names. Whom to trust is for the sealer to know (`client.devices.of` tells whom
+    the primary of an account has signed); for a device that it does not trust it returns nothing, ``b""``.
+    """
 
     def seal(self, conversation: ConversationId, payload: bytes, device: DeviceId) -> bytes:
         """Return a payload for one device. A message that has no answer is sealed anew each time it is sent."""

@@ -224,8 +224,9 @@ class Session:
             handler(frame)
         else:
             self._requests.answer(frame, self._step)
-        if type(frame) in (Done, Error):
-            self._outboxes.supplements.answered(frame, self._clock.now_s(), self._step)  # type: ignore[arg-type]  # just seen
+        if isinstance(frame, Done | Error):
+            self._devices.answered(frame.request, frame.code if isinstance(frame, Error) else 0)
+            self._outboxes.supplements.answered(frame, self._clock.now_s(), self._step)
 
     def advance(self) -> None:
         """Do what has become due; call it at `next_deadline_s`."""
@@ -432,8 +433,9 @@ class Session:
 
     def _on_devices(self, frame: DeviceList) -> None:
         if frame.account == self.account:
-            self._outboxes.audiences.listed(frame.account, frame.version, frame.devices)
-            self._devices.listed(frame, self._requests, self._clock.now_s(), self._clock.wall_ms(), self._step)
+            now_s, now_ms = self._clock.now_s(), self._clock.wall_ms()
+            if self._devices.listed(frame, self._requests, now_s, now_ms, self._step):
+                self._outboxes.audiences.listed(frame.account, frame.version, frame.devices)
         self._requests.answer(frame, self._step)
 
     def _on_sent(self, frame: Sent) -> None:
@@ -483,8 +485,6 @@ class Session:
             self.stop(sentence, code)
         else:
             self._break_off(sentence, retry_after_ms)
-
-    # How a connection ends.
 
     def _break_off(self, sentence: str, retry_after_ms: int = -1) -> None:
         self._step.disconnect = True

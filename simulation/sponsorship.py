@@ -12,8 +12,9 @@ from roost.steps import LINK
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from protocol.messages import Frame
+    from protocol.messages import Frame, SignedDevices
     from roost.link_code import LinkCode
+    from roost.session import Session
     from simulation.device import SimulatedDevice
 
 __all__ = ["Sponsorship"]
@@ -36,6 +37,7 @@ class Sponsorship:
         self.over = False
         self._device = device
         self._waits = 0
+        self._signed: SignedDevices | None = None
         self._talk = self._linking(code)
         self._go_on(None)
 
@@ -78,20 +80,22 @@ class Sponsorship:
             return
         if not isinstance((yield self._sign(introduction)), Done):
             return
-        signed = device.session.devices.signed if device.session is not None else None
-        if signed is not None:
-            self._pass(sponsor.linked(signed))
+        if self._signed is not None:
+            self._pass(sponsor.linked(self._signed))
 
     def _ask(self, frame_of: Callable[[int], Frame]) -> int:
         return self._asked(lambda session: session.request(frame_of))
 
     def _sign(self, introduction: Any) -> int:
         device = self._device
-        return self._asked(
-            lambda session: session.sign_devices(
-                session.devices.entries_with(introduction, device.clock.wall_ms(), device.chance.randbytes)
-            )
-        )
+
+        def sign(session: Session) -> int:
+            entries = session.devices.entries_with(introduction, device.clock.wall_ms(), device.chance.randbytes)
+            number = session.sign_devices(entries)
+            self._signed = session.devices.signed
+            return number
+
+        return self._asked(sign)
 
     def _asked(self, action: Callable[[Any], int]) -> int:
         numbers: list[int] = []

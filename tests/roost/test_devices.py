@@ -193,3 +193,26 @@ def test_a_list_that_is_on_its_way_has_removed_for_good_whom_it_left_out(clock: 
     again = known.entries_with(Introduction(keys[1].public, "laptop", "linux", bytes(32)), clock.wall_ms())
     known.sign(again, requests, clock.now_s(), step)
     assert [entry.device for entry, _ in known.entries_without(tablet)] == [primary, laptop], "it was linked anew"
+
+
+def test_while_a_list_has_no_answer_none_is_signed_by_itself_and_who_was_refused_stays(clock: HandClock) -> None:
+    keys = [StaticKey.generate() for _ in range(3)]
+    identity, label = IdentityKey.generate(), sealed_label("a device")
+    listed = [ListedDevice(key.public, 1, label_digest(label)) for key in keys]
+    primary, laptop, tablet = (entry.device for entry in listed)
+    known = KnownDevices(Snapshot(ALICE, Epoch(bytes(8)), signer=identity))
+    requests, now_s = Requests(), clock.now_s()
+    signed = sign_devices(identity, ALICE, 1, listed)
+
+    def shown(*present: DeviceId) -> list[m.SignDevices]:
+        step = Step(1)
+        known.listed(m.DeviceList(1, ALICE, 2, list(present), signed, [label] * 3, []), requests, now_s, 1, step)
+        return [frame for frame in step.frames if isinstance(frame, m.SignDevices)]
+
+    assert shown(primary, laptop, tablet) == []
+    number = known.sign(known.entries_without(laptop), requests, now_s, Step(1))
+    assert number is not None
+    assert shown(primary, laptop) == [], "one made from what was before would undo what is on its way"
+    known.answered(number, Code.RATE_LIMITED)
+    assert [entry.device for entry, _ in known.entries_without(tablet)] == [primary, laptop], "its person was told"
+    assert len(shown(primary, laptop)) == 1

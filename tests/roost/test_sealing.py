@@ -8,8 +8,10 @@ import pytest
 
 from protocol import AccountId, Code, DeviceId, direct_conversation
 from protocol import messages as m
+from protocol.device_list import IdentityKey
 from roost import events
-from roost.content import Text, decode_content
+from roost.content import Text, decode_content, encode_text
+from roost.device_trust import first_pin
 from tests.roost.model_server import ModelServer
 from tests.roost.phone import HandClock, Phone
 
@@ -193,3 +195,28 @@ def test_a_refused_bundle_tells_its_sender_why(world: World) -> None:
     assert [event.code for event in world.alice.published if isinstance(event, events.MessageFailed)] == [
         Code.PAYLOAD_TOO_LARGE
     ]
+
+
+def test_a_bundle_that_no_server_takes_fails_and_what_follows_goes_out(world: World) -> None:
+    for number in range(5):
+        world.server.add("bob", bytes([number]) * 16)
+    world.server.refuse = lambda frame: (
+        (Code.PAYLOAD_TOO_LARGE, "too large", -1) if len(frame.payload) > world.server.payload_size_bytes_max else None
+    )
+    large = world.alice.session.send(AB, encode_text("x" * 15_000))
+    world.alice.send(world.bob, "small")
+    world.settle()
+    assert world.alice.failed == {large.hex()}
+    assert world.read(world.bob) == ["small"]
+
+
+def test_devices_of_a_list_that_is_not_believed_get_nothing(world: World) -> None:
+    world.alice.send(world.bob, "one")
+    world.settle()
+    identity = IdentityKey.generate()
+    world.alice.session._devices._pin = first_pin(identity.public)
+    world.server.add("alice", NEW)
+    world.settle()
+    assert [event for event in world.alice.published if isinstance(event, events.DevicesForged)]
+    audiences = world.alice.session._outboxes.audiences
+    assert NEW not in audiences._devices[AccountId("alice")][1]
