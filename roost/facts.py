@@ -38,7 +38,7 @@ class Facts(ABC):
     _database: sqlite3.Connection
     _account: AccountId
     _landing: Landing
-    _missed: set[Missed]
+    _missed: dict[Missed, None]  # in the order in which word came: a set has another one in each process
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[None]:
@@ -170,7 +170,7 @@ class Facts(ABC):
     def _note_missed(self, change: Missed) -> None:
         if len(self._missed) < missing.MISSED_MAX:
             missing.note(self._database, change)
-            self._missed.add(change)
+            self._missed[change] = None
             self._tell_missed(change.conversation, change.seq)
 
     def _tell_missed(self, conversation: str, seq: int) -> None:
@@ -183,7 +183,7 @@ class Facts(ABC):
 
     def _supplemented(self, change: Supplemented) -> None:
         missing.forget(self._database, change.missed)
-        self._missed.discard(change.missed)
+        self._missed.pop(change.missed, None)
 
     def _lists_known(self, change: ListsKnown) -> None:
         name = missing.lists_fact(change.conversation)

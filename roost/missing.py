@@ -59,12 +59,12 @@ def _facts(database: sqlite3.Connection, prefix: str) -> list[tuple[str, bytes]]
     return facts
 
 
-def all_missed(database: sqlite3.Connection) -> set[Missed]:
-    """Return what is to be brought to whom; what cannot be read is left to our other devices."""
-    found: set[Missed] = set()
+def all_missed(database: sqlite3.Connection) -> dict[Missed, None]:
+    """Return what is to be brought to whom, in order; what cannot be read is left to our other devices."""
+    found: dict[Missed, None] = {}
     for _, value in _facts(database, _MISSED):
         try:
-            found.add(Missed(*_decode_missed(value)))
+            found[Missed(*_decode_missed(value))] = None
         except ValueError:
             continue
     return found

@@ -93,7 +93,7 @@ class Store(Facts):
         self.path = path
         self._clock = clock or SystemClock()
         self.next_expiry_ms: int | None = None
-        self._missed = set()
+        self._missed = {}
         self._appliers: dict[type[Change], Callable[..., None]] = {
             Queued: self._queued,
             Accepted: self._accepted,

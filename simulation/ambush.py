@@ -46,6 +46,9 @@ ACTORS: Final = (
 )
 """The classes of which every node has actors that get something to do."""
 
+RARELY_CALLED: Final = ("CollectorActor", "RendezvousActor")
+"""Those of them that have little to do, and are to be met all the same."""
+
 ACTORS_OF_CLUSTERS: Final = ("ArrivalActor", "DepartureActor", "Groups", "Links", "Membership", "PlacementActor")
 """Those of which the nodes of a cluster have some besides."""
 

@@ -87,6 +87,7 @@ class SimulatedDevice:
         attempt: Its end of the latest socket.
         store: Its database.
         sharing: What it tells the other devices of its account.
+        signs_off: Whether it is asking for a list without some device.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class SimulatedDevice:
         self.id: DeviceId = device_id_of(self.key.public)
         self.epoch = self.store.fact("epoch", b"")
         self.link = name
-        self.running = self.registered = self.doomed = self.draining = False
+        self.running = self.registered = self.doomed = self.draining = self.signs_off = False
         self.radio = True
         self.life = 0
         self.session: Session | None = None
@@ -133,7 +134,7 @@ class SimulatedDevice:
         self._sponsorship: Sponsorship | None = None
         self._asked: dict[int, Callable[[Frame | None], None]] = {}
         self.sharing = Sharing(self, self.store)
-        self._enrolment = enrolment_of(self, self._carry)
+        self._enrolment = enrolment_of(self)
         world.witness.devices[self.id] = self
 
     def __repr__(self) -> str:
@@ -145,14 +146,14 @@ class SimulatedDevice:
         return self.name == f"{self.account}1"
 
     @property
+    def is_signing(self) -> bool:
+        """Whether a list is being made; the real client makes one after another."""
+        return self.signs_off or not (self._sponsorship is None or self._sponsorship.over)
+
+    @property
     def identity(self) -> IdentityKey:
         """The account's identity, which its primary keeps."""
         return self.store.identity_key(self.chance.randbytes)
-
-    def _carry(self, code: LinkCode) -> bool:
-        """Bring a code to the primary of the account."""
-        primary = next(device for device in self.world.devices if device.account == self.account and device.is_primary)
-        return primary.sponsor(code)
 
     # Its program.
 
@@ -188,10 +189,10 @@ class SimulatedDevice:
             return
         self.world.log(f"LIFE {self.name} crashes")
         self.life += 1
-        self.running = False
+        self.running = self.signs_off = False
         self.session = self._sponsorship = None
         self._asked.clear()
-        self._enrolment = enrolment_of(self, self._carry)
+        self._enrolment = enrolment_of(self)
         self.seen.clear()
         self._hang_up(told)
         self.store.close()
@@ -472,12 +473,10 @@ class SimulatedDevice:
         """This connection is of no use."""
         self._lost("The server did not answer in time, or said no.")
 
-    def sponsor(self, code: LinkCode) -> bool:
-        """A person brings the code of a new device; False if this one is busy, or away."""
-        if not self.online or not (self._sponsorship is None or self._sponsorship.over):
-            return False
-        self._sponsorship = Sponsorship(self, code)
-        return True
+    def sponsor(self, code: LinkCode) -> None:
+        """A person brings the code of a new device; in vain if this one is busy, or away."""
+        if self.online and not self.is_signing:
+            self._sponsorship = Sponsorship(self, code)
 
     def _hang_up(self, told: bool) -> None:
         socket, self._socket, self._wire, self.attempt = self._socket, None, None, None

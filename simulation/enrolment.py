@@ -39,7 +39,7 @@ from roost.registration import ANSWER_WAIT_S, first_list, registered_changes
 from roost.session import SOFTWARE, VERSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from simulation.device import SimulatedDevice
 
@@ -52,16 +52,11 @@ CONFIRM_WAIT_S: Final = 130.0
 _NO_EPOCH: Final = Epoch(bytes(8))
 
 
-def enrolment_of(device: SimulatedDevice, carry: Callable[[LinkCode], bool]) -> Enrolment:
-    """How this device becomes one of its account.
-
-    Args:
-        device: Which.
-        carry: Carries a code to the primary; False if that cannot take it now.
-    """
+def enrolment_of(device: SimulatedDevice) -> Enrolment:
+    """How this device becomes one of its account."""
     if not device.world.has_primaries:
         return ByCode(device)
-    return AsPrimary(device) if device.is_primary else ByLink(device, carry)
+    return AsPrimary(device) if device.is_primary else ByLink(device)
 
 
 class Enrolment:
@@ -136,11 +131,10 @@ class ByLink(Enrolment):
     Unlike there, another attempt is made with the same key, so that no device is left on a list of which nobody knows.
     """
 
-    def __init__(self, device: SimulatedDevice, carry: Callable[[LinkCode], bool]) -> None:
+    def __init__(self, device: SimulatedDevice) -> None:
         super().__init__(device)
-        self._carry = carry
         self._attempts = 0
-        self._is_doubtful = False
+        self._is_doubtful = self._is_met = False
         self._talk: Generator[float, bytes, None] | None = None
 
     def heard(self, frame: object) -> None:
@@ -151,6 +145,7 @@ class ByLink(Enrolment):
         elif isinstance(frame, Welcome):
             self._open()
         elif isinstance(frame, LinkOpened | LinkPassed) and self._talk is not None:
+            self._is_met = isinstance(frame, LinkPassed)
             self._go_on(frame.payload if isinstance(frame, LinkPassed) else None)
         elif isinstance(frame, Ready):
             device.world.coverage.reached("a device hears from the server that it was linked")
@@ -200,10 +195,12 @@ class ByLink(Enrolment):
         device.enrolled([Pinned(device.account, pin_of(signed, newcomer.check(signed).version))])
 
     def _show(self, code: LinkCode, attempt: int) -> None:
-        """A person carries the code over, again and again while the primary cannot take it."""
+        """A person carries the code over, again and again until the primary has met this device."""
 
         def carry() -> None:
-            if attempt == self._attempts and not self._carry(code):
+            if attempt == self._attempts and not self._is_met:
+                devices = self._device.world.devices
+                next(it for it in devices if it.account == self._device.account and it.is_primary).sponsor(code)
                 self._show(code, attempt)
 
         self._device.later(self._device.chance.uniform(*CARRY_S), carry)

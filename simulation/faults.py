@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from simulation.agenda import chance_of
-from simulation.ambush import ACTORS, ACTORS_OF_CLUSTERS, CALL, CALLED_IN_CLUSTERS, Mine
+from simulation.ambush import ACTORS, ACTORS_OF_CLUSTERS, CALL, CALLED_IN_CLUSTERS, RARELY_CALLED, Mine
 from simulation.disk import COMMIT_FATES
 from simulation.partitions import BETWEEN_NODES, shard_of_node, ways_of
 
@@ -307,7 +307,7 @@ def _handler_raises(world: World, chance: random.Random) -> bool | None:
     node = _node(world, chance)
     if node is None:
         return False
-    actors = ACTORS_OF_CLUSTERS if world.is_cluster and chance.random() < 0.5 else ACTORS
+    actors = ACTORS_OF_CLUSTERS if world.is_cluster and chance.random() < 0.5 else ACTORS + RARELY_CALLED
     actor, handler = chance.choice(actors), ""
     if world.is_cluster and chance.random() < 0.2:
         actor, handler = chance.choice(CALLED_IN_CLUSTERS), CALL

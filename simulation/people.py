@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from protocol import AccountId, ConversationId, MessageId, is_group
 from protocol.messages import URGENT, FetchDevices, RemoveDevice, SetRelation, SetSettings
@@ -293,7 +293,7 @@ class Person:
             return
         other.doomed = True
         self.world.log(f"{self.account} removes {other.name}")
-        if device.is_primary and self.world.has_primaries and self.chance.random() < 0.8:
+        if device.is_primary and self.world.has_primaries and not device.is_signing and self.chance.random() < 0.8:
             device.act(lambda session: self._sign_off(session, device, other))
         else:
             device.act(lambda session: session.request(lambda number: RemoveDevice(number, other.id)))
@@ -302,8 +302,15 @@ class Person:
         """Ask for the list, and sign what it then is without that device."""
 
         def sign(_: object) -> None:
-            device.act(lambda session: session.sign_devices(session.devices.entries_without(other.id)))
+            device.act(lambda session: device.expect(session.sign_devices(entries(session)), signed))
 
+        def entries(session: Session) -> Any:
+            return session.devices.entries_without(other.id)
+
+        def signed(_: object) -> None:
+            device.signs_off = False
+
+        device.signs_off = True
         device.expect(session.request(lambda number: FetchDevices(number, self.account)), sign)
 
     def link_device(self, device: SimulatedDevice) -> None:

@@ -76,11 +76,11 @@ class Sponsorship:
         yield _READING
         self._pass(sponsor.offer())
         sponsor.accepted(_payload((yield LINK)))
-        if not isinstance((yield self._ask(lambda number: FetchDevices(number, device.account))), DeviceList):
-            return
-        if not isinstance((yield self._sign(introduction)), Done):
-            return
-        if self._signed is not None:
+        fetched = yield self._ask(lambda number: FetchDevices(number, device.account))
+        taken = isinstance(fetched, DeviceList) and isinstance((yield self._sign(introduction)), Done)
+        if not taken:
+            self._pass(sponsor.declined("The server has not taken the list."))
+        elif self._signed is not None:
             self._pass(sponsor.linked(self._signed))
 
     def _ask(self, frame_of: Callable[[int], Frame]) -> int:

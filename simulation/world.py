@@ -61,7 +61,7 @@ SEALING: Final = 0.5
 PRIMARIES: Final = 0.5
 """Part of the seeds in which each account has a primary device, which links the others and signs their list."""
 
-REGISTRATION_S_MAX: Final = 60.0
+REGISTRATION_S_MAX: Final = 150.0
 SAMPLE_S: Final = 1.0
 SETTLED: Final = "everything comes to rest when the faults stop"
 LOOK_S: Final = 0.5

@@ -11,7 +11,9 @@ from protocol import encode_message, encode_message_head, is_group
 from protocol.messages import NOTICE_MISSING, NOTICE_OVER_QUOTA, NOTICE_POISON, Deliver, Notice, Sent
 from roost.changes import Accepted as Ticked
 from roost.changes import Failed, Queued, Received
+from roost.content import decode_content
 from roost.events import MessageReceived
+from roost.own_state import MessagesGone, Records, StateWanted
 from simulation.witness import Checker, EntryKey, notice_key
 from storage import MESSAGE
 
@@ -99,6 +101,7 @@ class NothingIsLost(Checker):
         super().__init__(witness)
         self._written: dict[bytes, tuple[SimulatedDevice, str]] = {}
         self._ended: set[bytes] = set()
+        self._own_state: set[bytes] = set()
         self._unheard: set[tuple[bytes, EntryKey]] = set()
 
     def accepted(self, node: SimulatedNode, position: int, record: Accepted) -> None:
@@ -109,6 +112,8 @@ class NothingIsLost(Checker):
         for device in self.witness.devices.values():
             member = device.account in record.conversation.split(":") and device.id != record.producer
             wanted = member and device in self.witness.audience.expected(record, device.account)
+            if record.client_id in self._own_state:
+                wanted = False  # no device keeps it, and who was passed by asks for what it says
             if wanted and device.id not in meant and not self.witness.audience.passes_by(record, device):
                 self.breaks(f"{record.conversation} {record.seq} was not meant for {device}")
             elif not member and device.id in meant:
@@ -118,6 +123,8 @@ class NothingIsLost(Checker):
         """Follow what was written to its end."""
         if isinstance(change, Queued):
             self._written[change.client_id] = (device, change.conversation)
+            if isinstance(decode_content(change.payload), Records | MessagesGone | StateWanted):
+                self._own_state.add(change.client_id)
         elif isinstance(change, Ticked | Failed):
             self._ended.add(change.client_id)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from protocol import Code, is_group, members_of
 from protocol import messages as m
 
 if TYPE_CHECKING:
+    from protocol import DeviceId
     from tests.roost.model_server import Link, ModelServer
 
 
@@ -52,6 +55,12 @@ class ModelLists:
         code = Code.DEVICES_STALE
         link.out.append(m.Refused(frame.conversation, frame.number, frame.client_id, code, code.sentence, -1, 0, stale))
         return True
+
+    @staticmethod
+    def own(frame: m.Send, message: m.Message, device: DeviceId) -> m.Message:
+        """A message as a device gets it: with the payload that is for it, if each has its own."""
+        payloads = {own.device: own.payload for own in frame.payloads}
+        return msgspec.structs.replace(message, payload=payloads[device]) if payloads else message
 
     def receive(self, link: Link, frame: object) -> bool:
         """Somebody brings a message to a device that missed it, perhaps; whether it was that."""

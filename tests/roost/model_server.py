@@ -307,20 +307,15 @@ class ModelServer:
         self._spread(link, frame, message)
 
     def _spread(self, link: Link, frame: m.Send, message: m.Message) -> None:
-        own = {payload.device: payload.payload for payload in frame.payloads}
-        shared = message
         if message.seq and is_group(frame.conversation):
             self.groups.all[frame.conversation].targets.append(frozenset(self._members(frame.conversation)))
-        for account in sorted(self._members(frame.conversation)):
-            for device in devices_of(self, account):
-                if device == link.device:
-                    continue
-                message = msgspec.structs.replace(shared, payload=own[device]) if own else shared
-                if message.seq:
-                    self.enqueue(device, message)
-                else:
-                    for other in self._ready_links(device):
-                        other.out.append(m.Deliver(0, message))
+        for device in [it for who in sorted(self._members(frame.conversation)) for it in devices_of(self, who)]:
+            own = self.lists.own(frame, message, device) if device != link.device else None
+            if own is not None and message.seq:
+                self.enqueue(device, own)
+            elif own is not None:
+                for other in self._ready_links(device):
+                    other.out.append(m.Deliver(0, own))
 
     def _members(self, conversation: ConversationId) -> set[AccountId]:
         return self.groups.members(conversation) if is_group(conversation) else set(members_of(conversation))

@@ -69,8 +69,8 @@ class TcpServer:
                 wire.send(link.out.pop(0))
             if data := wire.data_to_send():
                 writer.write(data)
-            if link.closed:
-                writer.close()
+            if link.closed and not writer.transport.is_closing():
+                writer.write_eof()  # a close with something unread would reset the line, and lose what was said last
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
