@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from protocol import AccountId, ConversationId, MessageId, is_group
 from protocol.messages import URGENT, FetchDevices, RemoveDevice, SetRelation, SetSettings
@@ -15,8 +15,9 @@ from simulation.device import SimulatedDevice
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from protocol.device_list import ListedDevice
     from roost.session import Session
     from simulation.clubs import Club
     from simulation.world import World
@@ -302,9 +303,9 @@ class Person:
         """Ask for the list, and sign what it then is without that device."""
 
         def sign(_: object) -> None:
-            device.act(lambda session: device.expect(session.sign_devices(entries(session)), signed))
+            device.act(lambda session: device.expect(session.sign_devices(without(session)), signed))
 
-        def entries(session: Session) -> Any:
+        def without(session: Session) -> Sequence[tuple[ListedDevice, bytes]]:
             return session.devices.entries_without(other.id)
 
         def signed(_: object) -> None:

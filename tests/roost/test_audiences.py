@@ -12,8 +12,7 @@ from roost import events
 from roost.audiences import Audiences
 from roost.content import Reaction, Text, decode_content, encode_operation
 from roost.steps import Step
-from tests.roost.model_server import ModelServer
-from tests.roost.phone import HandClock, Phone
+from tests.roost.two_phones import TwoPhones
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,17 +22,10 @@ AB = direct_conversation(AccountId("alice"), AccountId("bob"))
 NEW = DeviceId(b"n" * 16)
 
 
-class World:
+class World(TwoPhones):
     def __init__(self, folder: Path) -> None:
-        self.clock = HandClock()
-        self.server = ModelServer(self.clock.wall_ms)
-        self.alice = Phone("alice", folder, self.server, self.clock, 1)
-        self.bob = Phone("bob", folder, self.server, self.clock, 2)
+        super().__init__(folder)
         self.settle()
-
-    def settle(self) -> None:
-        while any([self.alice.settle(), self.bob.settle()]):
-            pass
 
     def log(self) -> list[str]:
         said = [decode_content(message.payload) for message in self.server.conversations[AB].log]
@@ -47,8 +39,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
-    world.alice.store.close()
-    world.bob.store.close()
+    world.close()
 
 
 def test_a_first_message_learns_the_lists_and_those_that_follow_are_right_at_once(world: World) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from protocol import messages as m
 from roost.arrivals import WAITING_MUCH
 from roost.group import Standing
-from tests.roost.test_groups import ALICE, BOB, CLUB, World, world, write_elsewhere
+from tests.roost.test_groups import ALICE, BOB, CLUB, World, write_elsewhere
 
-__all__ = ["world"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
 
 
 def left_and_came_back_unheard(world: World) -> None:

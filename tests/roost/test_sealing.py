@@ -12,14 +12,14 @@ from protocol.device_list import IdentityKey
 from roost import events
 from roost.content import Text, decode_content, encode_text
 from roost.device_trust import first_pin
-from tests.roost.model_server import ModelServer
-from tests.roost.phone import HandClock, Phone
+from tests.roost.two_phones import TwoPhones
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from protocol import ConversationId
+    from tests.roost.phone import Phone
 
 AB = direct_conversation(AccountId("alice"), AccountId("bob"))
 NEW = DeviceId(b"n" * 16)
@@ -42,22 +42,15 @@ class Tagger:
         return payload[17:]
 
 
-class World:
+class World(TwoPhones):
     def __init__(self, folder: Path) -> None:
-        self.clock = HandClock()
-        self.server = ModelServer(self.clock.wall_ms)
-        self.taggers = {name: Tagger(name) for name in ("alice", "bob")}
-        self.alice = Phone("alice", folder, self.server, self.clock, 1, self.taggers["alice"])
-        self.bob = Phone("bob", folder, self.server, self.clock, 2, self.taggers["bob"])
-        for tagger in self.taggers.values():
+        taggers = Tagger("alice"), Tagger("bob")
+        super().__init__(folder, taggers)
+        for tagger in taggers:
             tagger.phones = {self.alice.device: "alice", self.bob.device: "bob"}
         self.sent: list[m.Send] = []
         self.server.refuse = lambda frame: self.sent.append(frame)  # None refuses nothing
         self.settle()
-
-    def settle(self) -> None:
-        while any([self.alice.settle(), self.bob.settle()]):
-            pass
 
     def read(self, phone: Phone) -> list[str]:
         contents = [event.content for event in phone.published if isinstance(event, events.MessageReceived)]
@@ -71,8 +64,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
-    world.alice.store.close()
-    world.bob.store.close()
+    world.close()
 
 
 def test_no_message_carries_a_payload_that_all_could_read(world: World) -> None:

@@ -12,8 +12,8 @@ from roost import events
 from roost.events import ConnectionState
 from roost.heartbeat import Beat, Heartbeat
 from roost.session import Phase
-from tests.roost.model_server import ModelServer
-from tests.roost.phone import HandClock, Phone, refusal
+from tests.roost.phone import Phone, refusal
+from tests.roost.two_phones import TwoPhones
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,17 +23,7 @@ AB = direct_conversation(AccountId("alice"), AccountId("bob"))
 DEVICE = DeviceId(bytes(16))
 
 
-class World:
-    def __init__(self, folder: Path) -> None:
-        self.clock = HandClock()
-        self.server = ModelServer(self.clock.wall_ms)
-        self.alice = Phone("alice", folder, self.server, self.clock, 1)
-        self.bob = Phone("bob", folder, self.server, self.clock, 2)
-
-    def settle(self) -> None:
-        while any([self.alice.settle(), self.bob.settle()]):
-            pass
-
+class World(TwoPhones):
     def online(self) -> World:
         self.settle()
         assert self.alice.session.phase is self.bob.session.phase is Phase.READY
@@ -44,8 +34,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
-    world.alice.store.close()
-    world.bob.store.close()
+    world.close()
 
 
 def states(phone: Phone) -> list[events.ConnectionChanged]:

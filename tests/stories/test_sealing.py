@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import roost
+from protocol import Code
 from tests.stories.town import story, texts, wait_for
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ async def test_every_device_of_both_gets_the_payload_that_was_made_for_it(town: 
             assert set(sealer.opened) == {client.device}
         assert set(sealers[0].sealed_for) == {laptop.device, bob.device, tablet.device}
         assert alice.device not in sealers[0].sealed_for
+        with pytest.raises(roost.SendFailedError) as failed:
+            await (await alice.send(bob.account, "x" * 30_000)).sent()  # three times that is more than one message
+        assert failed.value.code == Code.PAYLOAD_TOO_LARGE
+        await (await alice.send(bob.account, "and on it goes")).delivered()
 
 
 @story
