@@ -8,10 +8,13 @@ import msgspec
 
 from actors.router.api import shard_number
 from protocol import AccountId, ConversationId
+from protocol.messages import NOTICE_MISSING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from simulation.device import SimulatedDevice
-    from simulation.witness import Witness
+    from simulation.witness import EntryKey, Witness
     from storage.records import Accepted, Entries
 
 __all__ = ["Audience"]
@@ -91,22 +94,31 @@ class Audience:
         for _, devices in record.targets:
             self.supplied |= {(device, record.conversation, record.seq) for device in devices}
 
-    def unrest(self) -> list[str]:
-        """What has yet to be brought to a device that was passed by."""
+    def unrest(self, unheard: Collection[tuple[bytes, EntryKey]]) -> list[str]:
+        """What has yet to be brought to a device that was passed by.
+
+        Args:
+            unheard: By device: notices that it was too full to be told (decision 10); who is not told brings nothing.
+        """
         return [
             f"{conversation} {seq} was not brought to {self._witness.devices[device]}, who was passed by"
             for device, conversation, seq in sorted(self.passed_by)
-            if not self._made_good(self._witness.devices[device], conversation, seq)
+            if not self._made_good(self._witness.devices[device], conversation, seq, unheard)
         ]
 
-    def _made_good(self, device: SimulatedDevice, conversation: str, seq: int) -> bool:
+    def _made_good(
+        self, device: SimulatedDevice, conversation: str, seq: int, unheard: Collection[tuple[bytes, EntryKey]]
+    ) -> bool:
         witness = self._witness
         if (conversation, seq) in device.received or (device.id, conversation, seq) in witness.let_go:
             return True
         record = witness.accepted[conversation, seq]
+        notice = (NOTICE_MISSING, conversation, seq, device.account, device.id)
         able = [
             other
             for other in witness.devices_of(record.sender)
-            if not other.doomed and (other.id == record.producer or (conversation, seq) in other.received)
+            if not other.doomed
+            and (other.id, notice) not in unheard
+            and (other.id == record.producer or (conversation, seq) in other.received)
         ]
         return device.doomed or not able  # nobody is left who could bring it

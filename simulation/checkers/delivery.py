@@ -135,7 +135,7 @@ class NothingIsLost(Checker):
 
     def unrest(self, world: World) -> list[str]:
         """What was accepted for a device of which the conversation did not know is brought there."""
-        return self.witness.audience.unrest()
+        return self.witness.audience.unrest(self._unheard)
 
     def calm(self, world: World) -> None:
         """Ask of each message where it has come to."""
