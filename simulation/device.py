@@ -88,6 +88,7 @@ class SimulatedDevice:
         store: Its database.
         sharing: What it tells the other devices of its account.
         signs_off: Whether it is asking for a list without some device.
+        pumping: Whether it carries out what its session has decided.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class SimulatedDevice:
         self._socket: Socket | None = None
         self._wire: ClientWire | None = None
         self._greeted = False
-        self._pumping = False
+        self.pumping = False
         self.dies_after_commit: Callable[[], None] | None = None
         self.messages_too_many: list[Callable[[], None]] = []
         self._connecting = False
@@ -164,7 +165,7 @@ class SimulatedDevice:
         self.world.log(f"LIFE {self.name} starts")
         self.life += 1
         self.running = True
-        self._pumping = self._connecting = False
+        self.pumping = self._connecting = False
         self._alarm_s = float("inf")
         if self.life > 1:
             self.store = self.world.scenario.database(self.path, durable=False)
@@ -263,8 +264,8 @@ class SimulatedDevice:
     # The pump: steps are carried out one after another.
 
     def _wake(self) -> None:
-        if not self._pumping and self.session is not None:
-            self._pumping = True
+        if not self.pumping and self.session is not None:
+            self.pumping = True
             self.later(MOMENT_S, self._pump)
 
     def _pump(self) -> None:
@@ -272,7 +273,7 @@ class SimulatedDevice:
         assert session is not None, "a pump runs within one life"
         step = session.take_step()
         if not step:
-            self._pumping = False
+            self.pumping = False
             self._set_alarm()
             self._connect_soon(max(0.0, session.retry_at_s - self.clock.now_s()))
         elif step.changes:
@@ -373,7 +374,7 @@ class SimulatedDevice:
 
     def _connect(self) -> None:
         self._connecting = False
-        if self._socket is not None or self._pumping:
+        if self._socket is not None or self.pumping:
             return  # what was received is stored before the next connection; the pump's end comes back here
         if self.session is not None:
             if self.session.phase is not Phase.OFFLINE:

@@ -364,6 +364,8 @@ class World:
             found.append(f"{device} is {session.phase.name}")
         if session.pending:
             found.append(f"{device} has {session.pending} unsent")
+        if device.pumping:
+            found.append(f"{device} is carrying out what was decided")
         if self.witness.waiting.get(device.id):
             found.append(f"{len(self.witness.waiting[device.id])} wait for {device}")
         return found
