@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from protocol import direct_conversation
 from roost.changes import DevicesKnown, Queued
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from simulation.device import SimulatedDevice
 
 __all__ = ["Sharing"]
+
+ASK_AGAIN_S: Final = 120.0
+"""How long until a device asks again in the calm, for a full queue may have turned its question away: in life a day."""
 
 
 class Sharing:
@@ -64,6 +67,8 @@ class Sharing:
         if known is not None and len(known.devices) > 1:
             self._asked = True
             self._tell(StateWanted(digests_of(self._store.shared())))
+            if self._device.world.is_calm:
+                self._device.later(ASK_AGAIN_S, self.ask)
 
     def drained(self) -> None:
         """Nothing more waits on the server: ask once, and answer who asked when there was no time left."""
