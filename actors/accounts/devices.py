@@ -230,12 +230,18 @@ class DeviceKeeper:
         self._owner.save(account.without_device(device), self.tell_leaving, nothing)
 
     def tell_leaving(self) -> None:
-        """Tell the queues of removed devices, again and again until each has let go of everything."""
+        """Tell the queues of removed devices, again and again until each has let go of everything.
+
+        What is not on the disk yet is not told: a device that hears of its removal has lost its account for good.
+        """
         owner = self._owner
-        account = owner.account
-        if account is None or not account.leaving:
+        account, durable = owner.account, owner.durable
+        if account is None or durable is None:
             return
-        for device in account.leaving:
+        leaving = [device for device in durable.leaving if device in account.leaving]
+        if not leaving:
+            return
+        for device in leaving:
             try:
                 queue = owner.router.queue(DeviceId(device), owner.id)
             except UnreachableError:

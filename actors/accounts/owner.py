@@ -172,10 +172,24 @@ class Owner(LoadingActor):
     def owned(self, ask: Ask) -> Account | None:
         """The account, if the connection that asks is one of its devices (it may have been removed a moment ago)."""
         account = self.account
-        if account is None or not account.holds(ask.device, ask.static_key):
+        if account is not None and account.holds(ask.device, ask.static_key):
+            return account
+        if self.unsettled(ask.device, ask.static_key):
+            self.busy(ask)
+        else:
             self.refuse(ask, Code.DEVICE_REVOKED)
-            return None
-        return account
+        return None
+
+    def unsettled(self, device: DeviceId, static_key: bytes) -> bool:
+        """Whether it hangs on a change that is on its way to the disk if this is a device of the account.
+
+        A client takes "no" for final, and the change may not arrive.
+        """
+        account, durable = self.account, self.durable
+        if account is durable:
+            return False
+        held = durable is not None and durable.holds(device, static_key)
+        return held != (account is not None and account.holds(device, static_key))
 
 
 def _discard(_: object) -> None:
