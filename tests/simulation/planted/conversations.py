@@ -67,6 +67,8 @@ class DedupedByClientIdOnly(ConversationActor):
         known = any(sent.client_id == frame.client_id for sent in producer.ring) if producer is not None else False
         if known or not frame.number or self._judge(sender, frame) is not None:
             super()._consider(sender, frame)
+        elif (refusal := self._refused_by_lists(sender, frame)) is not None:
+            self._answer(sender, frame, refusal)
         else:
             self._accept(view, sender, frame)
 
@@ -149,7 +151,8 @@ class LastWins(Ledger):
     def advance(self, account: AccountId, delivered: int, read: int, shows_reads: bool) -> bool:
         moved = super().advance(account, delivered, read, shows_reads)
         last = Marks(delivered, min(read, delivered), min(read, delivered))
-        if moved or last != self._latest(account):
+        known = self._changed.get(account) or self._in_flight.get(account) or self.mark(account)
+        if moved or last != (known.delivered, known.read, known.read_shown):
             self._changed[account] = last
             return True
         return False
