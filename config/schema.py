@@ -313,7 +313,9 @@ class JournalConfig:
 
     commit_patience_ms: float = field(
         default=1.5,
-        metadata=Number("How long a lone message waits for others to share its fsync.", 0.0, 1_000.0).metadata(),
+        metadata=Number(
+            "How long a lone message waits for others to share its fsync; an ack ten times as long.", 0.0, 1_000.0
+        ).metadata(),
     )
     hot_window_bytes_max: int = field(
         default=64 * _MIB,

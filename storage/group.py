@@ -125,10 +125,11 @@ class Group:
         values: The records as stored.
         steps: Each with the number of records before it.
         size_bytes: Of the values.
-        opened_ms: When its first member came.
+        opened_ms: When the first member came for which somebody waits; 0 before that.
+        is_urgent: Whether there is one.
     """
 
-    __slots__ = ("opened_ms", "records", "size_bytes", "steps", "values")
+    __slots__ = ("is_urgent", "opened_ms", "records", "size_bytes", "steps", "values")
 
     def __init__(self, opened_ms: int = 0) -> None:
         self.records: list[Committed] = []
@@ -136,6 +137,7 @@ class Group:
         self.steps: list[tuple[int, Step]] = []
         self.size_bytes = 0
         self.opened_ms = opened_ms
+        self.is_urgent = False
 
     def __bool__(self) -> bool:
         return bool(self.records or self.steps)
@@ -147,6 +149,7 @@ class Group:
     def split(self, count: int) -> Group:
         """Cut off and return what lies behind the first `count` records."""
         rest = Group(self.opened_ms)
+        rest.is_urgent = self.is_urgent
         rest.records, self.records = self.records[count:], self.records[:count]
         rest.values, self.values = self.values[count:], self.values[:count]
         rest.steps = [(index - count, step) for index, step in self.steps if index > count]

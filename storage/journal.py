@@ -1,7 +1,8 @@
 """The journal: appends in position order, group commit, completions in the order of the calls.
 
 While one commit is in flight the next group collects. With nothing in flight a lone append waits a moment for company,
-except behind a group that was large already: then the load is such that company comes by itself.
+except behind a group that was large already: then the load is such that company comes by itself. Nobody waits for an
+acknowledgement: acknowledgements alone wait ten times as long for a commit that is made anyway, and then get one.
 
 Everything that is asked of the store is part of a group, so that a request completes behind every append made before
 it. Reads are evaluated when no commit is in flight; see `storage.engine`.
@@ -9,13 +10,13 @@ it. Reads are evaluated when no commit is in flight; see `storage.engine`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from storage.engine import Batch
 from storage.errors import FencedError, StorageError, StoreClosedError
 from storage.group import Committed, Group
 from storage.order_guard import OrderGuard
-from storage.records import Owned, encode_record
+from storage.records import Acked, Owned, encode_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from storage.limits import StoreLimits
     from storage.memtable import Memtable
     from storage.records import Record
+
+ACK_PATIENCE_FACTOR: Final = 10
+ACK_PATIENCE_S_MAX: Final = 0.1
 
 
 class _Refused:
@@ -72,6 +76,8 @@ class Journal:
     """
 
     __slots__ = (
+        "_ack_patience_s",
+        "_ack_timer_for",
         "_callback_error",
         "_closed",
         "_committer",
@@ -112,11 +118,13 @@ class Journal:
         self._schedule = schedule
         self._now_ms = now_ms
         self._limits = limits
+        self._ack_patience_s = min(limits.commit_patience_s * ACK_PATIENCE_FACTOR, ACK_PATIENCE_S_MAX)
         self._owned: dict[int, int] = {}
         self._given: dict[int, int] = {}  # an epoch whose ownership failed is not given again
         self._group = Group()
         self._in_flight: Group | None = None
         self._timer_armed = False
+        self._ack_timer_for: Group | None = None
         self._last_company = 0
         self._closed = False
         self._on_closed: Callable[[], None] | None = None
@@ -184,7 +192,7 @@ class Journal:
         if self._in_flight is None and not self._group and not step.writes:
             step.complete(_evaluated(step))
             return
-        self._open()
+        self._hurry(at_once=bool(self._group))
         self._group.add_step(step)
 
     def flush(self) -> None:
@@ -207,25 +215,47 @@ class Journal:
     def _append(self, shard: int, record: Record, token: object) -> None:
         value = encode_record(shard, record)
         group = self._group
-        if not group.records:
-            self._open()
+        if not group.is_urgent:
+            if type(record) is not Acked:
+                self._hurry()
+            elif self._in_flight is None:
+                self._arm_for_acks()
         group.records.append(Committed(shard, self.next_position, record, token))
         group.values.append(value)
         group.size_bytes += len(value)
         self.next_position += 1
 
     def _refuse(self, shard: int, record: Record, token: object, error: Exception) -> None:
-        self._open()
+        self._hurry()
         self._group.add_step(_Refused(self, Committed(shard, 0, record, token, error)))
 
-    def _open(self) -> None:
-        """Start the patience of a group that gets its first member."""
-        if self._group:
+    def _hurry(self, *, at_once: bool = False) -> None:
+        """Start the patience of a group that gets the first member for which somebody waits.
+
+        Args:
+            at_once: Do not wait for company, which what is there already has waited for.
+        """
+        group = self._group
+        if group.is_urgent:
             return
-        self._group.opened_ms = self._now_ms()
+        group.is_urgent = True
+        group.opened_ms = self._now_ms()
         if self._in_flight is None:
             large = self._last_company >= self._limits.commit_company
-            self._arm(0.0 if large else self._limits.commit_patience_s)
+            self._arm(0.0 if large or at_once else self._limits.commit_patience_s)
+
+    def _arm_for_acks(self) -> None:
+        """Start the patience of acknowledgements alone; up to twice it, if the timer still runs for earlier ones."""
+        if self._ack_timer_for is None:
+            self._ack_timer_for = self._group
+            self._schedule(self._ack_patience_s, self._acks_have_waited)
+
+    def _acks_have_waited(self) -> None:
+        waited, self._ack_timer_for = self._ack_timer_for, None
+        if waited is self._group:
+            self.flush()
+        elif self._group and not self._group.is_urgent and self._in_flight is None:
+            self._arm_for_acks()
 
     def _arm(self, delay_s: float) -> None:
         if not self._timer_armed:
@@ -286,13 +316,13 @@ class Journal:
         self._last_company = company
         if self._in_flight is not None or not self._group:
             return
-        waited_s = max(0, self._now_ms() - self._group.opened_ms) / 1000  # a calendar may be set back by an hour
+        group = self._group
+        if not group.is_urgent and not self._closed:
+            self._arm_for_acks()
+            return
+        waited_s = max(0, self._now_ms() - group.opened_ms) / 1000  # a calendar may be set back by an hour
         patience_s = self._limits.commit_patience_s
-        if (
-            self._closed
-            or waited_s >= patience_s
-            or max(company, len(self._group.records)) >= self._limits.commit_company
-        ):
+        if self._closed or waited_s >= patience_s or max(company, len(group.records)) >= self._limits.commit_company:
             self._commit()
         else:
             self._arm(patience_s - waited_s)

@@ -12,8 +12,10 @@ class StoreLimits:
     """The bounds of one store.
 
     Attributes:
-        commit_patience_s: How long a lone append waits for company before its commit.
-        commit_company: A group of this many records is a good one: its successor does not wait.
+        commit_patience_s: How long a lone append waits for company before its commit; acknowledgements alone wait ten
+            times as long.
+        commit_company: A group of this many records is a good one: its successor does not wait, unless it is
+            acknowledgements alone.
         commit_records_max: Most records in one commit; the rest goes into the next.
         pending_bytes_max: Above this much waiting for a commit, new sends are refused as busy.
         hot_window_bytes_max: Largest journal kept hot; a move starts at three quarters of it.

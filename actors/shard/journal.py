@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.shard.actor import Commits
 from runtime import Actor
+from storage.records import Acked
 
 if TYPE_CHECKING:
     from actors.router.api import Router
@@ -46,9 +47,11 @@ class JournalActor(Actor):
         self.process.send_after(MAINTENANCE_INTERVAL_S, Maintain())
 
     def handle_cast(self, message: list[Committed]) -> None:
-        """One group commit: each shard gets its part, in position order."""
+        """One group commit: each shard gets its part, in position order, but no acks that became durable."""
         parts: dict[int, list[Committed]] = {}
         for commit in message:
+            if commit.error is None and type(commit.record) is Acked:
+                continue
             part = parts.get(commit.shard)
             if part is None:
                 parts[commit.shard] = [commit]

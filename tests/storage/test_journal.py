@@ -17,6 +17,7 @@ from storage import (
     EngineError,
     EngineFullError,
     FencedError,
+    Marked,
     MemoryEngine,
     RecordError,
     Removed,
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
     from storage import Prepared
 
 ACK = Acked(PHONE, 1, "bob1")
+MARK = Marked("talk1", "bob1", 1, 0, 0)
 
 
 def test_a_lone_append_waits_its_patience_and_no_longer() -> None:
     desk = Desk(limits=StoreLimits(commit_patience_s=0.002))
-    desk.append(1, ACK)
+    desk.append(1, MARK)
     assert not desk.committer.waiting
     assert [delay for delay, _ in desk.timers] == [0.002]
     desk.tick()
@@ -49,10 +51,10 @@ def test_a_lone_append_waits_its_patience_and_no_longer() -> None:
 
 def test_appends_collect_while_a_commit_is_in_flight_and_go_together() -> None:
     desk = Desk()
-    desk.append(1, ACK)
+    desk.append(1, MARK)
     desk.tick()
     for _ in range(20):
-        desk.append(1, ACK)
+        desk.append(1, MARK)
     assert desk.groups == []
     desk.committer.step()
     assert desk.committer.waiting, "twenty are company enough: nobody waits"
@@ -63,25 +65,118 @@ def test_appends_collect_while_a_commit_is_in_flight_and_go_together() -> None:
 def test_behind_a_large_group_nobody_waits_for_company() -> None:
     desk = Desk()
     for _ in range(20):
-        desk.append(1, ACK)
+        desk.append(1, MARK)
     desk.run()
-    desk.append(1, ACK)
+    desk.append(1, MARK)
     assert [delay for delay, _ in desk.timers] == [0.0]
 
 
 def test_the_patience_of_a_group_counts_from_its_first_append() -> None:
     desk = Desk(limits=StoreLimits(commit_patience_s=0.01))
-    desk.append(1, ACK)
+    desk.append(1, MARK)
     desk.tick()
-    desk.append(1, ACK)
+    desk.append(1, MARK)
     desk.now_ms += 4
     desk.committer.step()
     assert [delay for delay, _ in desk.timers] == [pytest.approx(0.006)]
     desk.tick()
-    desk.append(1, ACK)
+    desk.append(1, MARK)
     desk.now_ms += 50
     desk.committer.step()
     assert desk.committer.waiting, "its patience was over long ago"
+
+
+def test_acknowledgements_alone_wait_ten_times_as_long_and_go_with_whatever_comes() -> None:
+    desk = Desk(limits=StoreLimits(commit_patience_s=0.002))
+    desk.append(1, ACK)
+    desk.append(1, ACK)
+    assert [delay for delay, _ in desk.timers] == [0.02], "nobody waits for them"
+    desk.append(1, MARK)
+    desk.append(1, MARK)
+    assert [delay for delay, _ in desk.timers] == [0.02, 0.002], "somebody waits for a mark"
+    (_, acks_waited), (_, patience_over) = desk.timers
+    desk.timers.clear()
+    patience_over()
+    desk.committer.step()
+    assert desk.groups == [4]
+    acks_waited()
+    assert not desk.timers
+    assert not desk.committer.waiting
+
+
+def test_acknowledgements_behind_a_commit_wait_for_the_next_one() -> None:
+    desk = Desk(limits=StoreLimits(commit_patience_s=0.002))
+    desk.append(1, MARK)
+    desk.tick()
+    for _ in range(20):
+        desk.append(1, ACK)
+    desk.committer.step()
+    assert not desk.committer.waiting, "they are many, and yet nobody waits for them"
+    assert [delay for delay, _ in desk.timers] == [0.02]
+    desk.tick()
+    desk.committer.step()
+    assert desk.groups == [1, 20]
+
+
+def test_a_timer_that_was_set_for_earlier_acknowledgements_begins_anew_for_later_ones() -> None:
+    desk = Desk(limits=StoreLimits(commit_patience_s=0.002))
+    desk.append(1, ACK)
+    desk.store.flush()
+    desk.committer.step()
+    desk.append(1, ACK)
+    assert len(desk.timers) == 1
+    desk.tick()
+    assert not desk.committer.waiting
+    assert [delay for delay, _ in desk.timers] == [0.02]
+    desk.tick()
+    desk.committer.step()
+    assert desk.groups == [1, 1]
+
+
+def test_a_read_behind_acknowledgements_alone_waits_for_no_company() -> None:
+    desk = Desk(limits=StoreLimits(commit_patience_s=0.002))
+    desk.append(1, ACK)
+    desk.timers.clear()
+    desk.store.load_queue(1, PHONE, lambda view: desk.groups.append(-1))
+    assert [delay for delay, _ in desk.timers] == [0.0]
+    desk.tick()
+    desk.committer.step()
+    assert desk.groups == [1, -1]
+
+
+def test_acknowledgements_wait_no_longer_than_their_limit_whatever_a_message_may_wait() -> None:
+    desk = Desk(limits=StoreLimits(commit_patience_s=1.0))
+    desk.append(1, ACK)
+    assert [delay for delay, _ in desk.timers] == [0.1]
+
+
+def test_the_timer_of_acknowledgements_changes_nothing_while_a_commit_is_in_flight() -> None:
+    desk = Desk(limits=StoreLimits(commit_patience_s=0.002))
+    desk.append(1, ACK)
+    (_, acks_waited) = desk.timers.popleft()
+    desk.append(1, MARK)
+    desk.tick()
+    desk.append(1, ACK)
+    acks_waited()
+    assert not desk.timers
+    desk.committer.step()
+    assert desk.groups == [2]
+    desk.run()
+    assert desk.groups == [2, 1]
+
+
+def test_closing_takes_along_the_acknowledgements_behind_a_commit() -> None:
+    desk = Desk()
+    closed: list[bool] = []
+    desk.append(1, MARK)
+    desk.tick()
+    desk.append(1, ACK)
+    desk.store.close(lambda: closed.append(True))
+    assert not closed
+    desk.committer.step()
+    desk.committer.step()
+    assert closed
+    assert desk.groups == [1, 1]
 
 
 def test_flush_ends_the_patience() -> None:
