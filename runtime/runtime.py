@@ -100,6 +100,7 @@ class Runtime:
         scheduler: As given.
         hooks: As given.
         mailbox_limit: As given.
+        whereis: The living process of a name, if there is one.
         outside: The pid that stands for code outside the actors: the source of exit signals sent by it.
     """
 
@@ -125,6 +126,7 @@ class Runtime:
         self._tasks: Tasks = tasks or ThreadTasks()
         self._timers = TimerWheel(self.clock, self._scheduler.arm)
         self._registry = Registry()
+        self.whereis: Callable[[Hashable], Pid | None] = self._registry.whereis
         self._processes: dict[int, Process] = {}
         self._serial = 0
         self._signals: deque[tuple[Tied, Pid, Reason, Tied | None]] = deque()
@@ -213,10 +215,6 @@ class Runtime:
             timeout_s: How long to wait; None waits until the actor ends.
         """
         self.start(_Asker(pid, request, answered, timeout_s))
-
-    def whereis(self, name: Hashable) -> Pid | None:
-        """The living process of that name, if there is one."""
-        return self._registry.whereis(name)
 
     def names(self) -> tuple[Hashable, ...]:
         """All registered names, in order of registration."""

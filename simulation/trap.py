@@ -218,6 +218,11 @@ class TrappedRouter(Router):
         self._trap.before()
         return super().presence(account)
 
+    def queue_here(self, device: DeviceId) -> Pid | None:
+        """Look up a queue that runs here."""
+        self._trap.before()
+        return super().queue_here(device)
+
     def live_queue(self, device: DeviceId, account: AccountId) -> Pid | None:
         """Look up a running queue."""
         self._trap.before()

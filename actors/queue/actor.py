@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.accounts.api import AccountView, DeviceLeft, DeviceRevoked
 from actors.directory_keys import last_seen_key
@@ -24,7 +24,7 @@ from actors.queue.api import (
     Turn,
 )
 from actors.queue.hold import Hold, Release
-from actors.queue.logic import Forgotten, QueueState, delay_s
+from actors.queue.logic import Forgotten, Page, QueueState, delay_s
 from actors.queue.removals import Removals, RetryRemovals, Sweep
 from actors.receipts.api import Advance, Tell, Told
 from actors.router.api import Router, UnreachableError
@@ -51,13 +51,6 @@ IDLE_S: Final = 60.0
 SUSPICION_S: Final = 3_600.0
 RECEIPTS_KEPT_MAX: Final = 256
 NONE_LEAVES: Final[Mapping[int, None]] = MappingProxyType({})
-
-
-class Page(NamedTuple):
-    """Entries that were read for delivery, in the session that asked for them."""
-
-    session: bytes
-    entries: list[Entry]
 
 
 class Retire:
@@ -314,8 +307,13 @@ class QueueActor(LoadingActor):
 
     def _enqueue(self, enqueue: Enqueue) -> None:
         state, hold, removals = self._state, self._hold, self._removals
+        # Stays true if the first removal is begun here: behind an entry that was refused the queue is not live.
+        is_plain = hold is None and removals is None and self._connection is not None and self._flow_open
         batch: list[tuple[int, int, bytes]] = []
         for entry in enqueue.entries:
+            if is_plain and state.pass_on(entry):
+                batch.append((entry.position, entry.kind, entry.body))
+                continue
             was_live = state.live
             if not state.admit(entry) or entry.position in self._leaving or state.knows(entry.position):
                 continue
@@ -407,7 +405,7 @@ class QueueActor(LoadingActor):
         process, account = self.process, self._account
         self._disk.tally.delivered += forgotten.entries_count
         self._write_ack()
-        for conversation, seq in forgotten.marks:
+        for conversation, seq in forgotten.marks.items():
             try:
                 process.cast(self._router.conversation(ConversationId(conversation)), Advance(account, seq, 0))
             except UnreachableError:

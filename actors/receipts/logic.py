@@ -6,7 +6,7 @@ has switched read receipts off shows no reads from then on, and sees none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol.messages import Receipt
 from storage.records import Marked
@@ -26,6 +26,9 @@ class Marks(NamedTuple):
     delivered: int
     read: int
     read_shown: int
+
+
+NONE_YET: Final = Marks(0, 0, 0)
 
 
 class Ledger:
@@ -65,27 +68,18 @@ class Ledger:
         seq_max = self._view.next_seq - 1
         read = min(read, seq_max)
         delivered = min(max(delivered, read), seq_max)
-        mark = self._changed.get(account) or self._latest(account)
-        merged = Marks(
-            max(mark.delivered, delivered),
-            max(mark.read, read),
-            max(mark.read_shown, read) if shows_reads else mark.read_shown,
-        )
-        if merged == mark:
+        mark = self._changed.get(account) or self._in_flight.get(account) or self._view.marks.get(account) or NONE_YET
+        read_shown = read if shows_reads else 0
+        if delivered <= mark.delivered and read <= mark.read and read_shown <= mark.read_shown:
             return False
-        self._changed[account] = merged
+        self._changed[account] = Marks(
+            max(mark.delivered, delivered), max(mark.read, read), max(mark.read_shown, read_shown)
+        )
         return True
-
-    def _latest(self, account: AccountId) -> Marks:
-        """The marks as they will be once the write in flight is on disk."""
-        written = self._in_flight.get(account)
-        if written is None:
-            return self._present(account)
-        return Marks(written.delivered, written.read, written.read_shown)
 
     def _present(self, account: AccountId) -> Marks:
         mark = self._view.marks.get(account)
-        return Marks(0, 0, 0) if mark is None else Marks(mark.delivered, mark.read, mark.read_shown)
+        return NONE_YET if mark is None else Marks(mark.delivered, mark.read, mark.read_shown)
 
     def records(self) -> list[Marked]:
         """What to write now; nothing while the last write is in flight."""

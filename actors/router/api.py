@@ -216,6 +216,10 @@ class Router:
         """The queue's process if it runs already (only then can its device be connected); or a name, as above."""
         return self._live(("queue", device), account)
 
+    def queue_here(self, device: DeviceId) -> Pid | None:
+        """The queue's process if it runs on this node."""
+        return self._runtime.whereis(("queue", device))
+
     def live_presence(self, account: AccountId) -> Pid | None:
         """The presence process if it runs already; or a name, as above."""
         return self._live(("presence", account), account)

@@ -97,6 +97,14 @@ class HolderFound(NamedTuple):
     value: bytes | None
 
 
+class Arrived(NamedTuple):
+    """What a commit has brought for one device, and its queue if that runs."""
+
+    account: AccountId
+    queue: Pid | None
+    entries: list[Entry]
+
+
 class ShardActor(LoadingActor):
     """Acts on everything that becomes durable in one shard.
 
@@ -244,7 +252,7 @@ class ShardActor(LoadingActor):
     def _commits(self, commits: Commits) -> None:
         spreads: dict[int, list[Job]] = {}
         prompt: set[int] = set()
-        arrivals: dict[tuple[DeviceId, AccountId], list[Entry]] = {}
+        arrivals: dict[DeviceId, Arrived] = {}
         answered: Answered = {}
         for commit in commits.committed:
             record = commit.record
@@ -268,8 +276,8 @@ class ShardActor(LoadingActor):
                     self.process.insist(commit.token, RemovalDurable(record.positions))
         for connection, frames in answered.items():
             self.process.insist(connection, Answers(frames))
-        for (device, account), entries in arrivals.items():
-            self._enqueue(device, account, entries)
+        for device, arrived in arrivals.items():
+            self._enqueue(device, arrived)
         if spreads:
             self._spreading.send_all(spreads, prompt)
 
@@ -278,21 +286,27 @@ class ShardActor(LoadingActor):
         position: int,
         record: Accepted | Entries | Removed,
         targets: list[Target],
-        arrivals: dict[tuple[DeviceId, AccountId], list[Entry]],
+        arrivals: dict[DeviceId, Arrived],
     ) -> None:
         """Note the entries of a record that some queue has to look at: not those that only wait, as most in a group."""
         tails = None if isinstance(record, Removed) else record.tails
         entry = Entry.of(position, record)
-        whereis, keeps, gone = self.process.runtime.whereis, self._absent.keeps, self._spreading.latecomers.gone
+        queue_here, keeps, gone = self._router.queue_here, self._absent.keeps, self._spreading.latecomers.gone
         for account, devices in targets:
             for device in map(DeviceId, devices):
                 own = entry if tails is None else Entry.of(position, record, device)
-                if whereis(("queue", device)) is not None or device in gone or not keeps(device, own):
-                    arrivals.setdefault((device, AccountId(account)), []).append(own)
+                known = arrivals.get(device)
+                if known is not None:
+                    known.entries.append(own)
+                    continue
+                queue = queue_here(device)
+                if queue is not None or device in gone or not keeps(device, own):
+                    arrivals[device] = Arrived(AccountId(account), queue, [own])
 
-    def _enqueue(self, device: DeviceId, account: AccountId, entries: list[Entry]) -> None:
+    def _enqueue(self, device: DeviceId, arrived: Arrived) -> None:
         """To the queue if it runs; one that is started now reads from the store."""
-        queue, gone = self._router.live_queue(device, account), self._spreading.latecomers.gone
+        account, queue, entries = arrived
+        gone = self._spreading.latecomers.gone
         if queue is not None:
             self.process.insist(queue, Enqueue(entries))
         else:
@@ -320,7 +334,7 @@ class ShardActor(LoadingActor):
         record: Accepted | Removed,
         spreads: dict[int, list[Job]],
         prompt: set[int],
-        arrivals: dict[tuple[DeviceId, AccountId], list[Entry]],
+        arrivals: dict[DeviceId, Arrived],
     ) -> None:
         """To the queues of this shard at once: the record is its own entry there; to other shards as a job."""
         is_small = len(record.targets) < self._pace.targets_min

@@ -154,6 +154,18 @@ def test_notices_are_bounded_by_a_second_quota(seed: int) -> None:
     assert set(range(9, 40)) <= set(laptop_missed), "the device that listens is told of every one"
 
 
+def test_one_commit_that_overflows_a_queue_brings_what_fits_and_turns_away_the_rest(seed: int) -> None:
+    office, ann = two(seed, SMALL)
+    bob = office.attach("bob", BOB)
+    for number in range(1, 11):
+        office.submit(ann, "ann", ANN, "bob", number, f"{number}")
+    office.settle()
+    assert bob.texts == [f"{number}" for number in range(1, 9)]
+    assert office.notices(ann) == [(9, NOTICE_OVER_QUOTA), (10, NOTICE_OVER_QUOTA)]
+    office.acknowledge(bob, "bob", BOB)
+    assert office.waiting("bob", BOB) == 0
+
+
 def removal_of_bobs_phone(laptop: Visitor) -> Ask:
     return Ask(laptop.process.pid, *device_of("bob's laptop"), RemoveDevice(1, device_of(BOB)[0]))
 

@@ -35,10 +35,13 @@ class OneQueue(RuleBasedStateMachine):
         kind=st.sampled_from([MESSAGE, NOTICE]),
         own=st.booleans(),
         gap=st.integers(1, 3),
+        in_one_step=st.booleans(),
     )
-    def arrives(self, size_bytes: int, kind: int, own: bool, gap: int) -> None:
+    def arrives(self, size_bytes: int, kind: int, own: bool, gap: int, in_one_step: bool) -> None:
         fresh = entry(self.next_position, size_bytes, kind, "bob" if own else "ann")
         self.next_position += gap
+        if in_one_step and self._passes_on(fresh):
+            return
         was_live = self.state.live
         assert self.state.admit(fresh)
         assert not self.state.admit(fresh), "the same entry counts once"
@@ -46,8 +49,25 @@ class OneQueue(RuleBasedStateMachine):
         if was_live and self.state.window_open:
             self._send(fresh)
 
+    def _passes_on(self, fresh: Entry) -> bool:
+        """Whether it went out at once; if not, the steps one by one come next, and must find nothing changed."""
+        state = self.state
+        has_room = (
+            len(self.waiting) < LIMITS.entries_max and state.size_bytes + fresh.size_bytes <= LIMITS.size_bytes_max
+        )
+        goes = state.live and state.window_open and state.attempts < 3 and has_room
+        assert state.pass_on(fresh) == goes
+        assert not (goes and state.pass_on(fresh)), "the same entry counts once"
+        if goes:
+            self.waiting.append(fresh)
+            self._sent(fresh)
+        return goes
+
     def _send(self, fresh: Entry) -> None:
         self.state.send(fresh)
+        self._sent(fresh)
+
+    def _sent(self, fresh: Entry) -> None:
         self.on_way.append(fresh)
         self.sent_up_to = max(self.sent_up_to, fresh.position)
 
@@ -69,7 +89,7 @@ class OneQueue(RuleBasedStateMachine):
         assert forgotten is not None
         assert forgotten.entries_count == len(done)
         others = [each.seq for each in done if each.kind == MESSAGE and each.sender != "bob"]
-        assert dict(forgotten.marks) == ({"ann:bob": max(others)} if others else {})
+        assert forgotten.marks == ({"ann:bob": max(others)} if others else {})
         self.on_way = [each for each in self.on_way if each.position > up_to]
         self.waiting = [each for each in self.waiting if each not in done]
 
