@@ -314,7 +314,9 @@ class JournalConfig:
     commit_patience_ms: float = field(
         default=1.5,
         metadata=Number(
-            "How long a lone message waits for others to share its fsync; an ack ten times as long.", 0.0, 1_000.0
+            "How long a lone message waits for others to share its fsync; an ack ten times that, 100 ms at most.",
+            0.0,
+            1_000.0,
         ).metadata(),
     )
     hot_window_bytes_max: int = field(

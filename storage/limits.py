@@ -13,7 +13,7 @@ class StoreLimits:
 
     Attributes:
         commit_patience_s: How long a lone append waits for company before its commit; acknowledgements alone wait ten
-            times as long.
+            times as long, 0.1 s at most.
         commit_company: A group of this many records is a good one: its successor does not wait, unless it is
             acknowledgements alone.
         commit_records_max: Most records in one commit; the rest goes into the next.

@@ -56,7 +56,7 @@ WRITE_FAILED: Final = Reason("write_failed")
 
 
 class Commits(msgspec.Struct, frozen=True):
-    """From the journal: what became durable of this shard, in position order."""
+    """From the journal: what became durable of this shard, or failed, in position order; of acks only what failed."""
 
     committed: list[Committed]
 

@@ -1,4 +1,4 @@
-"""The process that drives the node's store: it hands every group commit to the shards it belongs to."""
+"""The process that drives the node's store: it hands every group commit, but for durable acks, to its shards."""
 
 from __future__ import annotations
 
