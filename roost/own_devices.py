@@ -233,6 +233,11 @@ class OwnDevices:
             await self._ask(lambda number: RemoveDevice(number, device), Done)
         except NotConnectedError:
             return False
+        except RefusedError as error:
+            if error.code != Code.BUSY or error.retry_after_ms < 0:
+                raise
+            await asyncio.sleep(error.retry_after_ms / 1000)
+            return False
         return True
 
     async def rename(self, device: DeviceId, name: str) -> None:

@@ -17,11 +17,11 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock. `now_s` is `time.monotonic` itself, with no method around it: it is read at every turn."""
 
     __slots__ = ()
 
-    now_s = staticmethod(time.monotonic)  # itself, and no method around it: it is read at every turn
+    now_s = staticmethod(time.monotonic)
 
     def wall_ms(self) -> int:
         """Milliseconds since 1970."""

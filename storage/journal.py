@@ -317,7 +317,8 @@ class Journal:
         if self._in_flight is not None or not self._group:
             return
         group = self._group
-        if not group.is_urgent and not self._closed:
+        is_full = len(group.records) >= self._limits.commit_records_max
+        if not group.is_urgent and not self._closed and not is_full:
             self._arm_for_acks()
             return
         waited_s = max(0, self._now_ms() - group.opened_ms) / 1000  # a calendar may be set back by an hour

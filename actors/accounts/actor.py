@@ -90,7 +90,7 @@ class AccountActor(Owner):
         sender: How a verification code travels.
     """
 
-    __slots__ = ("_active", "_keeper", "_memberships", "_registrar", "_sender", "_supplements", "_undecided")
+    __slots__ = ("_active", "_keeper", "_memberships", "_registrar", "_sender", "_supplements")
 
     def __init__(
         self, account: AccountId, disk: Disk, router: Router, limits: AccountLimits, sender: CodeSender
@@ -101,7 +101,6 @@ class AccountActor(Owner):
         self._registrar: Registrar | None = None  # with the first wish for a code
         self._supplements = Supplements(self)
         self._active = True
-        self._undecided: list[SignIn] = []
 
     def init(self) -> None:
         """Ask the directory for the account."""
@@ -130,9 +129,6 @@ class AccountActor(Owner):
             self._keeper.tell_leaving()
         elif kind is Saved:
             self.saved(message)
-            undecided, self._undecided = self._undecided, []
-            for sign_in in undecided:
-                self._sign_in(sign_in)
         elif kind is Claimed:
             self.claimed(message)
         elif kind is GroupsLoaded or kind is GroupsSaved:
@@ -216,7 +212,8 @@ class AccountActor(Owner):
     def _sign_in(self, sign_in: SignIn) -> None:
         account, cast = self.account, self.process.cast
         if self.unsettled(sign_in.device, sign_in.static_key):
-            self._undecided.append(sign_in)  # if the change fails, this process ends, and the connection sees that
+            busy = LoginRefused(Code.BUSY)
+            self.settled(lambda: self._sign_in(sign_in), lambda: cast(sign_in.connection, busy))
         elif account is None:
             cast(sign_in.connection, LoginRefused(Code.ACCOUNT_UNKNOWN))
         elif not account.holds(sign_in.device, sign_in.static_key):

@@ -64,13 +64,9 @@ class DeviceKeeper:
 
     def list_devices(self, ask: Ask, frame: ListDevices) -> None:
         """What the server knows of each."""
-        owner = self._owner
-        if owner.owned(ask) is None:
-            return
-        if owner.durable is None:
-            owner.busy(ask)
-        else:
-            owner.process.cast(ask.connection, Devices(frame.request, _known(owner.durable, ask.device)))
+        account = self._owner.owned(ask)
+        if account is not None:
+            self._owner.answer(ask, Devices(frame.request, _known(account, ask.device)))
 
     def fetch_devices(self, ask: Ask, frame: FetchDevices) -> None:
         """Who they are, by the word of the primary; what they are called is told to the account's own devices only."""
@@ -101,8 +97,8 @@ class DeviceKeeper:
         except ProtocolError as error:
             self._owner.refuse(ask, error.code, error.sentence)
             return
-        if vouched is None:  # it was signed before, and may be on its way to the disk; this is behind it
-            self._owner.change(ask, account, lambda: Done(frame.request))
+        if vouched is None:  # it was signed before
+            self._owner.answer(ask, Done(frame.request))
             return
         new = [listed.device for listed in vouched.roll.devices if account.device(listed.device) is None]
         if not new:
@@ -123,7 +119,7 @@ class DeviceKeeper:
         if vouched is not None:
             self._take(ask, frame, vouched)
         else:
-            self._owner.change(ask, account, lambda: Done(frame.request))
+            self._owner.answer(ask, Done(frame.request))
 
     def _take(self, ask: Ask, frame: SignDevices, vouched: Vouched) -> None:
         account = self._owner.account

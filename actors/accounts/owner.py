@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.accounts.api import AccountLimits, AccountView, Ask
 from actors.accounts.logic import Account, encode_account
@@ -16,21 +17,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.router.api import Router
+    from protocol.messages import Frame
     from runtime import Pid, Ref
 
 __all__ = ["RETRY_MS", "Claimed", "Owner", "Saved", "nothing"]
 
-RETRY_MS = 1_000
-KEY_TAKEN = "This device's key belongs to another account; make a new key for each account."
+RETRY_MS: Final = 1_000
+WAITERS_MAX: Final = 256
+"""Answers that hang on one change; who asks for more is told to come again."""
+KEY_TAKEN: Final = "This device's key belongs to another account; make a new key for each account."
 
 
 class Saved(NamedTuple):
-    """From the disk: a change is durable, or is not."""
+    """From the disk: the oldest change under way is durable, or is not."""
 
     ok: bool
+
+
+class Change(NamedTuple):
+    """A change on its way to the disk, and what is done when it is there, or else if it does not arrive."""
+
     account: Account
-    then: Callable[[], None]
-    failed: Callable[[], None]
+    waiters: list[tuple[Callable[[], object], Callable[[], object]]]
 
 
 class Claimed(NamedTuple):
@@ -38,7 +46,7 @@ class Claimed(NamedTuple):
 
     ask: Ask
     device: DeviceId
-    then: Callable[[], None]
+    then: Callable[[], object]
     holder: bytes | None
 
 
@@ -61,6 +69,7 @@ class Owner(LoadingActor):
     """
 
     __slots__ = (
+        "_in_flight",
         "account",
         "connections",
         "disk",
@@ -85,17 +94,36 @@ class Owner(LoadingActor):
         self.subscribers: dict[Ref, Pid] = {}
         self.connections: dict[DeviceId, Pid] = {}
         self.writing = 0
+        self._in_flight: deque[Change] = deque()
 
-    def save(self, account: Account, then: Callable[[], None], failed: Callable[[], None]) -> None:
+    def save(self, account: Account, then: Callable[[], object], failed: Callable[[], object]) -> None:
         """Make a change durable; then tell everyone, and answer."""
         self.account = account
         self.writing += 1
+        self._in_flight.append(Change(account, [(then, failed)]))
         self.router.list_written(account.view())
-        self.disk.store.directory.put(
-            account_key(self.id),
-            encode_account(account),
-            inform(self.process, lambda ok: Saved(ok, account, then, failed)),
-        )
+        told = inform(self.process, Saved)
+
+        def written(ok: bool) -> None:
+            if not ok:
+                self.router.list_lost(self.id)  # now, or a message that is accepted in this moment obeys it
+            told(ok)
+
+        self.disk.store.directory.put(account_key(self.id), encode_account(account), written)
+
+    def settled(self, then: Callable[[], object], failed: Callable[[], object]) -> None:
+        """Go on when the account as it is now is on the disk: what is on its way may not arrive, and is not told.
+
+        Args:
+            then: What is done then; at once, if it is there already.
+            failed: What is done if it does not arrive, or if too much hangs on it.
+        """
+        if not self._in_flight:
+            then()
+        elif len(waiters := self._in_flight[-1].waiters) < WAITERS_MAX:
+            waiters.append((then, failed))
+        else:
+            failed()
 
     def saved(self, saved: Saved) -> None:
         """A change is on disk, or is not.
@@ -103,19 +131,23 @@ class Owner(LoadingActor):
         Raises:
             EngineError: It is not.
         """
-        self.writing -= 1
         if not saved.ok:
-            saved.failed()
+            for change in self._in_flight:
+                for _, failed in change.waiters:
+                    failed()
             raise EngineError(f"{self.id} was not written, and starts anew from what was")
-        self.durable = saved.account
-        view = saved.account.view()
+        self.writing -= 1
+        change = self._in_flight.popleft()
+        self.durable = change.account
+        view = change.account.view()
         if view != self.view:
             told_version, self.view = self.view.devices_version, view
             if view.devices_version != told_version:
                 self._tell_devices(view)
             for subscriber in self.subscribers.values():
                 self.process.insist(subscriber, view)  # it may not go on with one that is out of date
-        saved.then()
+        for then, _ in change.waiters:
+            then()
 
     def _tell_devices(self, view: AccountView) -> None:
         """Every device that is here; one that is away sees the new version in its next `Ready`.
@@ -132,9 +164,9 @@ class Owner(LoadingActor):
     def change(self, ask: Ask, account: Account, answer: Callable[[], object]) -> None:
         """Save a change that a client asked for and answer it."""
         cast, connection = self.process.cast, ask.connection
-        self.save(account, lambda: _discard(cast(connection, answer())), lambda: self.busy(ask))
+        self.save(account, lambda: cast(connection, answer()), lambda: self.busy(ask))
 
-    def claim(self, ask: Ask, device: DeviceId, then: Callable[[], None]) -> None:
+    def claim(self, ask: Ask, device: DeviceId, then: Callable[[], object]) -> None:
         """Take a device's key for this account, unless another one has it; then go on, or refuse what was asked."""
         self.writing += 1
         self.disk.store.directory.put(
@@ -160,40 +192,35 @@ class Owner(LoadingActor):
         else:
             then()
 
+    def answer(self, ask: Ask, frame: Frame) -> None:
+        """Answer a request by the account as it is now, as soon as that is on the disk."""
+        cast, connection = self.process.cast, ask.connection
+        self.settled(lambda: cast(connection, frame), lambda: self.busy(ask))
+
     def refuse(self, ask: Ask, code: Code, sentence: str | None = None, retry_after_ms: int = -1) -> None:
-        """Answer a request with an error."""
-        request = ask.frame.request
-        self.process.cast(ask.connection, Error(request, code, sentence or code.sentence, retry_after_ms))
+        """Answer a request with an error, which a client may take for final."""
+        self.answer(ask, Error(ask.frame.request, code, sentence or code.sentence, retry_after_ms))
 
     def busy(self, ask: Ask) -> None:
         """Answer that the disk does not take it now."""
-        self.refuse(ask, Code.BUSY, retry_after_ms=RETRY_MS)
+        error = Error(ask.frame.request, Code.BUSY, Code.BUSY.sentence, RETRY_MS)
+        self.process.cast(ask.connection, error)
 
     def owned(self, ask: Ask) -> Account | None:
         """The account, if the connection that asks is one of its devices (it may have been removed a moment ago)."""
         account = self.account
         if account is not None and account.holds(ask.device, ask.static_key):
             return account
-        if self.unsettled(ask.device, ask.static_key):
-            self.busy(ask)
-        else:
-            self.refuse(ask, Code.DEVICE_REVOKED)
+        self.refuse(ask, Code.DEVICE_REVOKED)
         return None
 
     def unsettled(self, device: DeviceId, static_key: bytes) -> bool:
-        """Whether it hangs on a change that is on its way to the disk if this is a device of the account.
-
-        A client takes "no" for final, and the change may not arrive.
-        """
+        """Whether it hangs on a change that is on its way to the disk if this is a device of the account."""
         account, durable = self.account, self.durable
         if account is durable:
             return False
         held = durable is not None and durable.holds(device, static_key)
         return held != (account is not None and account.holds(device, static_key))
-
-
-def _discard(_: object) -> None:
-    return None
 
 
 def nothing() -> None:

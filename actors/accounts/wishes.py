@@ -34,7 +34,7 @@ __all__ = ["WISHES", "blocked"]
 def _get_settings(owner: Owner, ask: Ask, frame: GetSettings) -> None:
     account = owner.owned(ask)
     if account is not None:
-        owner.process.cast(ask.connection, _settings(frame.request, account))
+        owner.answer(ask, _settings(frame.request, account))
 
 
 def _set_settings(owner: Owner, ask: Ask, frame: SetSettings) -> None:
@@ -94,7 +94,7 @@ def _list_relations(owner: Owner, ask: Ask, frame: ListRelations) -> None:
     if account is not None:
         contacts = [AccountId(other) for other in sorted(account.contacts)]
         blocked_ones = [AccountId(other) for other in sorted(account.blocked)]
-        owner.process.cast(ask.connection, Relations(frame.request, contacts, blocked_ones))
+        owner.answer(ask, Relations(frame.request, contacts, blocked_ones))
 
 
 def _lookup(owner: Owner, ask: Ask, frame: Lookup) -> None:
@@ -102,8 +102,7 @@ def _lookup(owner: Owner, ask: Ask, frame: Lookup) -> None:
     if account is None:
         owner.refuse(ask, Code.ACCOUNT_UNKNOWN)
     else:
-        profile = Profile(frame.request, owner.id, account.display_name, len(account.devices))
-        owner.process.cast(ask.connection, profile)
+        owner.answer(ask, Profile(frame.request, owner.id, account.display_name, len(account.devices)))
 
 
 def _settings(request: int, account: Account) -> Settings:

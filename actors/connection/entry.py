@@ -242,6 +242,9 @@ class Entry:
         """The answer tells who has an account here: a network gets as many of them as a device has look-ups."""
         self.login = None
         self._forget_monitor()
+        if refusal.code == Code.BUSY:
+            self._close(Code.BUSY, retry_after_ms=BUSY_RETRY_MS)
+            return
         if self._origin.limited and self.too_often("lookups", self._origin.address):
             return
         code = Code(refusal.code)  # type: ignore[call-arg]  # lookup by value

@@ -62,9 +62,6 @@ class Governance:
         members: Who belongs to it.
         view: The conversation's past, into which changes are folded as messages are.
         ledger: The marks of the members.
-
-    Attributes:
-        durable: The group as it is on the disk.
     """
 
     __slots__ = (
@@ -81,7 +78,6 @@ class Governance:
         "_telling",
         "_ulid",
         "_view",
-        "durable",
     )
 
     def __init__(
@@ -109,7 +105,6 @@ class Governance:
         self._in_flight: list[tuple[ChangeTicket, GroupState]] = []
         self._known: set[str] = set()
         self._telling = False
-        self.durable = members.state
 
     @property
     def idle(self) -> bool:
@@ -130,7 +125,7 @@ class Governance:
         view = members.views.get(account)
         if view is None:
             self._wait(ask)
-        elif ask.device not in view.devices and members.may_have(account, ask.device):
+        elif members.mistaken or (ask.device not in view.devices and members.may_have(account, ask.device)):
             self._refuse(ask.connection, frame, Code.BUSY, retry_after_ms=RETRY_MS)
         elif ask.device not in view.devices:
             self._refuse(ask.connection, frame, Code.DEVICE_REVOKED)
@@ -156,30 +151,29 @@ class Governance:
             self._release()
 
     def _release(self) -> None:
-        kept = [self.durable, *(state for _, state in self._in_flight)]  # some may come and go in one commit
+        kept = [self._members.durable, *(state for _, state in self._in_flight)]  # some may come and go in one commit
         self._members.release(
             lambda account: account in self._pending or any(account in state.members for state in kept)
         )
 
     def _answer(self, ask: GroupAsk, verdict: Verdict) -> None:
         """What changes nothing: it is stale, refused, or so already, as soon as that is on the disk."""
-        process, state, connection, frame = self._process, self._members.state, ask.connection, ask.frame
+        state, frame, code = self._members.state, ask.frame, verdict.code
+        answer: GroupStale | GroupDone | Error
         if verdict.is_stale:
-            process.cast(connection, GroupStale(frame.request, self._conversation, state.version))
-        elif verdict.code is not None:
-            self._refuse(connection, frame, verdict.code, verdict.sentence)
+            answer = GroupStale(frame.request, self._conversation, state.version)
+        elif code is not None:
+            answer = Error(frame.request, code, verdict.sentence or code.sentence, -1)
         else:
             version = state.version if ask.account in state.members else 0  # not for strangers to know
-            done = GroupDone(frame.request, self._conversation, version, 0)
-            if self._in_flight:
-                self._in_flight[-1][0].waiters.append((connection, done, _busy(frame)))
-            else:
-                process.cast(connection, done)
+            answer = GroupDone(frame.request, self._conversation, version, 0)
+        if self._in_flight and not self._in_flight[-1][0].done:  # else word of it is in our mailbox, and nobody looks
+            self._in_flight[-1][0].waiters.append((ask.connection, answer, _busy(frame)))
+        else:
+            self._process.cast(ask.connection, answer)
 
-    def _refuse(
-        self, connection: Pid, frame: GroupFrame, code: Code, sentence: str | None = None, retry_after_ms: int = -1
-    ) -> None:
-        self._process.cast(connection, Error(frame.request, code, sentence or code.sentence, retry_after_ms))
+    def _refuse(self, connection: Pid, frame: GroupFrame, code: Code, retry_after_ms: int = -1) -> None:
+        self._process.cast(connection, Error(frame.request, code, code.sentence, retry_after_ms))
 
     def _write(self, ask: GroupAsk, change: Change, now_ms: int) -> None:
         """The one place where a group changes: the change takes its seq, and goes to those before and after it."""
@@ -233,10 +227,10 @@ class Governance:
 
     def change_durable(self) -> None:
         """A change is on the disk: from now on it may be told, to each account that came or went with it."""
-        before = self.durable
+        before = self._members.durable
         while self._in_flight and self._in_flight[0][0].done:
-            self.durable = self._in_flight.pop(0)[1]
-        moved = before.members.keys() ^ self.durable.members.keys()
+            self._members.durable = self._in_flight.pop(0)[1]
+        moved = before.members.keys() ^ self._members.durable.members.keys()
         for account in sorted(moved):
             self.tell_account(AccountId(account))
         if moved:
@@ -245,7 +239,7 @@ class Governance:
 
     def tell_accounts(self) -> None:
         """Each account that came or went hears whether it belongs to the group, until it says that it knows."""
-        untold = [account for account in self.durable.untold if account not in self._known]
+        untold = [account for account in self._members.durable.untold if account not in self._known]
         for account in untold:
             self.tell_account(AccountId(account))
         if untold:
@@ -258,7 +252,7 @@ class Governance:
 
     def tell_account(self, account: AccountId) -> None:
         """One account hears whether it belongs to the group."""
-        belongs = Belongs(self._conversation, account in self.durable.members, self._process.pid)
+        belongs = Belongs(self._conversation, account in self._members.durable.members, self._process.pid)
         try:
             self._process.cast(self._router.account(account), belongs)
         except UnreachableError:
@@ -274,12 +268,12 @@ class Governance:
         state = self._members.state
         if knows.account not in state.untold:
             return  # a stranger who was told may be anybody
-        if knows.member == (knows.account in self.durable.members) == (knows.account in state.members):
+        if knows.member == (knows.account in self._members.durable.members) == (knows.account in state.members):
             self._known.add(knows.account)
 
     def describe(self, ask: GroupAsk, frame: DescribeGroup) -> None:
         """Tell a member a page of what the group is."""
-        state = self.durable
+        state = self._members.durable
         role = state.role(ask.account)
         if role is None:
             self._refuse(ask.connection, frame, Code.NOT_MEMBER)
@@ -303,13 +297,12 @@ class Governance:
 
     def page(self, after: AccountId) -> list[AccountId]:
         """The accounts behind one, in their order, as many as a frame tells."""
-        return [
-            AccountId(account) for account in sorted(it for it in self.durable.members if it > after)[:PAGE_MEMBERS]
-        ]
+        behind = sorted(account for account in self._members.durable.members if account > after)
+        return [AccountId(account) for account in behind[:PAGE_MEMBERS]]
 
     def is_last(self, page: list[AccountId]) -> bool:
         """Whether no account lies behind a page."""
-        return not page or page[-1] == max(self.durable.members)
+        return not page or page[-1] == max(self._members.durable.members)
 
 
 def _concerned(after: list[Target], before: list[Target], parted: list[str]) -> list[Target]:

@@ -103,17 +103,17 @@ class GroupSide:
             self.governance.request(ask)
 
     def _tell_marks(self, ask: GroupAsk, frame: FetchGroupMarks) -> None:
-        governance = self.governance
-        if not self._members.belongs(ask.account) or ask.account not in governance.durable.members:
+        governance, members = self.governance, self._members
+        if ask.account not in members.durable.members:
             code = Code.NOT_MEMBER
             self._process.cast(ask.connection, Error(frame.request, code, code.sentence, -1))
             return
-        if ask.account not in self._members.views:
+        if not members.belongs(ask.account) or ask.account not in members.views:
             code = Code.BUSY
             self._process.cast(ask.connection, Error(frame.request, code, code.sentence, UNHEARD_RETRY_MS))
             return
         page = governance.page(frame.after)
-        marks = self.counted.marks(ask.account, [account for account in page if self._members.belongs(account)])
+        marks = self.counted.marks(ask.account, [account for account in page if members.belongs(account)])
         answer = GroupMarks(frame.request, self._conversation, marks, governance.is_last(page))
         self._process.cast(ask.connection, answer)
 

@@ -6,6 +6,8 @@ import contextlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from actors.accounts.api import AccountView, Show, Subscribe, Unsubscribe
 from actors.conversation.logic import Refusal, authorise, targets_of
 from actors.conversation.roll import Roll
@@ -55,6 +57,7 @@ class Membership(ABC):
         lists_seen: How many changes of lists on this node it knows of.
         unwritten: Accounts whose list is not on the disk yet as we know it. What is accepted obeys it; but nobody is
             told of it, for if the write fails, the account has an older list again than it was told.
+        mistaken: Those of them whose list has not come to the disk: nothing goes by it until they are heard of anew.
     """
 
     __slots__ = (
@@ -64,6 +67,7 @@ class Membership(ABC):
         "_process",
         "_router",
         "lists_seen",
+        "mistaken",
         "targets",
         "unwritten",
         "versions",
@@ -79,6 +83,7 @@ class Membership(ABC):
         self.versions: dict[DeviceId, list[int]] = {}
         self.lists_seen = router.lists_written
         self.unwritten: set[AccountId] = set()
+        self.mistaken: set[AccountId] = set()
         self._asked: dict[AccountId, set[int | DeviceId]] = {}
         self._denied: dict[AccountId, dict[int | DeviceId, float]] = {}
 
@@ -105,6 +110,8 @@ class Membership(ABC):
 
     def admit(self, sender: Sender) -> Refusal | list[Target]:
         """Whom the messages of a sender go to, or why it may send none; one that may be new is to ask again."""
+        if self.mistaken:
+            return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
         admitted = self._admit(sender)
         is_unknown = isinstance(admitted, Refusal) and admitted.code is Code.DEVICE_REVOKED
         if is_unknown and self.may_have(sender.account, sender.device):
@@ -146,6 +153,7 @@ class Membership(ABC):
         """An account has changed on the disk, or is heard of for the first time."""
         written, known = self._router.listed(view.account), self.views.get(view.account)
         self.unwritten.discard(view.account)
+        self.mistaken.discard(view.account)
         self._hear(view, is_news=known is None or view.devices_version != known.devices_version)
         if written is not None and written.version > view.version:
             self._foresee(written, view)  # word of it is on its way, and must not be overtaken by older word
@@ -164,9 +172,13 @@ class Membership(ABC):
             denied.update(dict.fromkeys(claims, self._process.runtime.clock.now_s()))
 
     def _foresee(self, written: AccountView, known: AccountView) -> None:
-        if written.devices_version != known.devices_version:
-            self.unwritten.add(written.account)
-        self._know(written)
+        """Obey a list that is on its way to the disk; whom its account blocks is not so before it is there."""
+        if written.devices_version == known.devices_version:
+            self._know(known)
+            return
+        self.unwritten.add(written.account)
+        version, devices, since = written.devices_version, written.devices, written.since
+        self._know(msgspec.structs.replace(known, devices_version=version, devices=devices, since=since))
 
     def _know(self, view: AccountView) -> None:
         self.views[view.account] = view
@@ -186,8 +198,13 @@ class Membership(ABC):
         self.lists_seen = router.lists_written
         for account in list(self.views if changed is None else changed):
             known, written = self.views.get(account), router.listed(account)
-            if known is not None and written is not None and written.devices_version > known.devices_version:
+            if known is None:
+                continue
+            if written is not None and written.devices_version > known.devices_version:
                 self._foresee(written, known)
+            elif account in self.unwritten and (written is None or written.devices != known.devices):
+                self.mistaken.add(account)
+                self.forget_targets()
 
     def is_unsure(self) -> bool:
         """Whether the lists of those who belong to it are not all on the disk, so that nobody may be told of them."""
@@ -297,15 +314,17 @@ class Members(Membership):
 
     Attributes:
         state: The group, with every change that is written or on its way to the disk.
+        durable: The group as it is on the disk.
     """
 
-    __slots__ = ("_all", "_guests", "_has_waited", "_places", "_roll", "_shard", "state")
+    __slots__ = ("_all", "_guests", "_has_waited", "_places", "_roll", "_shard", "durable", "state")
 
     def __init__(self, process: Process, router: Router, shard: int) -> None:
         super().__init__(process, router)
         self._shard = shard
         self._has_waited = False
         self.state: GroupState = NOBODY
+        self.durable: GroupState = NOBODY
         self._all: list[Target] | None = None
         self._places: dict[str, int] = {}
         self._guests: set[AccountId] = set()  # no members, or not any more, but heard of until that is durable
@@ -313,7 +332,7 @@ class Members(Membership):
 
     def begin(self, state: GroupState) -> None:
         """The group as the disk has it: its members are asked for their devices."""
-        self.state = state
+        self.state = self.durable = state
         for account in state.members:
             self.subscribe(AccountId(account))
 
@@ -361,6 +380,7 @@ class Members(Membership):
             for known in (self.views, self._asked, self._denied):
                 known.pop(account, None)
             self.unwritten.discard(account)
+            self.mistaken.discard(account)
             self._unsubscribe(account)
 
     def _unsubscribe(self, account: AccountId) -> None:
@@ -400,8 +420,10 @@ class Members(Membership):
     def _admit(self, sender: Sender) -> Refusal | list[Target]:
         """Whom the messages of a sender go to, or why it may send none. Who blocks whom does not matter in a group."""
         code = self.state.may_write(sender.account)
-        if code is not None:
+        if code is not None and code is self.durable.may_write(sender.account):
             return Refusal(code)
+        if code is not None:
+            return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)  # a sender takes that for final, and it may not arrive
         view = self.views.get(sender.account)
         if view is None:
             return Refusal(Code.BUSY, 0, UNHEARD_RETRY_MS)

@@ -116,8 +116,11 @@ class Router:
         before = self.listed(view.account)
         self.list_loaded(view)
         if before is None or before.devices_version != view.devices_version:
-            self.lists_written += 1
-            self._written.append(view.account)
+            self._note(view.account)
+
+    def _note(self, account: AccountId) -> None:
+        self.lists_written += 1
+        self._written.append(account)
 
     def list_loaded(self, view: AccountView) -> None:
         """An account was read from the disk."""
@@ -130,6 +133,11 @@ class Router:
         household = self._households.get(shard_number(account))
         if household is not None:
             household.lists.pop(account, None)
+
+    def list_lost(self, account: AccountId) -> None:
+        """What an account has shown is not on the disk, and will not be; who goes by it is to look again."""
+        self.list_forgotten(account)
+        self._note(account)
 
     def lists_forgotten(self, shard: int) -> None:
         """A shard starts anew."""

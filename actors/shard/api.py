@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.tally import Tally
-    from protocol.messages import Error, GroupDone
+    from protocol.messages import Error, GroupDone, GroupStale
     from storage.records import Record
 
 __all__ = [
@@ -76,7 +76,7 @@ class ChangeTicket:
     def __init__(self, conversation: Pid, seq: int) -> None:
         self.conversation = conversation
         self.seq = seq
-        self.waiters: list[tuple[Pid, GroupDone, Error]] = []
+        self.waiters: list[tuple[Pid, GroupDone | GroupStale | Error, Error]] = []
         self.done = False
 
 
@@ -216,11 +216,16 @@ class Disk:
 
 
 def inform(process: Process, wrap: Callable[[Any], object]) -> Callable[[Any], None]:
-    """A completion callback that turns what came from the disk into a message to `process`."""
-    pid, send = process.pid, process.runtime.send
+    """A completion callback that turns what came from the disk into a message to `process`.
+
+    One whose mailbox is full would wait for it for ever: it ends, and starts anew from the disk.
+    """
+    pid, runtime = process.pid, process.runtime
+    send = runtime.send
 
     def completed(value: Any) -> None:
-        send(pid, wrap(value))
+        if not send(pid, wrap(value)):
+            runtime.exit(pid, MAILBOX_FULL)
 
     return completed
 

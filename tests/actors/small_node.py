@@ -167,6 +167,12 @@ class SmallDevice:
                 self.wire.send(frame)
         self._flush()
 
+    def begin(self, frame: Any) -> None:
+        """Say something, and let everybody react but the disk."""
+        self.wire.send(frame)
+        self.node.runtime.cast(self.pid, self.wire.data_to_send())
+        self.node.scheduler.run_for(COMMIT_PATIENCE_S)
+
     def _flush(self) -> None:
         while (data := self.wire.data_to_send()) and not self.closed:
             self.node.runtime.cast(self.pid, data)

@@ -85,6 +85,29 @@ def test_a_device_that_has_removed_itself_is_told_of_no_failure(model: Forgetful
     check(tmp_path)
 
 
+class Busy(ModelServer):
+    """A server whose disk takes nothing the first time."""
+
+    asked = 0
+
+    def _on_removedevice(self, link: Link, frame: m.RemoveDevice) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            link.out.append(m.Error(frame.request, Code.BUSY, Code.BUSY.sentence, 10))
+        else:
+            super()._on_removedevice(link, frame)
+
+
+@story
+async def test_a_removal_that_the_server_has_no_room_for_is_asked_for_again(folder: Path) -> None:
+    model = Busy()
+    async with TcpServer(model) as server, laptop_of_alice(server, folder) as laptop:
+        own = await own_device(laptop)
+        await laptop.devices.revoke(own.device)
+        assert model.asked == 2
+        assert own.device not in model.accounts[laptop.account].devices
+
+
 @story
 async def test_a_removal_that_ends_in_another_way_is_no_success(folder: Path) -> None:
     model = Forgetful(does=False, says=Code.REPLACED)

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import pytest
 
 from actors.accounts.logic import Account, DeviceRecord, encode_account
 from actors.router.api import shard_number
-from protocol import AccountId, ClientId, Code, DeviceId, Epoch, MessageId, encode_message, encode_payload
-from protocol.messages import NOTICE_POISON, Notice, Receipt, TypingBy
-from roost.changes import EpochRenewed, Failed, MarksChanged
+from protocol import (
+    AccountId,
+    ClientId,
+    Code,
+    DeviceId,
+    Epoch,
+    MessageId,
+    encode_change,
+    encode_message,
+    encode_payload,
+    group_conversation,
+)
+from protocol.messages import CHANGE, CREATED, NOTICE_POISON, OWNER, Change, Notice, Receipt, TypingBy
+from roost.changes import EpochRenewed, Failed, MarksChanged, Queued
 from roost.content import decode_content, encode_text
 from roost.events import ConnectionChanged, ConnectionState, MessageReceived, PresenceChanged, TypingChanged
 from runtime import Actor, InlineTasks, Pid, Runtime, SeededScheduler, VirtualClock
@@ -41,6 +53,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from simulation.witness import Checker
+    from storage.records import Target
 
 ANN, BOB = AccountId("ann"), AccountId("bob")
 
@@ -249,6 +262,16 @@ def _refused_for_good(stage: Stage) -> None:
     stage.stores(stage.ann, Failed(CHAT, ClientId((1).to_bytes(16, "big")), Code.NOT_ALLOWED, "You may not."))
 
 
+def _refused_as_no_member_by_nothing_on_the_disk(stage: Stage) -> None:
+    client_id, group = ClientId(bytes(16)), group_conversation(ANN, ClientId(bytes(16)))
+    targets: list[Target] = [(ANN, [stage.ann.id])]
+    created = encode_change(Change(1, CREATED, ANN, OWNER, "Friends"))
+    body = encode_message(msgspec.structs.replace(stage.message(1, created), conversation=group, flags=CHANGE))
+    stage.accepts(conversation=group, number=0, flags=CHANGE, body=body, targets=targets, versions=[1])
+    stage.stores(stage.ann, Queued(group, client_id, 1, b"hello", 0, 0, 0))
+    stage.stores(stage.ann, Failed(group, client_id, Code.NOT_MEMBER, "You are none."))
+
+
 def _refused_and_accepted(stage: Stage) -> None:
     stage.ann.doomed = True
     stage.writes()
@@ -313,6 +336,7 @@ BROKEN: Final[list[tuple[type[Checker], Callable[[Stage], None]]]] = [
     (ReceiptsAreTrue, _receipt_before_it_is_durable),
     (ReceiptsAreTrue, _read_shown_by_who_hides_it),
     (Finality, _refused_for_good),
+    (Finality, _refused_as_no_member_by_nothing_on_the_disk),
     (Finality, _refused_and_accepted),
     (Finality, _stopped_for_good),
     (PresenceConverges, _typing_told_to_oneself),

@@ -118,6 +118,18 @@ def test_acknowledgements_behind_a_commit_wait_for_the_next_one() -> None:
     assert desk.groups == [1, 20]
 
 
+def test_acknowledgements_that_fill_a_commit_wait_for_nothing_more() -> None:
+    desk = Desk(limits=StoreLimits(commit_patience_s=0.002, commit_records_max=20))
+    desk.append(1, MARK)
+    desk.tick()
+    for _ in range(20):
+        desk.append(1, ACK)
+    desk.committer.step()
+    assert desk.committer.waiting
+    desk.committer.step()
+    assert desk.groups == [1, 20]
+
+
 def test_a_timer_that_was_set_for_earlier_acknowledgements_begins_anew_for_later_ones() -> None:
     desk = Desk(limits=StoreLimits(commit_patience_s=0.002))
     desk.append(1, ACK)

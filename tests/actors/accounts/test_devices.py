@@ -13,7 +13,6 @@ from protocol import AccountId, ClientId, Code, ConversationId, StaticKey, devic
 from protocol import messages as m
 from protocol.device_list import IdentityKey, opened_devices, sealed_label
 from runtime import KILLED, Actor
-from storage import EngineError
 from tests.actors.office import Office, Visitor
 from tests.actors.primary import Primary
 from tests.actors.small_node import SmallDevice, SmallNode
@@ -68,71 +67,6 @@ def test_a_device_that_is_signed_off_is_thrown_out() -> None:
     again = SmallDevice(node, key=laptop.key)
     again.account = ann.phone.account
     assert login_refusal(again) == Code.DEVICE_UNKNOWN
-
-
-def hurried(device: SmallDevice, frame: Any) -> None:
-    """Say something, and let nothing reach the disk yet."""
-    device.wire.send(frame)
-    device.node.runtime.cast(device.pid, device.wire.data_to_send())
-    device.node.scheduler.run_until_idle()
-
-
-def removal_on_its_way(node: SmallNode, ann: Primary, laptop: SmallDevice) -> None:
-    """A laptop's removal is in a commit that nobody has made yet; the change before it is durable, and told."""
-    phone = ann.phone.key.public
-    hurried(ann.phone, m.SignDevices(3, *ann.signed([phone, laptop.key.public], ["phone", "old laptop"])))
-    node.scheduler.run_for(1.0)
-    hurried(ann.phone, m.SignDevices(4, *ann.signed([phone], ["phone"])))
-    ann.phone.heard.clear()
-    assert node.committer.step()
-    node.scheduler.run_for(1.0)
-    assert ann.phone.take(m.Done) == [m.Done(3)]
-    assert node.committer.waiting
-
-
-def test_a_device_hears_of_its_removal_when_that_is_on_the_disk_and_not_with_a_change_before_it() -> None:
-    """Seed 3918352741: the change before it was told, the removal was lost with the node, and the device was gone."""
-    node = SmallNode()
-    ann = Primary(node, "ann")
-    laptop = ann.link("laptop")
-    removal_on_its_way(node, ann, laptop)
-    assert not laptop.take(m.Closing)
-    assert node.committer.fail(EngineError("the disk is full"))
-    node.wait(5.0)
-    assert [closing.code for closing in laptop.take(m.Closing)] in ([], [Code.BUSY])
-    again = SmallDevice(node, key=laptop.key)
-    again.account = ann.phone.account
-    again.ask(again.a_login(), m.Ready)
-
-
-@pytest.mark.parametrize("arrives", [True, False])
-def test_a_login_of_a_device_whose_removal_is_on_its_way_to_the_disk_waits_for_that(arrives: bool) -> None:
-    node = SmallNode()
-    ann = Primary(node, "ann")
-    laptop = ann.link("laptop")
-    again = SmallDevice(node, key=laptop.key)
-    again.account = ann.phone.account
-    removal_on_its_way(node, ann, laptop)
-    hurried(again, again.a_login())
-    assert not again.take(m.Error)
-    if arrives:
-        node.settle()
-        assert [error.code for error in again.take(m.Error)] == [Code.DEVICE_UNKNOWN]
-    else:
-        node.committer.fail(EngineError("the disk is full"))
-        node.settle()
-        assert [closing.code for closing in again.take(m.Closing)] == [Code.BUSY]
-
-
-def test_a_request_of_a_device_whose_removal_is_on_its_way_to_the_disk_is_to_come_again() -> None:
-    node = SmallNode()
-    ann = Primary(node, "ann")
-    laptop = ann.link("laptop")
-    removal_on_its_way(node, ann, laptop)
-    hurried(laptop, m.ListDevices(7))
-    assert [error.code for error in laptop.take(m.Error)] == [Code.BUSY]
-    node.settle()
-    assert [closing.code for closing in laptop.take(m.Closing)] == [Code.DEVICE_REVOKED]
 
 
 def test_the_primary_renames_a_device() -> None:

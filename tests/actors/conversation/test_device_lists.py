@@ -198,19 +198,12 @@ def test_a_device_that_is_revoked_in_mid_send_is_refused_and_its_message_reaches
     assert arrived == ([(1, "hi")] if any(isinstance(one, m.Sent) for one in answers) else [])
 
 
-def begin(node: SmallNode, device: SmallDevice, frame: m.ClientFrame) -> None:
-    """Say something, and let everybody react but the disk."""
-    device.wire.send(frame)
-    node.runtime.cast(device.pid, device.wire.data_to_send())
-    node.scheduler.run_for(COMMIT_PATIENCE_S)
-
-
 def begin_to_link(node: SmallNode, owner: SmallDevice) -> SmallDevice:
     """Another device of an account, whose list is on its way to the disk."""
     account, known, tablet = owner.account, node.router.listed(owner.account), SmallDevice(node)
     tablet.ask(m.RequestCode(1, account), m.CodeSent)
     tablet.account = account
-    begin(node, tablet, m.Register(2, account, node.codes[account][-1], account, "tablet"))
+    tablet.begin(m.Register(2, account, node.codes[account][-1], account, "tablet"))
     while node.router.listed(account) == known:
         node.committer.step()
         node.scheduler.run_for(COMMIT_PATIENCE_S)
@@ -227,7 +220,7 @@ def test_a_change_of_a_group_goes_to_a_device_that_is_being_linked() -> None:
     group = group_of(node, ann, bob, client_id=at_bobs)
     tablet = begin_to_link(node, bob)
     ann.heard.clear()
-    begin(node, ann, m.ChangeGroup(9, group, 3, m.RENAMED, name="Kin"))
+    ann.begin(m.ChangeGroup(9, group, 3, m.RENAMED, name="Kin"))
     node.settle()
     assert [done.seq for done in ann.take(m.GroupDone)] == [4]
     tablet.say(tablet.a_login())
@@ -242,11 +235,11 @@ def test_nobody_is_told_of_a_list_before_it_is_on_the_disk(*, is_group: bool) ->
     lists = stale(ann, send(1, "hi", [0] * (1 if is_group else 2), conversation=chat)).lists
     begin_to_link(node, bob)
     ann.heard.clear()
-    begin(node, ann, send(1, "hi", lists, conversation=chat))
-    begin(node, ann, m.FetchAudience(7, chat))
+    ann.begin(send(1, "hi", lists, conversation=chat))
+    ann.begin(m.FetchAudience(7, chat))
     assert [one.code for one in ann.heard if isinstance(one, m.Refused | m.Error)] == [Code.BUSY, Code.BUSY]
     ann.heard.clear()
-    begin(node, ann, m.FetchDevices(8, bob.account))
+    ann.begin(m.FetchDevices(8, bob.account))
     assert [one.devices for one in ann.take(m.DeviceList)] == [[bob.device]], "as it is on the disk"
     node.committer.fail(EngineError("the disk said no"))
     node.settle()

@@ -10,8 +10,8 @@ from actors.accounts.logic import decode_account
 from actors.directory_keys import holder_of
 from actors.presence.api import decode_last_seen
 from actors.queue.api import decode_notice
-from actors.shard.api import LoadingActor, answers
-from runtime import Hooks
+from actors.shard.api import LoadingActor, answers, inform
+from runtime import MAILBOX_FULL, Hooks
 from storage import Batch, MemoryEngine, StoreCorruptError, StoreVersionError, Table
 from storage.directory import snapshot_key
 from storage.engine import commit_now
@@ -50,6 +50,20 @@ def test_an_actor_whose_state_cannot_be_read_ends_with_the_reason_and_does_not_w
     (error,) = errors
     assert isinstance(error, StoreCorruptError)
     assert "conversation snapshot" in str(error)
+
+
+def test_an_actor_without_room_for_what_the_disk_tells_ends_and_does_not_wait_for_it_for_ever() -> None:
+    stage = Stage(mailbox_limit=3)
+    puppet, watcher = stage.puppet(), stage.puppet()
+    stage.play(watcher, lambda process: process.monitor(puppet.pid))
+    told = inform(puppet.process, lambda value: value)
+    for _ in range(3):
+        stage.runtime.cast(puppet.pid, lambda process: None)
+    told("it is durable")
+    stage.settle()
+    assert not stage.is_alive(puppet)
+    assert [down.reason for down in watcher.heard] == [MAILBOX_FULL]
+    told("nobody hears this, and nobody minds")
 
 
 @pytest.mark.parametrize("decode", [decode_account, decode_last_seen, decode_notice, holder_of])

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.conversation.actor import ConversationActor
 from actors.conversation.counted import Counted
 from actors.conversation.governance import Governance
+from actors.conversation.logic import Refusal
 from actors.conversation.membership import Members
 from actors.tree import Parts
-from simulation import FLAPPING
+from simulation import CLUBBY, FLAPPING
 from simulation.checkers.counts import CountsAreTrue
+from simulation.checkers.finality import Finality
 from simulation.checkers.membership import Membership
 from simulation.world import Scenario
 from storage import ConversationView
-from tests.simulation.planted.bug import Bug
+from tests.simulation.planted.bug import Bug, rough
 
 if TYPE_CHECKING:
+    from actors.conversation.api import Sender
     from actors.groups.api import GroupAsk, GroupState
     from protocol import AccountId
     from protocol.messages import Change
     from runtime import Pid
+    from storage.records import Target
 
 __all__ = ["BUGS"]
+
+
+RESTLESS: Final = replace(CLUBBY, write_every_s=0.3, burst=3)
 
 
 class Unaware(Members):
@@ -55,7 +63,7 @@ class Hasty(Governance):
 
     def _write(self, ask: GroupAsk, change: Change, now_ms: int) -> None:
         super()._write(ask, change, now_ms)
-        self.durable = self._members.state
+        self._members.durable = self._members.state
 
 
 class ChangeToldEarly(ConversationActor):
@@ -67,6 +75,27 @@ class ChangeToldEarly(ConversationActor):
         super().receive_info(message)
         if type(message) is ConversationView and self._group is not None:
             self._group.governance.__class__ = Hasty
+
+
+class Rash(Members):
+    """Who may not write once a change has come to the disk is told so before it has."""
+
+    __slots__ = ()
+
+    def _admit(self, sender: Sender) -> Refusal | list[Target]:
+        code = self.state.may_write(sender.account)
+        return super()._admit(sender) if code is None else Refusal(code)
+
+
+class RefusedEarly(ConversationActor):
+    """A member is refused for good because of a removal that does not happen."""
+
+    __slots__ = ()
+
+    def receive_info(self, message: Any) -> None:
+        if type(message) is ConversationView and type(self._members) is Members:
+            self._members.__class__ = Rash
+        super().receive_info(message)
 
 
 class TellsOfOneself(Counted):
@@ -102,6 +131,16 @@ BUGS: Final = {
         CountsAreTrue.name,
     ),
     "change of a group told before it is durable": Bug(
-        Scenario(parts=Parts(conversation=ChangeToldEarly)), Membership.name
+        Scenario(parts=Parts(conversation=ChangeToldEarly)), Membership.name, Finality.name
+    ),
+    "send refused for a removal that is not durable": Bug(
+        Scenario(
+            people=(RESTLESS,) * 4,
+            nodes=1,
+            accepted_min=0,
+            faults=rough(commit_fails=150.0, disk_is_slow=20.0),
+            parts=Parts(conversation=RefusedEarly),
+        ),
+        Finality.name,
     ),
 }
