@@ -10,14 +10,18 @@ the size, for queues are counted without their bodies. Its position is that of t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct as Layout
 from struct import error as LayoutError
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
 from storage.errors import StoreCorruptError
 from storage.records import ENTRY_OVERHEAD_BYTES, Entry, decode_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 COUNT_PREFIX: Final = b"n"
 REFERENCE: Final = b"\xc1"
@@ -89,9 +93,21 @@ def decode_count(value: bytes | None) -> int:
     return count
 
 
+def body_keys(shard: int, positions: Iterable[int]) -> list[bytes]:
+    """Return the keys of many bodies of one shard."""
+    pack = _key.pack
+    return [pack(shard, position) for position in positions]
+
+
 def encode_reference(shard: int, entry: Entry) -> bytes:
     """Return what refers to the body of an entry of this shard."""
-    return _reference.pack(REFERENCE, shard, len(entry.body))
+    return reference_of(shard, len(entry.body))
+
+
+@lru_cache(maxsize=1_024)
+def reference_of(shard: int, size_bytes: int) -> bytes:
+    """Return what refers to a body of this shard and size; bodies of one group are of few sizes."""
+    return _reference.pack(REFERENCE, shard, size_bytes)
 
 
 def is_reference(value: bytes) -> bool:

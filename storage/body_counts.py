@@ -9,17 +9,19 @@ goes with its last entry.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
 from storage.bodies import (
     Reference,
     body_key,
+    body_keys,
     body_position,
     count_key,
     decode_count,
     encode_count,
-    encode_reference,
+    reference_of,
 )
 from storage.engine import Batch, Engine, Table, prefix_stop
 from storage.errors import StoreCorruptError
@@ -27,7 +29,7 @@ from storage.memtable import NEVER_MS
 from storage.records import encode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from storage.inbox import Inbox
     from storage.memtable import Memtable
@@ -51,7 +53,7 @@ class BodyCounts:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._batch = Batch()
-        self._changes: dict[bytes, int] = {}
+        self._changes: Counter[bytes] = Counter()
         self.moving: dict[bytes, int] = {}
 
     @property
@@ -88,24 +90,22 @@ class BodyCounts:
     def begin(self, batch: Batch) -> None:
         """Start a slice."""
         self._batch = batch
-        self._changes = {}
+        self._changes = Counter()
 
-    def refer(self, shard: int, entry: Entry) -> bytes:
-        """Return what a device's entry is stored as, and store its body unless it is there."""
-        key = body_key(shard, entry.position)
-        known = self._changes.get(key)
-        if known is None:
-            known = 0
-            if key not in self.moving:
+    def refer(self, shard: int, entries: Sequence[Entry]) -> list[bytes]:
+        """Return what entries of a device are stored as, and store each body unless it is there."""
+        moving, changes = self.moving, self._changes
+        keys = body_keys(shard, [entry.position for entry in entries])
+        for entry, key in zip(entries, keys, strict=True):
+            if key not in moving and key not in changes:
                 self._batch.puts.append((Table.BODIES, key, encode_entry(entry)))
                 self._batch.puts.append((Table.INBOX, count_key(key), encode_count(0)))
-        self._changes[key] = known + 1
-        return encode_reference(shard, entry)
+        changes.update(keys)
+        return [reference_of(shard, len(entry.body)) for entry in entries]
 
     def release(self, reference: Reference) -> None:
         """Note that an entry goes that refers to a body."""
-        key = reference.body_key
-        self._changes[key] = self._changes.get(key, 0) - 1
+        self._changes[reference.body_key] -= 1
 
     def end(self) -> Callable[[], None]:
         """End a slice; return what follows once it is durable.
@@ -113,7 +113,7 @@ class BodyCounts:
         Raises:
             StoreCorruptError: A count is not there, or less than what went.
         """
-        changes, self._changes = self._changes, {}
+        changes, self._changes = self._changes, Counter()
         for key, change in changes.items():
             if change < 0 and key not in self.moving:
                 self._take_off(key, -change)

@@ -21,7 +21,7 @@ from storage.errors import StoreCorruptError
 from storage.records import ENTRY_OVERHEAD_BYTES, NUMBER_MAX, Entry, decode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from storage.bodies import Waiting
     from storage.engine import Engine
@@ -130,6 +130,12 @@ def entries_prefix(device: bytes) -> bytes:
 def entry_key(prefix: bytes, position: int) -> bytes:
     """Return the key of one entry, given `entries_prefix` of its device."""
     return prefix + _position.pack(position)
+
+
+def entry_keys(prefix: bytes, positions: Iterable[int]) -> list[bytes]:
+    """Return the keys of many entries of one device."""
+    pack = _position.pack
+    return [prefix + pack(position) for position in positions]
 
 
 def summary_key(device: bytes) -> bytes:

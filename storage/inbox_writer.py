@@ -6,13 +6,14 @@ Within a slice a device's summary is written once, in the same batch as its entr
 from __future__ import annotations
 
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from storage.bodies import Reference
 from storage.body_counts import BodyCounts
 from storage.engine import Batch, Engine, Table, prefix_stop
 from storage.errors import StoreCorruptError
-from storage.inbox import Summary, counted, counted_waiting, entries_prefix, entry_key, summary_key
+from storage.inbox import Summary, counted, counted_waiting, entries_prefix, entry_key, entry_keys, summary_key
 from storage.memtable import NEVER_MS, index_after
 from storage.records import encode_entry
 
@@ -179,7 +180,7 @@ class InboxWriter:
         is_lone = position in self._memtable.shared
         summary = Summary(queue.shard, 1, entry.size_bytes, position, position, entry.expires_ms, is_lone=is_lone)
         if is_lone:
-            self.counts.refer(queue.shard, entry)
+            self.counts.refer(queue.shard, (entry,))
         else:
             puts.append((Table.INBOX, entry_key(entries_prefix(device), position), encode_entry(entry)))
         puts.append((Table.INBOX, summary_key(device), summary.encode()))
@@ -204,17 +205,11 @@ class InboxWriter:
 
     def _add(self, move: _Move, chunk: list[Entry]) -> None:
         prefix, summary, puts = move.prefix, move.summary, self._batch.puts
-        inbox, shared = Table.INBOX, self._memtable.shared
         if summary.is_lone and summary.count:
-            puts.append((inbox, entry_key(prefix, summary.tail), summary.reference.encode()))
+            puts.append((Table.INBOX, entry_key(prefix, summary.tail), summary.reference.encode()))
         summary.is_lone = False
-        for entry in chunk:
-            if shared and entry.position in shared:
-                value = self.counts.refer(summary.shard, entry)
-                summary.refers = True
-            else:
-                value = encode_entry(entry)
-            puts.append((inbox, entry_key(prefix, entry.position), value))
+        keys = entry_keys(prefix, [entry.position for entry in chunk])
+        puts.extend(zip(repeat(Table.INBOX), keys, self._values(summary, chunk)))
         expiries = [entry.expires_ms for entry in chunk if entry.expires_ms]
         if expiries:
             summary.earliest_ms = min(summary.earliest_ms or NEVER_MS, min(expiries))
@@ -225,6 +220,19 @@ class InboxWriter:
         self.moved_entries += len(chunk)
         self._operations += len(chunk)
         self._touch(move)
+
+    def _values(self, summary: Summary, chunk: list[Entry]) -> list[bytes]:
+        """What the entries of a device are stored as."""
+        shared = self._memtable.shared
+        referring = [entry for entry in chunk if entry.position in shared] if shared else []
+        if not referring:
+            return list(map(encode_entry, chunk))
+        summary.refers = True
+        references = self.counts.refer(summary.shard, referring)
+        if len(referring) == len(chunk):
+            return references
+        following = iter(references)
+        return [next(following) if entry.position in shared else encode_entry(entry) for entry in chunk]
 
     def _entered(self, device: bytes, queue: DeviceQueue, position: int) -> None:
         entries = queue.entries
