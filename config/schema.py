@@ -294,7 +294,9 @@ class QueueConfig:
     resume_window_s: int = field(
         default=120,
         metadata=Whole(
-            "How long after a broken connection a device resumes without a full login.", 0, _DAY_S
+            "How long after a broken connection a device resumes without a full login; shorter if much comes for it.",
+            0,
+            _DAY_S,
         ).metadata(),
     )
     background_delay_s: int = field(

@@ -22,6 +22,7 @@ from actors.queue.api import (
     QueueLimits,
     Report,
     Turn,
+    unseen_max,
 )
 from actors.queue.hold import Hold, Release
 from actors.queue.logic import Forgotten, Page, QueueState, delay_s
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["QueueActor"]
 
 IDLE_S: Final = 60.0
-SUSPICION_S: Final = 3_600.0
 RECEIPTS_KEPT_MAX: Final = 256
 NONE_LEAVES: Final[Mapping[int, None]] = MappingProxyType({})
 
@@ -72,28 +72,10 @@ class QueueActor(LoadingActor):
     """
 
     __slots__ = (
-        "_account",
-        "_ack_written",
-        "_behind",
-        "_connection",
-        "_device",
-        "_disk",
-        "_drain_to",
-        "_flow_open",
-        "_foreground",
-        "_hold",
-        "_leaving",
-        "_limits",
-        "_monitor",
-        "_reading",
-        "_receipts",
-        "_removals",
-        "_retirement",
-        "_router",
-        "_session",
-        "_since_s",
-        "_state",
-    )
+        "_account", "_ack_written", "_behind", "_connection", "_device", "_disk", "_drain_to", "_flow_open",
+        "_foreground", "_hold", "_leaving", "_limits", "_monitor", "_reading", "_receipts", "_removals",
+        "_retirement", "_router", "_session", "_since_s", "_state", "_unsent",
+    )  # fmt: skip
 
     def __init__(self, device: DeviceId, account: AccountId, disk: Disk, router: Router, limits: QueueLimits) -> None:
         super().__init__()
@@ -117,6 +99,7 @@ class QueueActor(LoadingActor):
         self._removals: Removals | None = None  # with the first removal
         self._leaving: Mapping[int, None] = NONE_LEAVES  # entries whose removal is not durable yet
         self._ack_written = 0
+        self._unsent = 0  # entries that have come since it lost its connection
 
     def init(self) -> None:
         """Ask how much waits. Few wait for a queue whose device is away, and they may wait a little."""
@@ -159,16 +142,28 @@ class QueueActor(LoadingActor):
 
     def _retire(self) -> None:
         self._retirement = None
-        state, removals = self._state if self.is_loaded else None, self._removals
-        suspected = state is not None and state.attempts and not (removals is not None and removals.revoked)
-        keep_s = SUSPICION_S if suspected else self._limits.resume_window_s
-        stays = self.process.runtime.clock.now_s() - self._since_s < keep_s
-        busy = self._reading or self.process.waiting or (removals is not None and removals.busy)
-        is_done = self._connection is None and not busy and not stays
-        if state is not None and is_done and not (state.count and self._some_removals().doubt()) and state.has_room():
-            self.process.stop()  # a full one stays: without it, more comes than may
+        if self._may_end():
+            self.process.stop()
         else:
             self._arm_retirement()
+
+    def _may_end(self) -> bool:
+        """Whether nothing is left to do here that the store could not remember."""
+        if not self.is_loaded or self._connection is not None:
+            return False
+        state, removals = self._state, self._removals
+        revoked, busy = (False, False) if removals is None else (removals.revoked, removals.busy)
+        away_s = self.process.runtime.clock.now_s() - self._since_s
+        if busy or self._reading or self.process.waiting:
+            return False
+        if away_s < state.stay_s(overtaken=self._overtaken, revoked=revoked):
+            return False
+        # A full one stays: without it, more comes than may.
+        return not (state.count and self._some_removals().doubt()) and state.has_room()
+
+    @property
+    def _overtaken(self) -> bool:
+        return not self._session or self._unsent > unseen_max(self._device, self._limits.entries_max)
 
     def _attach(self, attach: Attach) -> None:
         process, state = self.process, self._state
@@ -226,6 +221,7 @@ class QueueActor(LoadingActor):
         self.process.is_low = True
         self._reading = False  # a page that is on its way belongs to nobody now
         self._since_s = self.process.runtime.clock.now_s()
+        self._unsent = 0
         self._state.detach(broken)
         self._vanish()
         self._arm_retirement()
@@ -330,6 +326,10 @@ class QueueActor(LoadingActor):
             self.process.insist(self._connection, Batch(batch))
         if not state.live:
             self._pump()  # what was left out may have been all that there was: no ack will come to go on after
+        if self._connection is None:
+            self._unsent += len(enqueue.entries)
+            if self._overtaken and self._may_end():
+                self.process.stop()
 
     def _pump(self) -> None:
         """Read the next page for delivery, if there is one and there is room for it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,7 @@ __all__ = [
     "Report",
     "Turn",
     "decode_notice",
+    "unseen_max",
 ]
 
 
@@ -165,6 +166,18 @@ class Fault(msgspec.Struct, array_like=True, frozen=True):
     """To a connection: close with this code."""
 
     code: int
+
+
+UNSEEN_PART: Final = 16
+
+
+def unseen_max(device: DeviceId, quota: int) -> int:
+    """How much may come for a device that is away until its queue does something about it: starts, or ends.
+
+    A sixteenth of its quota, or down to a half of that, by the device: else one message to a large group would start a
+    thousand queues at once (50 ms).
+    """
+    return quota // UNSEEN_PART - quota // (2 * UNSEEN_PART) * device[-1] // 256
 
 
 class QueueLimits(NamedTuple):

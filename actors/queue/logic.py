@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Forgotten", "Page", "QueueState", "Unacked", "delay_s"]
 
 ISOLATE_AFTER: Final = 3
+SUSPICION_S: Final = 3_600.0
 SAVING_FACTOR: Final = 6
 HELD_COUNT_MAX: Final = 128
 
@@ -151,6 +152,20 @@ class QueueState:
         quotas = 1 if entry.kind == MESSAGE else 2
         limits = self._limits
         return self.count > quotas * limits.entries_max or self.size_bytes > quotas * limits.size_bytes_max
+
+    def stay_s(self, *, overtaken: bool, revoked: bool) -> float:
+        """How long its process stays for a device that is away.
+
+        Args:
+            overtaken: Whether so much came for it that it may as well begin anew with what the store has. Else each
+                member of a hot group who has just left keeps a process that counts (12 % of the CPU, `--only hot`).
+            revoked: Whether it was removed.
+        """
+        if revoked:
+            return self._limits.resume_window_s
+        if self.attempts:
+            return SUSPICION_S
+        return 0.0 if overtaken else self._limits.resume_window_s
 
     def has_room(self) -> bool:
         """Whether a queue that was full takes messages again: at seven eighths, so that it is not full at once."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from actors.queue.api import unseen_max
 from storage.records import MESSAGE
 
 if TYPE_CHECKING:
@@ -19,21 +20,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Absent"]
 
-UNSEEN_PART: Final = 16
-"""A queue is started when so large a part of its quota has come without it: a sixteenth."""
-
 DEVICES_MAX: Final = 2_048
 """Devices of a shard that are remembered, 150 bytes each."""
 
 
 class _Unseen:
-    """What came for a device since its queue was started last."""
+    """What may yet come for a device before its queue is started."""
 
     __slots__ = ("count", "size_bytes")
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.size_bytes = 0
+    def __init__(self, device: DeviceId, limits: QueueLimits) -> None:
+        self.count = unseen_max(device, limits.entries_max)
+        self.size_bytes = unseen_max(device, limits.size_bytes_max)
 
 
 class Absent:
@@ -43,11 +41,10 @@ class Absent:
         limits: Of each queue.
     """
 
-    __slots__ = ("_count_max", "_devices", "_size_bytes_max")
+    __slots__ = ("_devices", "_limits")
 
     def __init__(self, limits: QueueLimits) -> None:
-        self._count_max = limits.entries_max // UNSEEN_PART
-        self._size_bytes_max = limits.size_bytes_max // UNSEEN_PART
+        self._limits = limits
         self._devices: dict[DeviceId, _Unseen] = {}
 
     def keeps(self, device: DeviceId, entry: Entry) -> bool:
@@ -61,14 +58,14 @@ class Absent:
         unseen = self._devices.get(device)
         if unseen is None or entry.kind != MESSAGE:
             return False
-        unseen.count += 1
-        unseen.size_bytes += entry.size_bytes
-        return unseen.count <= self._count_max and unseen.size_bytes <= self._size_bytes_max
+        unseen.count -= 1
+        unseen.size_bytes -= entry.size_bytes
+        return unseen.count >= 0 and unseen.size_bytes >= 0
 
     def started(self, device: DeviceId) -> None:
         """Its queue starts, and knows what waits; who was started longest ago is forgotten for it."""
         devices = self._devices
         devices.pop(device, None)
-        devices[device] = _Unseen()
+        devices[device] = _Unseen(device, self._limits)
         if len(devices) > DEVICES_MAX:
             del devices[next(iter(devices))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.directory_keys import device_key
-from actors.queue.api import Detach, QueueLimits
+from actors.queue.api import Detach, QueueLimits, unseen_max
 from actors.router.api import shard_number
 from actors.shard.absent import DEVICES_MAX, Absent
 from actors.shard.api import Expire
@@ -68,6 +68,29 @@ def test_what_comes_for_a_device_that_is_away_starts_no_queue_until_much_has_com
     office.say(ann, "ann", PHONE, "bob", 4, "hello")
     assert queue_of(office, DESK) is not None
     assert len(office.attach("bob", DESK).positions) == 4
+
+
+def test_the_queue_of_a_device_that_has_just_left_ends_once_much_has_come_for_it(seed: int) -> None:
+    office = two(seed)
+    ann, bob = office.attach("ann", PHONE), office.attach("bob", DESK)
+    office.runtime.cast(office.queue("bob", DESK), Detach(bob.process.pid))
+    office.settle()
+    queue = queue_of(office, DESK)
+    for number in (1, 2, 3):
+        office.say(ann, "ann", PHONE, "bob", number, "hello")
+        assert queue_of(office, DESK) == queue is not None, "its session may be resumed"
+    office.say(ann, "ann", PHONE, "bob", 4, "hello")  # it asks whether the device is there at all
+    office.say(ann, "ann", PHONE, "bob", 5, "hello")
+    assert queue_of(office, DESK) is None
+    office.say(ann, "ann", PHONE, "bob", 6, "hello")
+    assert queue_of(office, DESK) is None
+    assert len(office.attach("bob", DESK).positions) == 6
+
+
+def test_not_all_queues_of_a_large_group_start_or_end_at_one_message() -> None:
+    after = [unseen_max(DeviceId(bytes(15) + bytes([last])), 10_000) for last in range(256)]
+    assert (min(after), max(after)) == (315, 625)
+    assert len(set(after)) > 200
 
 
 def test_a_full_queue_whose_device_is_away_stays_and_turns_away_what_is_too_much(seed: int) -> None:
