@@ -326,7 +326,7 @@ class QueueActor(LoadingActor):
             self.process.insist(self._connection, Batch(batch))
         if not state.live:
             self._pump()  # what was left out may have been all that there was: no ack will come to go on after
-        if self._connection is None:
+        if self._retirement is not None:  # it has no connection, nor is one about to come, as while it starts
             self._unsent += len(enqueue.entries)
             if self._overtaken and self._may_end():
                 self.process.stop()
