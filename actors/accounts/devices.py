@@ -17,6 +17,7 @@ from protocol.messages import (
     DeviceList,
     Devices,
     Done,
+    Error,
     FetchDevices,
     ListDevices,
     RemoveDevice,
@@ -72,8 +73,9 @@ class DeviceKeeper:
         """Who they are, by the word of the primary; what they are called is told to the account's own devices only."""
         owner = self._owner
         account = owner.durable
-        if account is None:
-            owner.refuse(ask, Code.ACCOUNT_UNKNOWN)
+        if account is None:  # so it is on the disk, whatever is on its way there
+            unknown = Error(frame.request, Code.ACCOUNT_UNKNOWN, Code.ACCOUNT_UNKNOWN.sentence, -1)
+            owner.process.cast(ask.connection, unknown)
             return
         is_own = account.holds(ask.device, ask.static_key)
         answer = DeviceList(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from actors.router.api import Router
     from protocol.messages import Frame
-    from runtime import Pid, Ref
+    from runtime import Pid, Reason, Ref
 
 __all__ = ["RETRY_MS", "Claimed", "Owner", "Saved", "nothing"]
 
@@ -69,6 +69,7 @@ class Owner(LoadingActor):
 
     __slots__ = (
         "_in_flight",
+        "_is_lost",
         "account",
         "connections",
         "disk",
@@ -94,18 +95,22 @@ class Owner(LoadingActor):
         self.connections: dict[DeviceId, Pid] = {}
         self.writing = 0
         self._in_flight: list[Change] = []  # an empty deque takes 700 bytes
+        self._is_lost = False
 
     def save(self, account: Account, then: Callable[[], object], failed: Callable[[], object]) -> None:
-        """Make a change durable; then tell everyone, and answer."""
+        """Make a change durable; then tell everyone, and answer. What is built on a change that was lost is lost."""
         self.account = account
         self.writing += 1
         self._in_flight.append(Change(account, [(then, failed)]))
+        if self._is_lost:
+            return
         self.router.list_written(account.view())
         told = inform(self.process, Saved)
 
         def written(ok: bool) -> None:
-            if not ok:
-                self.router.list_lost(self.id)  # now, or a message that is accepted in this moment obeys it
+            if not ok:  # word of it is behind other messages; until then nobody may go by it, here or elsewhere
+                self._is_lost = True
+                self.router.list_lost(self.id)
             told(ok)
 
         self.disk.store.directory.put(account_key(self.id), encode_account(account), written)
@@ -131,9 +136,6 @@ class Owner(LoadingActor):
             EngineError: It is not.
         """
         if not saved.ok:
-            for change in self._in_flight:
-                for _, failed in change.waiters:
-                    failed()
             raise EngineError(f"{self.id} was not written, and starts anew from what was")
         self.writing -= 1
         change = self._in_flight.pop(0)
@@ -147,6 +149,12 @@ class Owner(LoadingActor):
                 self.process.insist(subscriber, view)  # it may not go on with one that is out of date
         for then, _ in change.waiters:
             then()
+
+    def terminate(self, reason: Reason) -> None:
+        """Whoever waits for a change hears that it may not have come to the disk."""
+        for change in self._in_flight:
+            for _, failed in change.waiters:
+                failed()
 
     def _tell_devices(self, view: AccountView) -> None:
         """Every device that is here; one that is away sees the new version in its next `Ready`.

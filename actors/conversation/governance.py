@@ -40,6 +40,8 @@ PAGE_MEMBERS: Final = 512
 PENDING_ACCOUNTS_MAX: Final = 1_024
 PENDING_PER_ACCOUNT_MAX: Final = 4
 RETRY_MS: Final = 1_000
+WAITERS_MAX: Final = 256
+"""Answers that hang on one change; who asks for more is told to come again."""
 TELL_AGAIN_S: Final = 5.0
 
 
@@ -125,7 +127,7 @@ class Governance:
         view = members.views.get(account)
         if view is None:
             self._wait(ask)
-        elif members.mistaken or (ask.device not in view.devices and members.may_have(account, ask.device)):
+        elif members.is_mistaken() or (ask.device not in view.devices and members.may_have(account, ask.device)):
             self._refuse(ask.connection, frame, Code.BUSY, retry_after_ms=RETRY_MS)
         elif ask.device not in view.devices:
             self._refuse(ask.connection, frame, Code.DEVICE_REVOKED)
@@ -167,10 +169,13 @@ class Governance:
         else:
             version = state.version if ask.account in state.members else 0  # not for strangers to know
             answer = GroupDone(frame.request, self._conversation, version, 0)
-        if self._in_flight and not self._in_flight[-1][0].done:  # else word of it is in our mailbox, and nobody looks
-            self._in_flight[-1][0].waiters.append((ask.connection, answer, _busy(frame)))
-        else:
+        ticket = self._in_flight[-1][0] if self._in_flight else None
+        if ticket is None or ticket.done:  # then word of it is in our mailbox, and nobody looks at the ticket any more
             self._process.cast(ask.connection, answer)
+        elif len(ticket.waiters) < WAITERS_MAX:
+            ticket.waiters.append((ask.connection, answer, _busy(frame)))
+        else:
+            self._process.cast(ask.connection, _busy(frame))
 
     def _refuse(self, connection: Pid, frame: GroupFrame, code: Code, retry_after_ms: int = -1) -> None:
         self._process.cast(connection, Error(frame.request, code, code.sentence, retry_after_ms))

@@ -110,7 +110,7 @@ class Membership(ABC):
 
     def admit(self, sender: Sender) -> Refusal | list[Target]:
         """Whom the messages of a sender go to, or why it may send none; one that may be new is to ask again."""
-        if self.mistaken:
+        if self.is_mistaken():
             return Refusal(Code.BUSY, 0, BEHIND_RETRY_MS)
         admitted = self._admit(sender)
         is_unknown = isinstance(admitted, Refusal) and admitted.code is Code.DEVICE_REVOKED
@@ -202,9 +202,19 @@ class Membership(ABC):
                 continue
             if written is not None and written.devices_version > known.devices_version:
                 self._foresee(written, known)
-            elif account in self.unwritten and (written is None or written.devices != known.devices):
+            elif account in self.unwritten and self._is_another(written, known):
                 self.mistaken.add(account)
                 self.forget_targets()
+
+    def _is_another(self, written: AccountView | None, known: AccountView) -> bool:
+        """Whether a list that we foresaw was not written."""
+        if written is None:
+            return self._router.has_lost(known.account)
+        return written.devices_version < known.devices_version or written.devices != known.devices
+
+    def is_mistaken(self) -> bool:
+        """Whether a list of those who belong to it, by which we go, has not come to the disk."""
+        return any(self.belongs(account) for account in self.mistaken)
 
     def is_unsure(self) -> bool:
         """Whether the lists of those who belong to it are not all on the disk, so that nobody may be told of them."""

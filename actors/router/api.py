@@ -46,7 +46,7 @@ class Household:
         lists: The accounts that are loaded, as they are on the disk or on their way there.
     """
 
-    __slots__ = ("accounts", "conversations", "lists", "presences", "queues", "rendezvous")
+    __slots__ = ("accounts", "conversations", "lists", "lost", "presences", "queues", "rendezvous")
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Household:
         self.presences = presences
         self.rendezvous = rendezvous
         self.lists: dict[AccountId, AccountView] = {}
+        self.lost: set[AccountId] = set()
 
 
 class Router:
@@ -127,6 +128,7 @@ class Router:
         household = self._households.get(shard_number(view.account))
         if household is not None:
             household.lists[view.account] = view
+            household.lost.discard(view.account)
 
     def list_forgotten(self, account: AccountId) -> None:
         """An account ends, and nothing of it is on its way to the disk. One that crashes is kept, for something may."""
@@ -136,14 +138,23 @@ class Router:
 
     def list_lost(self, account: AccountId) -> None:
         """What an account has shown is not on the disk, and will not be; who goes by it is to look again."""
-        self.list_forgotten(account)
+        household = self._households.get(shard_number(account))
+        if household is not None:
+            household.lists.pop(account, None)
+            household.lost.add(account)
         self._note(account)
+
+    def has_lost(self, account: AccountId) -> bool:
+        """Whether what an account of this node has shown last was lost, and nobody has read it since."""
+        household = self._households.get(shard_number(account))
+        return household is not None and account in household.lost
 
     def lists_forgotten(self, shard: int) -> None:
         """A shard starts anew."""
         household = self._households.get(shard)
         if household is not None:
             household.lists.clear()
+            household.lost.clear()
 
     def node_of(self, shard: int) -> str | None:
         """The node on which a shard lives; None if nobody knows."""

@@ -234,12 +234,7 @@ def answers(
     process: Process, wrap: Callable[[Any], object]
 ) -> tuple[Callable[[Any], None], Callable[[StorageError], None]]:
     """Both callbacks of a read: that of `inform`, and one that ends a `LoadingActor` with what it cannot read."""
-    pid, send = process.pid, process.runtime.send
-
-    def failed(error: StorageError) -> None:
-        send(pid, error)
-
-    return inform(process, wrap), failed
+    return inform(process, wrap), inform(process, lambda error: error)
 
 
 class LoadingActor(Actor):
