@@ -2,7 +2,7 @@
 
 A message to a group of 1,024 is work for every shard. One now and then goes everywhere at once. When they follow each
 other closely, a few shards at a time get what has come together for them: so nobody else stands behind 64 shards at
-work, and there is less of it, for a chain of three messages costs a shard little more than one.
+work, and there is less of it, for a shard takes a chain of messages at once.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["Pace"]
 class Pace:
     """What a shard has not handed out yet; all of it is on its disk.
 
-    The shards that may be given something at once are a token bucket: it fills as fast as steps would empty it. While
-    some wait, whatever comes waits too.
+    The shards that may be given something at once are a token bucket. It fills faster than steps would empty it, so a
+    group that is only lively does not wait at all. While some wait, whatever comes waits too.
 
     Args:
         limits: How fast it goes.
@@ -51,7 +51,7 @@ class Pace:
     def holds(self, spreads: Mapping[int, list[Job]], now_s: float) -> bool:
         """Whether jobs, by target shard, wait from now on for the turn of their shard."""
         limits = self._limits
-        gained = (now_s - self._allowed_s) * limits.step_shards / limits.step_s
+        gained = (now_s - self._allowed_s) * limits.shards_per_s
         allowed = min(float(limits.shards_burst), self._allowed + gained)
         self._allowed, self._allowed_s = max(0.0, allowed - len(spreads)), now_s
         if not self._waiting and allowed >= len(spreads):

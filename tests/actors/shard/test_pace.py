@@ -65,3 +65,33 @@ def test_while_somebody_waits_what_comes_waits_too() -> None:
     assert pace.holds({9: jobs}, 100.0)
     assert [pace.joined(target, []) for target in pace.turns()] == [jobs]
     assert pace.waits
+
+
+def test_a_group_that_is_only_lively_never_waits_however_small_the_steps_are() -> None:
+    pace = Pace(PaceLimits(shards_burst=64, shards_per_s=2_000.0, step_shards=1, step_s=1.0), 0.0)
+    jobs: Any = [(1, "record")]
+    everywhere = dict.fromkeys(range(64), jobs)
+    for count in range(100):
+        assert not pace.holds(everywhere, count / 31)
+    assert pace.holds(everywhere, 99 / 31 + 0.02)
+
+
+def test_at_the_defaults_each_shard_has_its_turn_in_an_eighth_of_a_second() -> None:
+    limits = PaceLimits()
+    pace = Pace(limits, 0.0)
+    now_s, seq = 0.0, 0
+    waited_s: dict[int, float] = {}
+    longest_s = 0.0
+    while now_s < 2.0:
+        if now_s >= seq / 100:
+            seq += 1
+            job: Any = (seq, "record")
+            if pace.holds({target: [job] for target in range(64)}, now_s):
+                for target in range(64):
+                    waited_s.setdefault(target, now_s)
+        for target in pace.turns():
+            pace.joined(target, [])
+            longest_s = max(longest_s, now_s - waited_s.pop(target))
+        now_s += limits.step_s
+    assert seq > 100
+    assert 0.1 < longest_s <= 0.13
