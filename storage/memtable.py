@@ -311,7 +311,7 @@ class Memtable:
             for _, devices in record.targets:
                 self._enqueue_each(shard, devices, position, record)
             return
-        # One entry for all devices of the record: they differ in nothing. All in one call (3.0 -> 2.2 us for 16).
+        # One entry for all devices of the record: they differ in nothing. All in one call (2.2 -> 1.9 us for 16).
         devices = [device for _, own in record.targets for device in own]
         self._enqueue(shard, devices, Entry.of(position, record))
         if len(devices) > 1 and (len(devices) - 1) * len(record.body) >= self._shared_bytes_min:
@@ -332,7 +332,7 @@ class Memtable:
             self.expiries_ms[shard] = entry.expires_ms
 
     def _acked(self, position: int, shard: int, record: Acked) -> None:
-        queue = self.devices.get(record.device)  # not by `device`: 0.19 us instead of 0.28, once a delivery
+        queue = self.devices.get(record.device)  # not by `device`: 0.15 us instead of 0.24, once a delivery
         if queue is None:
             queue = self.devices[record.device] = DeviceQueue(shard)
         queue.forget_up_to(record.up_to if record.up_to < position else position)

@@ -61,8 +61,8 @@ class Supplements:
         """Somebody brings a message: look whether it is owed. Who brings it at the same time waits for the same."""
         owner, frame = self._owner, supply.frame
         if owner.account is None or owner.account.device(frame.device) is None:
-            unknown, later = partial(self._refuse, supply, Code.DEVICE_UNKNOWN), partial(self._busy, supply)
-            owner.settled(unknown, later)  # who brings it takes that for final, and a removal may not arrive
+            unknown, busy = Code.DEVICE_UNKNOWN, Code.BUSY  # the first is final, and a removal may not arrive
+            owner.settled(partial(self._refuse, supply, unknown), partial(self._refuse, supply, busy, RETRY_MS))
             return
         full = owner.disk.store.accepting()
         if full is not None:
@@ -141,9 +141,6 @@ class Supplements:
             )
         if len(listed.pairs) == PAGE:
             self.left(listed.device)
-
-    def _busy(self, supply: Supply) -> None:
-        self._refuse(supply, Code.BUSY, RETRY_MS)
 
     def _refuse(self, supply: Supply, code: Code, retry_after_ms: int = -1) -> None:
         answer = Error(supply.frame.request, code, code.sentence, retry_after_ms)

@@ -17,8 +17,6 @@ from tests.actors.small_node import SmallDevice, SmallNode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime import Pid
-
 CHAT = ConversationId("ann:bob")
 TOKEN = InviteToken(b"t" * 16)
 
@@ -67,8 +65,8 @@ def test_a_device_hears_of_its_removal_when_that_is_on_the_disk_and_not_with_a_c
     again.ask(again.a_login(), m.Ready)
 
 
-@pytest.mark.parametrize("arrives", [True, False])
-def test_a_login_of_a_device_whose_removal_is_on_its_way_waits_for_that(*, arrives: bool) -> None:
+def logs_in_while_it_is_removed() -> tuple[SmallNode, Primary, SmallDevice]:
+    """A laptop on another connection, whose removal is on its way."""
     node = SmallNode()
     ann = Primary(node, "ann")
     laptop = ann.link("laptop")
@@ -76,19 +74,19 @@ def test_a_login_of_a_device_whose_removal_is_on_its_way_waits_for_that(*, arriv
     again.account = ann.phone.account
     removal_on_its_way(node, ann, laptop)
     again.begin(again.a_login())
+    return node, ann, again
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_login_of_a_device_whose_removal_is_on_its_way_waits_for_that(*, arrives: bool) -> None:
+    node, _, again = logs_in_while_it_is_removed()
     assert not codes(again)
     ended(node, arrives=arrives)
     assert codes(again) == [Code.DEVICE_UNKNOWN if arrives else Code.BUSY]
 
 
 def test_a_login_waits_for_the_change_that_decides_it_and_for_none_behind() -> None:
-    node = SmallNode()
-    ann = Primary(node, "ann")
-    laptop = ann.link("laptop")
-    again = SmallDevice(node, key=laptop.key)
-    again.account = ann.phone.account
-    removal_on_its_way(node, ann, laptop)
-    again.begin(again.a_login())
+    node, ann, again = logs_in_while_it_is_removed()
     ann.phone.begin(m.SetRelation(9, AccountId("eve"), "contact"))
     assert node.committer.step()
     node.scheduler.run_for(0.1)
@@ -160,20 +158,14 @@ def test_everyone_whose_change_hangs_on_a_failed_one_is_told_to_come_again() -> 
     assert ann.ask(m.ListRelations(9), m.Relations).contacts == []
 
 
-def removal_in_its_mailbox(node: SmallNode, ann: SmallDevice, other: SmallDevice) -> Pid:
-    """The account's process has this before it, and nobody has run since."""
-    account = node.router.account(ann.account)
-    node.runtime.cast(account, Ask(ann.pid, ann.device, ann.key.public, m.RemoveDevice(8, other.device)))
-    return account
-
-
 def test_what_is_built_on_a_lost_change_is_lost_with_it() -> None:
     """It lay in the mailbox before word of the loss: written, it would have brought the lost change back."""
     node = SmallNode()
     ann, laptop, tablet = node.device("ann"), node.device("ann"), node.device("ann")
     ann.begin(m.RemoveDevice(3, laptop.device))
     ann.heard.clear()
-    removal_in_its_mailbox(node, ann, tablet)
+    removal = Ask(ann.pid, ann.device, ann.key.public, m.RemoveDevice(8, tablet.device))
+    node.runtime.cast(node.router.account(ann.account), removal)  # which does not run before word of the failure comes
     assert node.committer.fail(EngineError("the disk is full"))
     node.settle()
     assert codes(ann) == [Code.BUSY, Code.BUSY]

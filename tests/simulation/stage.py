@@ -53,6 +53,11 @@ class Stage:
         self.ann.epoch = bytes(8)
         self.node.boot()
 
+    def close(self) -> None:
+        """Let go of the devices' databases."""
+        for device in self.world.devices:
+            device.store.close()
+
     @property
     def broken(self) -> set[str]:
         """Names of the invariants that do not hold."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -23,11 +24,9 @@ MOMENT_S: Final = 0.01
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
-    stage.waits(1.0)
-    yield stage
-    for device in stage.world.devices:
-        device.store.close()
+    with closing(Stage(tmp_path)) as stage:
+        stage.waits(1.0)
+        yield stage
 
 
 def link(stage: Stage) -> SimulatedDevice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -42,13 +43,11 @@ MANY: Final = 1_000
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
-    stage.waits(0.5)
-    stage.witness.sample()
-    assert stage.broken == set()
-    yield stage
-    for device in stage.world.devices:
-        device.store.close()
+    with closing(Stage(tmp_path)) as stage:
+        stage.waits(0.5)
+        stage.witness.sample()
+        assert stage.broken == set()
+        yield stage
 
 
 class Backlogged(Session):

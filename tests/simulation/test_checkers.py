@@ -49,21 +49,12 @@ from storage.records import Acked, Entries, Marked
 from tests.simulation.stage import CHAT, HOME, Stage, message_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from simulation.witness import Checker
     from storage.records import Target
 
 ANN, BOB = AccountId("ann"), AccountId("bob")
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
-    yield stage
-    for device in stage.world.devices:
-        device.store.close()
 
 
 def asked(stage: Stage, kind: type[Checker]) -> list[str]:

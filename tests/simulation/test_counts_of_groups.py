@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -70,10 +71,8 @@ class Counting(Stage):
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Counting]:
-    stage = Counting(tmp_path)
-    yield stage
-    for device in stage.world.devices:
-        device.store.close()
+    with closing(Counting(tmp_path)) as stage:
+        yield stage
 
 
 def test_counts_that_are_never_told_are_missing(stage: Counting) -> None:

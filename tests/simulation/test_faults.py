@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,12 +22,11 @@ MANY = 100
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
-    stage.waits(1.0)
-    yield stage
-    for device in stage.world.devices:
-        device.close()
-        device.store.close()
+    with closing(Stage(tmp_path)) as stage:
+        stage.waits(1.0)
+        yield stage
+        for device in stage.world.devices:
+            device.close()
 
 
 def fails(stage: Stage) -> bool:

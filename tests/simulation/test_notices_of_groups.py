@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -103,10 +104,8 @@ class GroupStage(Stage):
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[GroupStage]:
-    stage = GroupStage(tmp_path)
-    yield stage
-    for device in stage.world.devices:
-        device.store.close()
+    with closing(GroupStage(tmp_path)) as stage:
+        yield stage
 
 
 def test_a_notice_that_all_devices_of_the_sender_store_is_no_objection(stage: GroupStage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -107,12 +108,10 @@ ROOMS = ("accounts", "conversations", "queues", "presences", "rendezvous")
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
-    stage.witness.listen([])
-    stage.witness._hear["sampled"] = [hear for hear in stage.witness._hear["sampled"] if _is_supervision(hear)]
-    yield stage
-    for device in stage.world.devices:
-        device.store.close()
+    with closing(Stage(tmp_path)) as stage:
+        stage.witness.listen([])
+        stage.witness._hear["sampled"] = [hear for hear in stage.witness._hear["sampled"] if _is_supervision(hear)]
+        yield stage
 
 
 def _is_supervision(hear: Any) -> bool:

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from runtime import Actor, InlineTasks, Runtime, SeededScheduler, VirtualClock
 from simulation.checkers.bounds import MAILBOX_MAX, Bounds
 from simulation.checkers.reentry import Reentry
-from tests.simulation.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
-    yield stage
-    for device in stage.world.devices:
-        device.store.close()
+    from tests.simulation.stage import Stage
 
 
 class Turns(Actor):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from actors.conversation.actor import ConversationActor
 from actors.conversation.counted import Counted
@@ -33,6 +33,18 @@ __all__ = ["BUGS"]
 RESTLESS: Final = replace(CLUBBY, write_every_s=0.3, burst=3)
 
 
+class WithMembers(ConversationActor):
+    """A group whose members are of a class with a bug."""
+
+    __slots__ = ()
+    members: ClassVar[type[Members]]
+
+    def receive_info(self, message: Any) -> None:
+        if type(message) is ConversationView and type(self._members) is Members:
+            self._members.__class__ = self.members
+        super().receive_info(message)
+
+
 class Unaware(Members):
     """Whom a sender's messages go to is kept over a change of the members."""
 
@@ -45,15 +57,11 @@ class Unaware(Members):
         self.versions.update(versions)
 
 
-class TargetsOutliveALeave(ConversationActor):
+class TargetsOutliveALeave(WithMembers):
     """Members who have left still get what is said."""
 
     __slots__ = ()
-
-    def receive_info(self, message: Any) -> None:
-        if type(message) is ConversationView and type(self._members) is Members:
-            self._members.__class__ = Unaware
-        super().receive_info(message)
+    members = Unaware
 
 
 class Hasty(Governance):
@@ -87,15 +95,11 @@ class Rash(Members):
         return super()._admit(sender) if code is None else Refusal(code)
 
 
-class RefusedEarly(ConversationActor):
+class RefusedEarly(WithMembers):
     """A member is refused for good because of a removal that does not happen."""
 
     __slots__ = ()
-
-    def receive_info(self, message: Any) -> None:
-        if type(message) is ConversationView and type(self._members) is Members:
-            self._members.__class__ = Rash
-        super().receive_info(message)
+    members = Rash
 
 
 class TellsOfOneself(Counted):
