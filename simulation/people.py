@@ -103,7 +103,9 @@ TIDY: Final = Habit(
 CLUBBY: Final = Habit(
     "clubby", devices=2, write_every_s=4.0, online_s=20.0, offline_s=3.0, club_every_s=0.7, clubs_min=1
 )
-IDLE: Final = Habit("idle", write_every_s=3_600.0, burst=1, read_every_s=1_800.0, act_every_s=3_600.0)
+IDLE: Final = Habit(
+    "idle", write_every_s=3_600.0, burst=1, read_every_s=1_800.0, act_every_s=3_600.0, club_every_s=3_600.0
+)
 STRANGER: Final = AccountId("stranger")
 """Somebody whom everybody may block: nobody of that name lives here, though every node could tell."""
 

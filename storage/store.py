@@ -211,8 +211,15 @@ class Store:
         """Return by shard the copy that is here and not owned. One that is not complete does not survive a restart."""
         return dict(self._residences.arrivals)
 
+    def settle(self, completed: Callable[[], None]) -> None:
+        """Tell when all that was handed in before is durable, or has failed."""
+        self._journal.submit(Read(completed, raise_it))
+
     def fence(self, shard: int) -> None:
-        """Refuse every append and directory write of a shard, until somebody takes it; forgotten by a restart."""
+        """Refuse every append and directory write of a shard, until somebody takes it; forgotten by a restart.
+
+        Directory writes that are on their way are refused as well.
+        """
         self._journal.fence(shard)
 
     def export_shard(self, shard: int) -> Export:

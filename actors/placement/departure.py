@@ -20,7 +20,7 @@ from actors.placement.moves import (
     Vacated,
     Welcome,
 )
-from actors.shard.api import answers
+from actors.shard.api import answers, inform
 from runtime import Actor, Down, Named, Pid
 from storage import ExportOverrunError, StorageError
 
@@ -46,6 +46,10 @@ class Page(NamedTuple):
     """From the disk: the next rows, none at the end."""
 
     rows: list[Row]
+
+
+class Settled(NamedTuple):
+    """From the disk: all that the processes of the shard had written is there, or will not come there."""
 
 
 class Released(NamedTuple):
@@ -142,10 +146,9 @@ class DepartureActor(Actor):
                 self._export = self._store.export_shard(self._shard)
                 self._read_on()
             case Vacated() if self._export is not None:
-                self._store.fence(self._shard)
-                self._is_vacated = True
-                self._export.go_on()
-                self._read_on()
+                # What its processes wrote last comes to the disk first: others of this node go by it already.
+                settled = inform(self.process, lambda _: Settled())
+                self._store.settle(lambda: settled(None))
             case RowsDurable():
                 self._in_flight -= 1
                 self._read_on()
@@ -164,6 +167,11 @@ class DepartureActor(Actor):
                 self._begin()
             case Page(rows):
                 self._send(rows)
+            case Settled() if self._export is not None:
+                self._store.fence(self._shard)
+                self._is_vacated = True
+                self._export.go_on()
+                self._read_on()
             case Released(None):
                 self.process.cast(self._placement, Departed(self._shard, self._rows, self._size_bytes))
                 self.process.stop()

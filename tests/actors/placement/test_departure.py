@@ -231,13 +231,35 @@ def test_why_a_move_was_given_up_is_told_with_a_code_and_a_sentence() -> None:
     move = Move()
     move.says(Welcome(move.arrival_pid))
     move.takes_rows()
-    move.desk.append(0, message(1, ("ann2", PHONE)))  # what is read now is read behind it
+    move.desk.append(0, message(1, ("ann2", PHONE)))  # the fence comes behind it
     move.runtime.cast(move.departure, Vacated())
+    move.scheduler.run_until_idle()
+    move.desk.run()
+    move.desk.append(0, message(2, ("ann2", PHONE)))  # and what is read then behind this
     move.scheduler.run_until_idle()
     move.desk.store.take_ownership([SHARD])
     move.settle()
     move.takes_rows()
     assert move.refusal().code == MoveCode.UNREADABLE
+
+
+def test_what_its_processes_wrote_last_is_not_refused() -> None:
+    """Others go by a list of devices as soon as it is handed to the disk, and pass a device by that is not in it."""
+    move = Move()
+    move.says(Welcome(move.arrival_pid))
+    move.takes_rows()
+    written: list[bool] = []
+    move.desk.store.directory.put(b"shard1/ann", b"without her laptop", written.append)
+    move.runtime.cast(move.departure, Vacated())
+    move.scheduler.run_until_idle()
+    move.settle()
+    assert written == [True]
+    rows = [(row[0] & ~AGAIN, *row[1:]) for row in move.takes_rows()]
+    assert (Table.DIRECTORY, b"shard1/ann", b"without her laptop") in rows
+    late: list[bool] = []
+    move.desk.store.directory.put(b"shard1/ann", b"as before", late.append)
+    move.settle()
+    assert late == [False]
 
 
 def test_a_departure_that_is_killed_leaves_a_log_that_ends_with_the_next_one() -> None:
