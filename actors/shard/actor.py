@@ -29,6 +29,7 @@ from actors.shard.api import (
     Ticket,
     answers,
 )
+from actors.shard.pulse import Beat, Pulse
 from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spread, Spreading, Step, Taken, parts_of
 from protocol import AccountId, ClientId, Code, DeviceId
 from protocol.messages import Refused, Sent
@@ -47,7 +48,6 @@ __all__ = ["Commits", "ShardActor"]
 Answered: TypeAlias = dict[Pid, list[Sent | Refused]]
 """What each connection is told at the end of a commit, in one message."""
 
-TAKEN_INTERVAL_S: Final = 1.0
 EXPIRED_MAX: Final = 1_000
 STRAYS_MAX: Final = 32
 """Devices looked up a second: all shards of a node together 2,000, at 15 us each."""
@@ -59,10 +59,6 @@ class Commits(msgspec.Struct, frozen=True):
     """From the journal: what became durable of this shard, or failed, in position order; of acks only what failed."""
 
     committed: list[Committed]
-
-
-class TellTaken:
-    """The timer that tells the sources how far this shard has come, and looks up devices that may be gone."""
 
 
 class SweepExpired:
@@ -117,12 +113,14 @@ class ShardActor(LoadingActor):
         absent: Of this shard.
     """
 
+    _pulse: Pulse
     _spreading: Spreading
 
     __slots__ = (
         "_absent",
         "_disk",
         "_pace",
+        "_pulse",
         "_router",
         "_shard",
         "_shards",
@@ -152,13 +150,13 @@ class ShardActor(LoadingActor):
 
     def init(self) -> None:
         """Ask for what is still to be spread, and how far this shard has taken what others spread."""
+        self._pulse = Pulse(self.process, self._shard)
         self._router.lists_forgotten(self._shard)
         if not self._disk.store.takes(self._shard, self._disk.epoch):
             self._tell_unowned(self._disk.epoch)
         self._disk.store.load_shard(self._shard, *answers(self.process, lambda view: view))
-        # The shards of a node begin together; so they do not all do these in the same millisecond ever after.
+        # The shards of a node begin together; so they do not all do this in the same millisecond ever after.
         turn = 0.5 + self._shard / (2 * len(self._shards))
-        self.process.send_after(TAKEN_INTERVAL_S * turn, TellTaken())
         self.process.send_after(self._sweep_interval_s * turn, SweepExpired())
 
     def receive_info(self, message: Any) -> None:
@@ -166,11 +164,10 @@ class ShardActor(LoadingActor):
         kind = type(message)
         if kind is ShardView:
             self._restore(message)
-        elif kind is TellTaken:
-            if self.is_loaded:
-                self._spreading.tell_taken()
-                self._look_up_strays()
-            self.process.send_after(TAKEN_INTERVAL_S, message)
+        elif kind is Beat:
+            self._pulse.beaten()
+            self._spreading.tell_taken()
+            self._look_up_strays()
         elif kind is AskAgain:
             self._spreading.ask_again(message.source)
         elif kind is SendAgain:
@@ -215,6 +212,8 @@ class ShardActor(LoadingActor):
         strays, self._strays = self._strays[:STRAYS_MAX], self._strays[STRAYS_MAX:]
         for stray in strays:
             self._disk.store.directory.get(device_key(stray), *answers(self.process, partial(StrayFound, stray)))
+        if self._strays:
+            self._pulse.want()
 
     def _stray(self, found: StrayFound | HolderFound) -> None:
         """What waits may be for a device that was removed: then nobody else will look at it."""
@@ -231,7 +230,7 @@ class ShardActor(LoadingActor):
             self._disk.tally.damaged(str(error))
 
     def _restore(self, view: ShardView) -> None:
-        self._spreading = Spreading(self.process, self._disk, self._router, view.cursors, self._pace)
+        self._spreading = Spreading(self.process, self._disk, self._router, view.cursors, self._pace, self._pulse)
         self._strays = [device for device in map(DeviceId, view.devices) if collecting_group(device) is None]
         self._restore_outbox(OutboxPage(None, 0, view.outbox), view.outbox_complete)
 
@@ -244,6 +243,8 @@ class ShardActor(LoadingActor):
             return
         spreading.meet(self._shards)
         self.loaded()
+        if self._strays:
+            self._pulse.want()
 
     def receive(self, message: Any) -> None:
         """Act on a message."""
@@ -315,6 +316,7 @@ class ShardActor(LoadingActor):
             gone.discard(device)
             self._cast_queue(device, account, Expire(is_due=False))
             self._strays.append(device)  # once more in a moment, if nothing has come of it
+            self._pulse.want()
 
     def _tick(self, ticket: Ticket | ChangeTicket, answered: Answered) -> None:
         """The message is durable: ✓ for everyone who waits for it."""

@@ -18,6 +18,7 @@ from storage.records import MESSAGE, NOTICE, Accepted, Entries, Removed, Target
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from actors.shard.pulse import Pulse
     from runtime import Process
 
 __all__ = ["AskAgain", "OutboxPage", "Resync", "SendAgain", "Spread", "Spreading", "Step", "Taken", "parts_of"]
@@ -106,6 +107,7 @@ class Spreading:
         router: Where the other shards are found.
         cursors: By source shard: the highest position that is on the disk here.
         pace: How fast large fan-outs go out.
+        pulse: Of the shard; it wants one whenever a source has yet to be told something.
 
     Attributes:
         latecomers: Who was linked, or removed, while a message was on its way to this shard.
@@ -119,14 +121,24 @@ class Spreading:
         "_outbound",
         "_pace",
         "_process",
+        "_pulse",
         "_router",
         "_shard",
         "_stepping",
         "latecomers",
     )
 
-    def __init__(self, process: Process, disk: Disk, router: Router, cursors: dict[int, int], pace: PaceLimits) -> None:
+    def __init__(
+        self,
+        process: Process,
+        disk: Disk,
+        router: Router,
+        cursors: dict[int, int],
+        pace: PaceLimits,
+        pulse: Pulse,
+    ) -> None:
         self._process = process
+        self._pulse = pulse
         self._disk = disk
         self._router = router
         self._shard = disk.shard
@@ -268,6 +280,8 @@ class Spreading:
         if jobs is None:
             self.ask(source)
             return
+        if not jobs:
+            self._pulse.want()  # the source has not heard that these were taken
         for (position, record), plain in zip(jobs, parts[len(parts) - len(jobs) :], strict=True):
             targets = latecomers.targets(record) if plain is None else plain
             if plain is None:
@@ -299,6 +313,7 @@ class Spreading:
         """What was taken is on the disk; a supplement came from nowhere."""
         if record.source != self._shard:
             self._inbound[record.source].durable = record.source_position
+            self._pulse.want()
 
     def failed(self, record: Entries, attempt: object) -> None:
         """What was taken did not reach the disk: it is asked for once more."""
@@ -317,6 +332,7 @@ class Spreading:
             if source != self._shard:
                 if source in self._inbound:
                     self._inbound[source].told = 0
+                    self._pulse.want()
                 self.ask(source)
                 self.send_again(source)  # what it asks may have come before word of where it is
 

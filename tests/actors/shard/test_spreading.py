@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.router.api import Router, shard_number
 from actors.shard.api import Disk, PaceLimits
+from actors.shard.pulse import Pulse
 from actors.shard.spreading import OutboxPage, Resync, SendAgain, Spread, Spreading, Step
 from actors.tally import Tally
 from runtime import Actor, InlineTasks, Runtime, SeededScheduler, VirtualClock
@@ -50,7 +51,7 @@ class Source(Actor):
 
     def init(self) -> None:
         disk = Disk(self._desk.store, SHARD, self._desk.epochs[SHARD], Tally())
-        self.spreading = Spreading(self.process, disk, self._router, {}, PACE)
+        self.spreading = Spreading(self.process, disk, self._router, {}, PACE, Pulse(self.process, SHARD))
 
     def handle_info(self, message: Any) -> None:
         if isinstance(message, OutboxPage):
