@@ -1,6 +1,7 @@
 """Away: a group's messages to members who are not there, stored, moved to the inbox, and taken home by all of them.
 
 The CPU of storing is that of the workers, less what they cost at rest: to wait until all is in the inbox takes seconds.
+A first message, to members for whom nothing waits, is measured in several groups, one after the other.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import asyncio
 import os
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import uvloop
 
@@ -20,7 +23,7 @@ from bench.measured_node import MeasuredNode
 from bench.person import people
 from bench.registration import register
 from protocol import ClientId, shard_of
-from protocol.messages import Send
+from protocol.messages import DescribeGroup, Group, Send
 from storage.engine import Table
 
 if TYPE_CHECKING:
@@ -32,14 +35,15 @@ if TYPE_CHECKING:
     from protocol import ConversationId
 
 PAYLOAD = bytes(1_024)
+FIRSTS = 5
+"""Groups of 1,024 to which a first message goes; the median of them counts."""
 ENTRIES = 50_000
 WINDOW = 8
 SETTINGS: Settings = {"journal": {"hot_window_s_max": 1}, "queue": {"resume_window_s": 0}}
 STEP_TIMEOUT_S = 120.0
 REST_S = 1.2
 REST_SHARE_MAX = 0.05
-PERIOD_S = 5.0
-"""What recurs at rest does so within this: so whole periods are compared."""
+IDLE_S = 10.0
 QUEUES_END_S = 65.0
 """Behind the last word of a device its queue's process ends."""
 
@@ -56,6 +60,20 @@ class Writer(Member):
         """A tick."""
         self.ticks += 1
         self.ticked.set()
+
+    def other(self, frame: Any) -> None:
+        """The group is awake, or anything else."""
+        if isinstance(frame, Group):
+            self.ticked.set()
+        else:
+            super().other(frame)
+
+    async def wake(self, group: ConversationId) -> None:
+        """Have the group loaded, with the accounts of its members."""
+        self.ticked.clear()
+        self.wire.say(DescribeGroup(1, group))
+        self.flush()
+        await self.ticked.wait()
 
     async def write(self, group: ConversationId, count: int) -> None:
         """Write that many messages, and wait for their ticks."""
@@ -98,10 +116,14 @@ async def _settled(node: MeasuredNode, data: Path, entries: int) -> None:
                 return
 
 
-async def _idle_cpu(node: MeasuredNode) -> float:
-    """What its workers cost a second while nobody wants anything of them, in seconds: 6 to 8 ms."""
+async def _idle_cpu(node: MeasuredNode, absences: Sequence[Absence]) -> float:
+    """What its workers cost a second while nobody wants anything of groups that are awake, in seconds: some 3 ms."""
+    async with asyncio.timeout(STEP_TIMEOUT_S):
+        for absence in absences:
+            await absence.writer.wake(absence.group)
+    await asyncio.sleep(REST_S)
     cpu_s, started_s = _workers_s(node), time.monotonic()
-    await asyncio.sleep(2 * PERIOD_S)
+    await asyncio.sleep(IDLE_S)
     return (_workers_s(node) - cpu_s) / (time.monotonic() - started_s)
 
 
@@ -115,51 +137,99 @@ def _shards(everybody: Sequence[Person]) -> tuple[int, int]:
     return sum(size > 1 for size in sizes), sum(size == 1 for size in sizes)
 
 
-async def _group(node: MeasuredNode, data: Path, everybody: Sequence[Person]) -> ConversationId:
+class Absence(NamedTuple):
+    """A group whose members have left, but for one who writes."""
+
+    group: ConversationId
+    everybody: Sequence[Person]
+    writer: Writer
+
+    @property
+    def others(self) -> int:
+        """How many are away."""
+        return len(self.everybody) - 1
+
+
+class Cost(NamedTuple):
+    """What messages have cost: of the workers' CPU, and of pages."""
+
+    cpu_s: float
+    inbox_bytes: int
+    bodies_bytes: int
+
+
+async def _absence(node: MeasuredNode, data: Path, everybody: Sequence[Person]) -> Absence:
     """A group of all of them, who then leave."""
     members = [Member(person) for person in everybody]
     await connect(node.address, members)
     group = await gather(members, ClientId(os.urandom(16)))
     await _settled(node, data, 0)  # all of them have heard of the last that joined
     leave(members)
-    return group
+    return Absence(group, everybody, Writer(everybody[0]))
 
 
-async def _stored(
-    node: MeasuredNode, data: Path, writer: Writer, group: ConversationId, everybody: Sequence[Person]
-) -> dict[str, float]:
-    """A first message to members for whom nothing waits, and then many more."""
-    others, (shards, lone) = len(everybody) - 1, _shards(everybody[1:])
-    count, idle_cpu = max(2, ENTRIES // len(everybody)), await _idle_cpu(node)
+async def _cost(node: MeasuredNode, data: Path, absence: Absence, count: int, idle_cpu: float) -> Cost:
+    """Write so many messages into a group and wait until the inbox has them all."""
+    tables = (Table.INBOX, Table.BODIES)
+    before, entries = [page_bytes(data, table) for table in tables], inbox_entries(data)
+    cpu_s, started_s = _workers_s(node), time.monotonic()
+    async with asyncio.timeout(STEP_TIMEOUT_S):
+        await absence.writer.write(absence.group, count)
+    await _settled(node, data, entries + count * absence.others)
+    cpu_s = _workers_s(node) - cpu_s - idle_cpu * (time.monotonic() - started_s)
+    grown = (page_bytes(data, table) - then for table, then in zip(tables, before, strict=True))
+    return Cost(cpu_s, *grown)
+
+
+async def _firsts(node: MeasuredNode, data: Path, absences: Sequence[Absence]) -> list[float]:
+    """The CPU of a first message to each group, to members for whom nothing waits; and nothing waits in the end."""
+    idle_cpu = await _idle_cpu(node, absences)
+    costs = [await _cost(node, data, absence, 1, idle_cpu) for absence in absences]
+    for absence in absences:
+        await _drained(node, data, absence, 1)
+    if absences:
+        await asyncio.sleep(QUEUES_END_S)
+    return [cost.cpu_s for cost in costs]
+
+
+async def _stored(node: MeasuredNode, data: Path, absence: Absence, firsts_s: list[float]) -> dict[str, float]:
+    """A first message to members for whom nothing waits, and then many more.
+
+    Args:
+        node: The node.
+        data: Its folder.
+        absence: The group.
+        firsts_s: The CPU of first messages to others of the same size.
+    """
+    (shards, lone), idle_cpu = _shards(absence.everybody[1:]), await _idle_cpu(node, [absence])
     figures: dict[str, float] = {}
-    for name, messages, present in (("the first", 1, 0), ("the next", count, 1)):
-        before = [page_bytes(data, table) for table in (Table.INBOX, Table.BODIES)]
-        cpu_s, started_s = _workers_s(node), time.monotonic()
-        async with asyncio.timeout(STEP_TIMEOUT_S):
-            await writer.write(group, messages)
-        await _settled(node, data, (messages + present) * others)
-        await asyncio.sleep(PERIOD_S - (time.monotonic() - started_s) % PERIOD_S)
-        cpu_s = _workers_s(node) - cpu_s - idle_cpu * (time.monotonic() - started_s)
-        grown = [page_bytes(data, table) for table in (Table.INBOX, Table.BODIES)]
-        entries_bytes, bodies_bytes = (now - then for now, then in zip(grown, before, strict=True))
-        entries_bytes -= messages * lone * len(PAYLOAD)
-        what = f"away: {len(everybody)}, {name}"
-        figures[f"{what}, pages a member beyond the bodies"] = entries_bytes / (messages * others)
-        figures[f"{what}, pages a body of 1 KiB"] = bodies_bytes / (messages * shards)
-        figures[f"{what}, CPU a member"] = cpu_s / (messages * others) * 1e6
+    for name, messages in (("the first", 1), ("the next", _count(absence))):
+        cost = await _cost(node, data, absence, messages, idle_cpu)
+        cpu_s = median((cost.cpu_s, *firsts_s)) if messages == 1 else cost.cpu_s
+        entries_bytes = cost.inbox_bytes - messages * lone * len(PAYLOAD)
+        what = f"away: {len(absence.everybody)}, {name}"
+        figures[f"{what}, pages a member beyond the bodies"] = entries_bytes / (messages * absence.others)
+        figures[f"{what}, pages a body of 1 KiB"] = cost.bodies_bytes / (messages * shards)
+        figures[f"{what}, CPU a member"] = cpu_s / (messages * absence.others) * 1e6
     return figures
 
 
-async def _drained(node: MeasuredNode, data: Path, everybody: Sequence[Person], count: int) -> float:
-    """All of them come for as many messages; what one costs the node, in microseconds."""
-    readers = [Returner(person) for person in everybody]
+def _count(absence: Absence) -> int:
+    """How many messages follow the first."""
+    return max(2, ENTRIES // len(absence.everybody))
+
+
+async def _drained(node: MeasuredNode, data: Path, absence: Absence, count: int) -> float:
+    """All who were away come for as many messages; what one costs the node, in microseconds."""
+    readers = [Returner(person) for person in absence.everybody[1:]]
+    left = inbox_entries(data) - count * len(readers)
     await connect(node.address, readers, login=False)
     cpu_s = node.cpu_s()
     for reader in readers:
         reader.login()
     async with asyncio.timeout(STEP_TIMEOUT_S):
         await asyncio.gather(*(reader.done.wait() for reader in readers))
-    await _settled(node, data, 0)
+    await _settled(node, data, left)
     cpu_s = node.cpu_s() - cpu_s
     leave(readers)
     if {reader.count for reader in readers} != {count}:
@@ -167,24 +237,26 @@ async def _drained(node: MeasuredNode, data: Path, everybody: Sequence[Person], 
     return cpu_s / (count * len(readers)) * 1e6
 
 
-async def _measure(node: MeasuredNode, data: Path, crowds: Sequence[Sequence[Person]]) -> dict[str, float]:
+async def _measure(node: MeasuredNode, data: Path, crowds: Sequence[Sequence[Sequence[Person]]]) -> dict[str, float]:
     figures: dict[str, float] = {}
-    groups = [await _group(node, data, everybody) for everybody in crowds]
+    groups = [[await _absence(node, data, everybody) for everybody in crowd] for crowd in crowds]
     await asyncio.sleep(QUEUES_END_S)
-    for everybody, group in zip(crowds, groups, strict=True):
-        size = len(everybody)
-        writer = Writer(everybody[0])
-        await connect(node.address, [writer])
-        figures |= await _stored(node, data, writer, group, everybody)
-        leave([writer])
-        drained_us = await _drained(node, data, everybody[1:], 1 + max(2, ENTRIES // size))
-        figures[f"away: {size}, drained, CPU a message"] = drained_us
+    for absence, *others in groups:
+        writers = [absence.writer, *(other.writer for other in others)]
+        await connect(node.address, writers)
+        firsts_s = await _firsts(node, data, others)
+        figures |= await _stored(node, data, absence, firsts_s)
+        leave(writers)
+        drained_us = await _drained(node, data, absence, 1 + _count(absence))
+        figures[f"away: {len(absence.everybody)}, drained, CPU a message"] = drained_us
     return figures
 
 
 def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     """Measure in a fresh folder."""
-    everybody = people("abe", LARGE + SMALL)
+    everybody = people("abe", FIRSTS * LARGE + SMALL)
     register(folder, everybody)
+    bounds = (0, LARGE, LARGE + SMALL, *range(2 * LARGE + SMALL, len(everybody) + 1, LARGE))
+    large, small, *others = (everybody[first:last] for first, last in pairwise(bounds))
     with MeasuredNode(folder, profile, SETTINGS) as node:
-        return uvloop.run(_measure(node, folder / "data", (everybody[:LARGE], everybody[LARGE:])))
+        return uvloop.run(_measure(node, folder / "data", ([large, *others], [small])))

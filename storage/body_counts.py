@@ -98,10 +98,21 @@ class BodyCounts:
         keys = body_keys(shard, [entry.position for entry in entries])
         for entry, key in zip(entries, keys, strict=True):
             if key not in moving and key not in changes:
-                self._batch.puts.append((Table.BODIES, key, encode_entry(entry)))
-                self._batch.puts.append((Table.INBOX, count_key(key), encode_count(0)))
+                self._keep(key, entry)
         changes.update(keys)
         return [reference_of(shard, len(entry.body)) for entry in entries]
+
+    def refer_once(self, shard: int, entry: Entry) -> None:
+        """As `refer`, for one entry whose device has a row for it that says the same."""
+        key, changes = body_key(shard, entry.position), self._changes
+        if key not in changes and key not in self.moving:
+            self._keep(key, entry)
+        changes[key] += 1
+
+    def _keep(self, key: bytes, entry: Entry) -> None:
+        """Store a body that is not there."""
+        self._batch.puts.append((Table.BODIES, key, encode_entry(entry)))
+        self._batch.puts.append((Table.INBOX, count_key(key), encode_count(0)))
 
     def release(self, reference: Reference) -> None:
         """Note that an entry goes that refers to a body."""

@@ -98,6 +98,11 @@ class Summary:
             raise StoreCorruptError("an inbox summary", f"it counts less than there was: {error}") from error
 
 
+def lone_summary(shard: int, entry: Entry) -> bytes:
+    """Return the summary of a device for which one entry waits, with a body that others wait for as well."""
+    return _lone.pack(shard, entry.size_bytes, entry.position, entry.expires_ms)
+
+
 def decode_summary(value: bytes) -> Summary:
     """Return the summary of a stored value.
 

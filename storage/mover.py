@@ -308,10 +308,7 @@ class Mover:
     def _inbox_work(self, cut: int) -> Iterator[Effect]:
         self._memtable.rechecks = False
         # In the order of the keys: neighbours share pages (a put costs 1.2 us instead of 15).
-        for device in sorted(self._memtable.devices):
-            queue = self._memtable.devices.get(device)
-            if queue is not None:
-                yield from self._inbox_writer.move(device, queue, cut)
+        yield from self._inbox_writer.move(sorted(self._memtable.devices), cut)
         counts = self._inbox_writer.counts
         if counts.pending:
             yield self._end_slice()  # what is counted next has to be durable

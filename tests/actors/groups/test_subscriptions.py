@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.accounts.actor import WATCHED_S
 from actors.accounts.api import Ask
 from actors.groups.api import GroupAsk, Watch
 from protocol import AccountId, Code
@@ -23,6 +24,7 @@ from tests.actors.groups.club import TOKEN, Club, Person
 from tests.actors.office import device_of
 
 ANN, BOB, CAT = "ann", "bob", "cat"
+A_WHILE_S = WATCHED_S + 10.0
 
 
 def hides_reads(person: Person) -> None:
@@ -47,13 +49,13 @@ def is_loaded(club: Club, name: str) -> bool:
 def test_an_account_that_has_left_is_let_go_of_and_one_that_stays_is_not(seed: int) -> None:
     club = Club(seed, ANN, BOB, CAT)
     club.gather(BOB, CAT)
-    club.office.wait(10.0)
+    club.office.wait(A_WHILE_S)
     assert [is_loaded(club, name) for name in (ANN, BOB, CAT)] == [True, True, True]
     club.change(club[ANN], REMOVED, BOB)
-    club.office.wait(10.0)
+    club.office.wait(A_WHILE_S)
     assert [is_loaded(club, name) for name in (ANN, BOB, CAT)] == [True, False, True]
     club.change(club[CAT], LEFT)
-    club.office.wait(10.0)
+    club.office.wait(A_WHILE_S)
     assert [is_loaded(club, name) for name in (ANN, BOB, CAT)] == [True, False, False]
     assert isinstance(club[ANN].says(club.id, "alone"), Sent)
 
@@ -65,7 +67,7 @@ def test_an_account_that_was_not_let_in_is_let_go_of(seed: int) -> None:
     refused = tablet.asks_group(JoinGroup(50, club.id, TOKEN))
     assert isinstance(refused, Error)
     assert refused.code == Code.DEVICE_REVOKED
-    club.office.wait(10.0)
+    club.office.wait(A_WHILE_S)
     assert [is_loaded(club, name) for name in (ANN, BOB)] == [True, False]
 
 
@@ -87,7 +89,7 @@ def test_who_leaves_with_the_group_open_is_known_until_that_is_on_the_disk(seed:
     assert not bob.visitor.all(GroupDone)[1:]
     assert tablet.visitor.all(Error), "somebody else was let go of meanwhile"
     assert club[ANN].visitor.all(GroupHere)[-1].members_count == 1
-    office.wait(10.0)
+    office.wait(A_WHILE_S)
     assert club[ANN].visitor.all(GroupHere)[-1].members_count == 0
     assert not is_loaded(club, BOB)
     assert not office.crashes
