@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["BUGS"]
 
 
-RESTLESS: Final = replace(CLUBBY, write_every_s=0.3, burst=3)
+RESTLESS: Final = replace(CLUBBY, write_every_s=0.3, burst=3, club_every_s=0.3)
 
 
 class WithMembers(ConversationActor):
@@ -142,7 +142,7 @@ BUGS: Final = {
             people=(RESTLESS,) * 4,
             nodes=1,
             accepted_min=0,
-            faults=rough(commit_fails=150.0, disk_is_slow=20.0),
+            faults=rough(commit_fails=400.0, disk_is_slow=60.0),
             parts=Parts(conversation=RefusedEarly),
         ),
         Finality.name,
