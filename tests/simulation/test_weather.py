@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import pytest
 
-from simulation import BETWEEN_NODES, SOMETIMES, SOMETIMES_BETWEEN_NODES, Scenario, Summary, inquest, storm
+from simulation import BETWEEN_NODES, SOMETIMES, SOMETIMES_BETWEEN_NODES, Faults, Scenario, Summary, inquest, storm
 
 SEEDS = 60
 CLUSTERS = 15
+
+JOBS = 4
+"""Seeds at once: more than the two processors of which the other half of the suite wants its share."""
+
+DENSE = Faults(storm_s=70.0)
+"""As many faults as ever in less time: a seed is some 630 accepted messages instead of 700, of which 500 are asked."""
 
 
 def run(seeds: range, scenario: Scenario) -> Summary:
     """What many seeds come to; the first that breaks an invariant is told in full."""
     summary = Summary()
-    for outcome in storm(seeds, scenario, jobs=2):
+    for outcome in storm(seeds, scenario, jobs=JOBS):
         summary.add(outcome)
     print(summary)
     if summary.violations:
@@ -28,14 +34,13 @@ def run(seeds: range, scenario: Scenario) -> Summary:
 
 @pytest.mark.slow
 def test_every_invariant_holds_under_every_seed_and_every_rare_branch_was_reached(seed: int) -> None:
-    scenario = Scenario()
+    scenario = Scenario(cluster=False, faults=DENSE)
     summary = run(range(seed, seed + SEEDS), scenario)
-    assert summary.clusters
     assert summary.coverage.missing(SOMETIMES, scenario.faults.mean) == [], "no run reached these"
 
 
 @pytest.mark.slow
 def test_every_invariant_holds_in_clusters_and_every_rare_branch_between_nodes_was_reached(seed: int) -> None:
-    summary = run(range(seed, seed + CLUSTERS), Scenario(cluster=True))
+    summary = run(range(seed, seed + CLUSTERS), Scenario(cluster=True, faults=DENSE))
     assert summary.clusters == CLUSTERS
     assert summary.coverage.missing(SOMETIMES_BETWEEN_NODES, BETWEEN_NODES) == [], "no run reached these"
