@@ -43,7 +43,7 @@ from actors import (
 from actors.accounts.api import RateLimiter, code_sender
 from actors.logbook import configure, hooks
 from actors.presence.api import Load
-from actors.router.api import Router, shard_number
+from actors.router.api import Router
 from cluster import fresh_incarnation
 from config import ClusterConfig, ConfigError, cluster_nodes, load
 from gateway import (
@@ -199,7 +199,7 @@ class Node:
         hatches, router = self.premises.hatches, self.router
         if not hatches:
             return None
-        return Passage(self.place.node.name, hatches, lambda account: router.node_of(shard_number(account)))
+        return Passage(self.place.node.name, hatches, lambda account: router.node_of(shard_of(account)))
 
     def _cluster(self) -> Cluster | None:
         if len(self.nodes) == 1:

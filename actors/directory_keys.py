@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.router.api import shard_number
-from protocol import IdentifierError, normalized_address
+from protocol import IdentifierError, normalized_address, shard_of
 from storage import StoreCorruptError
 
 if TYPE_CHECKING:
@@ -84,12 +83,12 @@ def directory_shard(key: bytes, value: bytes) -> int | None:
     """The shard that a key and its value go with; None for what is the node's own, or nobody can read."""
     try:
         if key.startswith(_DEVICE):
-            return shard_number(holder_of(value))
+            return shard_of(holder_of(value))
         if key.startswith(_OWED):
-            return shard_number(key[len(_OWED) :].split(b"/", 1)[0].decode())
+            return shard_of(key[len(_OWED) :].split(b"/", 1)[0].decode())
         for prefix in (_ACCOUNT, _GROUPS, _LAST_SEEN):
             if key.startswith(prefix):
-                return shard_number(key[len(prefix) :].decode())
+                return shard_of(key[len(prefix) :].decode())
     except (StoreCorruptError, UnicodeDecodeError):
         return None
     return None

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from actors.router.api import shard_number
-from protocol import AccountId, ConversationId
+from protocol import AccountId, ConversationId, shard_of
 from protocol.messages import NOTICE_MISSING
 
 if TYPE_CHECKING:
@@ -82,10 +81,10 @@ class Audience:
         self._started_s[shard] = self._witness.world.agenda.now_s
 
     def _was_forgotten(self, record: Accepted, device: SimulatedDevice) -> bool:
-        home = shard_number(AccountId(device.account))
+        home = shard_of(AccountId(device.account))
         started_s = self._started_s.get(home, -COMMIT_S_MAX)
         is_recent = self._witness.world.agenda.now_s - started_s < COMMIT_S_MAX
-        is_elsewhere = home != shard_number(ConversationId(record.conversation))
+        is_elsewhere = home != shard_of(ConversationId(record.conversation))
         return is_elsewhere and is_recent and self._named_s[device.id] >= started_s
 
     def brought(self, record: Entries) -> None:

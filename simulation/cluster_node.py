@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.messages import message_table
 from actors.placement.api import PLACEMENT, MoveLimits
-from actors.router.api import shard_number
 from actors.tree import Cluster
 from cluster import Identity, NodeDown, NodeRefused, NodeUp, Peer, cluster_supervisor
+from protocol import shard_of
 from simulation.agenda import chance_of
 from simulation.couriers import COURIER, Courier, register_parcels
 from simulation.lines import NodeNetwork
@@ -149,7 +149,7 @@ class ClusterNode(SimulatedNode):
         for process in self.runtime._processes.values():
             writers = getattr(getattr(process._actor, "_session", None), "writers", None)
             for conversation, count in () if writers is None else writers.in_flight.items():
-                if count and self.router.places.get(shard_number(conversation)) == name:
+                if count and self.router.places.get(shard_of(conversation)) == name:
                     self.world.coverage.reached("a node is lost while it owes a tick")
 
     def _send_another_courier(self) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from actors.router.api import shard_number
-from protocol import Epoch
+from protocol import Epoch, shard_of
 from protocol.device_list import sealed_label
 from protocol.messages import (
     Closing,
@@ -164,7 +163,7 @@ class ByLink(Enrolment):
         device = self._device
         shards = device.world.busy_shards if device.world.is_cluster else device.node.shards
         code = LinkCode.generate(device.chance.randbytes)
-        while shard_number(code.rendezvous.hex()) not in shards:
+        while shard_of(code.rendezvous.hex()) not in shards:
             code = LinkCode.generate(device.chance.randbytes)
         self._talk = self._linking(code)
         device.say(OpenLink(1, code.rendezvous))

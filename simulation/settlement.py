@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
-from actors.router.api import shard_number
 from actors.shard.api import PaceLimits
-from protocol import AccountId, direct_conversation
+from protocol import AccountId, direct_conversation, shard_of
 from simulation.agenda import chance_of
 from simulation.clubs import clubs_of
 from simulation.cluster_node import ClusterNode
@@ -82,7 +81,7 @@ def _chats(accounts: list[AccountId]) -> list[ConversationId]:
 
 def _shards(accounts: list[AccountId], chats: list[ConversationId], clubs: list[Club]) -> tuple[int, ...]:
     """The shards in which anything happens."""
-    return tuple(sorted({shard_number(name) for name in [*accounts, *chats, *(club.id for club in clubs), STRANGER]}))
+    return tuple(sorted({shard_of(name) for name in [*accounts, *chats, *(club.id for club in clubs), STRANGER]}))
 
 
 def _people(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actors.router.api import Router, shard_number
+from actors.router.api import Router
+from protocol import shard_of
 from storage import Store
 from storage.group import Failed, raise_it
 
@@ -218,7 +219,7 @@ class TrappedRouter(Router):
         self._trap.before()
         return super().presence(account)
 
-    def queue_here(self, device: DeviceId) -> Pid | None:
+    def queue_here(self, device: bytes) -> Pid | None:
         """Look up a queue that runs here."""
         self._trap.before()
         return super().queue_here(device)
@@ -231,4 +232,4 @@ class TrappedRouter(Router):
 
 def _shard_of(name: str | bytes) -> int:
     """The shard of what is called so; a rendezvous is called by bytes."""
-    return shard_number(name.hex() if isinstance(name, bytes) else name)
+    return shard_of(name.hex() if isinstance(name, bytes) else name)

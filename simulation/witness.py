@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from actors.groups.api import NOBODY, GroupState
 from actors.notices.api import decode_missed
 from actors.queue.api import decode_notice
-from actors.router.api import shard_number
-from protocol import AccountId, Code, decode_change, decode_message, is_group
+from protocol import AccountId, Code, decode_change, decode_message, is_group, shard_of
 from protocol.messages import (
     CHANGE,
     NOTICE_EXPIRED,
@@ -305,7 +304,7 @@ class Witness:
         self.by_number[record.producer, record.epoch, record.conversation, record.number] = record
         self._accepted_in[shard, position] = (node, node.life, self.world.agenda.now_s)
         for account, devices in record.targets:
-            if shard_number(account) == shard:
+            if shard_of(account) == shard:
                 self._enter(position, devices, (MESSAGE, record.conversation, record.seq, "", b""))
 
     def highest_marks(self, conversation: str, account: str) -> tuple[int, int, int]:
@@ -378,7 +377,7 @@ class Witness:
             for hear in self._hear["removed"]:
                 hear(record.device, key, record)
         for account, devices in record.targets:
-            if shard_number(account) == shard:
+            if shard_of(account) == shard:
                 _, conversation, seq = record.notices[0]
                 self._enter(position, devices, notice_key(record.targets, conversation, seq, record.bodies[0]))
 

@@ -15,8 +15,8 @@ from itertools import count, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from actors.router.api import shard_number
 from actors.tree import Parts
+from protocol import shard_of
 from roost.session import Phase, Session
 from roost.store import Store
 from runtime import Foreign, Runtime
@@ -217,7 +217,7 @@ class World:
 
     def home(self, account: str) -> SimulatedNode | None:
         """The node that has an account's shard, where its devices' queues are; None while it is at none."""
-        shard = shard_number(account)
+        shard = shard_of(account)
         return next((node for node in self.doors[account] if shard in node.shards), None)
 
     def fresh_number(self) -> int:

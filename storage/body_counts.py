@@ -102,12 +102,17 @@ class BodyCounts:
         changes.update(keys)
         return [reference_of(shard, len(entry.body)) for entry in entries]
 
-    def refer_once(self, shard: int, entry: Entry) -> None:
-        """As `refer`, for one entry whose device has a row for it that says the same."""
+    def refer_once(self, shard: int, entry: Entry) -> bytes:
+        """As `refer`, for one entry whose device has a row for it that says the same; return the key of the body."""
         key, changes = body_key(shard, entry.position), self._changes
         if key not in changes and key not in self.moving:
             self._keep(key, entry)
         changes[key] += 1
+        return key
+
+    def refer_again(self, key: bytes) -> None:
+        """Another entry like that, in the same slice."""
+        self._changes[key] += 1
 
     def _keep(self, key: bytes, entry: Entry) -> None:
         """Store a body that is not there."""

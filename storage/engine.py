@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Table(IntEnum):
@@ -112,6 +115,10 @@ class Engine(Protocol):
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         """Return the durable value under a key, or None."""
+        ...
+
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the durable value under each of these keys, or None."""
         ...
 
     def scan(

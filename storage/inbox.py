@@ -174,10 +174,14 @@ class Inbox:
 
     def summary(self, device: bytes) -> Summary | None:
         """Return what waits for a device, or None when nothing does."""
-        value = self._engine.get(Table.INBOX, summary_key(device))
-        if value is None:
-            return None
-        return decode_summary(value)
+        (summary,) = self.summaries((device,))
+        return summary
+
+    def summaries(self, devices: Iterable[bytes]) -> list[Summary | None]:
+        """Return what waits for each of these devices, or None when nothing does."""
+        keys = [summary_key(device) for device in devices]
+        values = self._engine.get_many(Table.INBOX, keys)
+        return [None if value is None else decode_summary(value) for value in values]
 
     def pairs(self, device: bytes, after: int, up_to: int, limit: int) -> list[tuple[bytes, bytes]]:
         """Return up to `limit` entries with after < position <= up_to as they lie here, by their keys and in order."""

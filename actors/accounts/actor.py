@@ -19,7 +19,7 @@ from actors.accounts.api import (
     Supply,
     Unsubscribe,
 )
-from actors.accounts.devices import DeviceKeeper, TellLeaving
+from actors.accounts.devices import LOOK_AGAIN_S, DeviceKeeper, TellLeaving
 from actors.accounts.logic import decode_account
 from actors.accounts.memberships import GroupsLoaded, GroupsSaved, Memberships
 from actors.accounts.owner import Claimed, Owner, Saved
@@ -46,15 +46,16 @@ from protocol.messages import (
 from runtime import Down, TaskDone, TaskFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from actors.router.api import Router
-    from runtime import Reason
+    from runtime import Reason, Ref
 
 __all__ = ["AccountActor"]
 
 IDLE_S: Final = 0.25  # 10,000 quiet logins keep no account in memory, and few at a time (1.5 KB each)
-WATCHED_S: Final = 60.0  # while somebody subscribes, as a group of 1,024 to as many (each 5 s: 3 ms of CPU a second)
+WATCHED_S: Final = LOOK_AGAIN_S
+"""While somebody subscribes it only looks at its devices; once a minute took 1,024 members of a group 3 ms."""
 _OF_REGISTRATION: Final[dict[type, Callable[[Registrar, Ask, Any], None]]] = {
     RequestCode: Registrar.request_code,
     Register: Registrar.register,
@@ -79,6 +80,9 @@ class Retire:
     """The timer that ends an account of which nobody wants anything."""
 
 
+RETIRE: Final = Retire()
+
+
 class AccountActor(Owner):
     """Owns one account, or knows that there is none.
 
@@ -90,7 +94,7 @@ class AccountActor(Owner):
         sender: How a verification code travels.
     """
 
-    __slots__ = ("_active", "_keeper", "_memberships", "_registrar", "_sender", "_supplements")
+    __slots__ = ("_active", "_keeper", "_memberships", "_registrar", "_retirement", "_sender", "_supplements")
 
     def __init__(
         self, account: AccountId, disk: Disk, router: Router, limits: AccountLimits, sender: CodeSender
@@ -106,7 +110,7 @@ class AccountActor(Owner):
         """Ask the directory for the account."""
         self._memberships = Memberships(self.process, self.id, self.disk, self.router, self.limits.groups_max)
         self.disk.store.directory.get(account_key(self.id), *answers(self.process, Loaded))
-        self.process.send_after(IDLE_S, Retire())
+        self._retirement = self.process.send_after(IDLE_S, RETIRE)
 
     def terminate(self, reason: Reason) -> None:
         """Tell whoever waits, and let go of the parts that hold this process.
@@ -114,6 +118,7 @@ class AccountActor(Owner):
         Else each account of a login lies in memory until the collector comes by: 2.5 KiB of an idle connection.
         """
         super().terminate(reason)
+        self.process.cancel(self._retirement)
         del self._keeper, self._supplements
         self._registrar = None
 
@@ -135,7 +140,7 @@ class AccountActor(Owner):
         elif kind is GroupsLoaded or kind is GroupsSaved:
             self._memberships.receive_info(message)
         elif kind is Down:
-            self.subscribers.pop(message.ref, None)
+            self._let_go((message.ref,))
         elif kind is TaskDone or kind is TaskFailed:
             self._some_registrar().code_travelled(message)
         elif kind is Retire:
@@ -154,10 +159,21 @@ class AccountActor(Owner):
         registrar = self._registrar
         if busy or (registrar is not None and registrar.busy(self.process.runtime.clock.now_s())):
             self._active = False
-            self.process.send_after(WATCHED_S if self.subscribers else IDLE_S, Retire())
+            self._retire_after(WATCHED_S if self.subscribers else IDLE_S)
         else:
             self.router.list_forgotten(self.id)
             self.process.stop()
+
+    def _retire_after(self, delay_s: float) -> None:
+        self.process.cancel(self._retirement)
+        self._retirement = self.process.send_after(delay_s, RETIRE)
+
+    def _let_go(self, refs: Iterable[Ref]) -> None:
+        """These have subscribed and do so no more; the account ends soon if they were the last."""
+        for ref in refs:
+            self.subscribers.pop(ref, None)
+        if not self.subscribers:
+            self._retire_after(IDLE_S)
 
     def _some_registrar(self) -> Registrar:
         if self._registrar is None:
@@ -176,9 +192,10 @@ class AccountActor(Owner):
             self.subscribers[self.process.monitor(message.subscriber)] = message.subscriber
             self.process.insist(message.subscriber, self.view)  # it waits for that
         elif kind is Unsubscribe:
-            for ref in [ref for ref, subscriber in self.subscribers.items() if subscriber == message.subscriber]:
-                del self.subscribers[ref]
+            refs = [ref for ref, subscriber in self.subscribers.items() if subscriber == message.subscriber]
+            for ref in refs:
                 self.process.demonitor(ref)
+            self._let_go(refs)
         elif kind is Blocked:
             blocked(self, message.by)
         elif kind is Show:

@@ -12,8 +12,8 @@ from actors.accounts.api import AccountView, Show, Subscribe, Unsubscribe
 from actors.conversation.logic import Refusal, authorise, targets_of
 from actors.conversation.roll import Roll
 from actors.groups.api import NOBODY, GroupState
-from actors.router.api import Router, UnreachableError, shard_number
-from protocol import AccountId, Code
+from actors.router.api import Router, UnreachableError
+from protocol import AccountId, Code, shard_of
 from runtime import Named
 
 if TYPE_CHECKING:
@@ -421,7 +421,7 @@ class Members(Membership):
         views, members = self.views, self.state.members
         if not self._has_waited:
             return len(views) >= len(members) and all(account in views for account in members)
-        return all(account in views or shard_number(account) != self._shard for account in members)
+        return all(account in views or shard_of(account) != self._shard for account in members)
 
     def wait_no_longer(self) -> None:
         """Go on without members of other shards. Those of its own are here whenever the group is."""

@@ -8,7 +8,6 @@ verb of the runtime works the same from anywhere, and nobody waits for an answer
 from __future__ import annotations
 
 from collections import deque
-from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -22,12 +21,9 @@ if TYPE_CHECKING:
 
     from actors.accounts.api import AccountView
 
-__all__ = ["Household", "Router", "UnreachableError", "shard_number"]
+__all__ = ["Household", "Router", "UnreachableError"]
 
 Key = TypeVar("Key")
-
-# SHA-256 of an id costs 0.9 µs, the cache 0.07.
-shard_number = lru_cache(maxsize=1 << 16)(shard_of)
 
 _AT: Final = "at"
 NO_LISTS: Final[Mapping[AccountId, AccountView]] = MappingProxyType({})
@@ -100,7 +96,7 @@ class Router:
 
     def listed(self, account: AccountId) -> AccountView | None:
         """An account of this node as it is, or will be in a moment; None for one that is not loaded, or elsewhere."""
-        household = self._households.get(shard_number(account))
+        household = self._households.get(shard_of(account))
         return None if household is None else household.lists.get(account)
 
     def lists_of(self, shard: int) -> Mapping[AccountId, AccountView]:
@@ -125,20 +121,20 @@ class Router:
 
     def list_loaded(self, view: AccountView) -> None:
         """An account was read from the disk."""
-        household = self._households.get(shard_number(view.account))
+        household = self._households.get(shard_of(view.account))
         if household is not None:
             household.lists[view.account] = view
             household.lost.discard(view.account)
 
     def list_forgotten(self, account: AccountId) -> None:
         """An account ends, and nothing of it is on its way to the disk. One that crashes is kept, for something may."""
-        household = self._households.get(shard_number(account))
+        household = self._households.get(shard_of(account))
         if household is not None:
             household.lists.pop(account, None)
 
     def list_lost(self, account: AccountId) -> None:
         """What an account has shown is not on the disk, and will not be; who goes by it is to look again."""
-        household = self._households.get(shard_number(account))
+        household = self._households.get(shard_of(account))
         if household is not None:
             household.lists.pop(account, None)
             household.lost.add(account)
@@ -146,7 +142,7 @@ class Router:
 
     def has_lost(self, account: AccountId) -> bool:
         """Whether what an account of this node has shown last was lost, and nobody has read it since."""
-        household = self._households.get(shard_number(account))
+        household = self._households.get(shard_of(account))
         return household is not None and account in household.lost
 
     def lists_forgotten(self, shard: int) -> None:
@@ -178,7 +174,7 @@ class Router:
         pid = self._runtime.whereis(("account", account))
         if pid is not None:
             return pid
-        household = self._households.get(shard := shard_number(account))
+        household = self._households.get(shard := shard_of(account))
         if household is None:
             return self._elsewhere(shard, (_AT, "account", account))
         return self._ensure(household.accounts, account)
@@ -188,7 +184,7 @@ class Router:
         pid = self._runtime.whereis(("conversation", conversation))
         if pid is not None:
             return pid
-        household = self._households.get(shard := shard_number(conversation))
+        household = self._households.get(shard := shard_of(conversation))
         if household is None:
             return self._elsewhere(shard, (_AT, "conversation", conversation))
         return self._ensure(household.conversations, conversation)
@@ -198,7 +194,7 @@ class Router:
         pid = self._runtime.whereis(("queue", device))
         if pid is not None:
             return pid
-        household = self._households.get(shard := shard_number(account))
+        household = self._households.get(shard := shard_of(account))
         if household is None:
             return self._elsewhere(shard, (_AT, "queue", device, account))
         return self._ensure(household.queues, (device, account))
@@ -208,7 +204,7 @@ class Router:
         pid = self._runtime.whereis(("presence", account))
         if pid is not None:
             return pid
-        household = self._households.get(shard := shard_number(account))
+        household = self._households.get(shard := shard_of(account))
         if household is None:
             return self._elsewhere(shard, (_AT, "presence", account))
         return self._ensure(household.presences, account)
@@ -235,7 +231,7 @@ class Router:
         """The queue's process if it runs already (only then can its device be connected); or a name, as above."""
         return self._live(("queue", device), account)
 
-    def queue_here(self, device: DeviceId) -> Pid | None:
+    def queue_here(self, device: bytes) -> Pid | None:
         """The queue's process if it runs on this node."""
         return self._runtime.whereis(("queue", device))
 
@@ -267,7 +263,7 @@ class Router:
         pid = self._runtime.whereis(name)
         if pid is not None or not self.places:
             return pid
-        node = self.places.get(shard_number(owner))
+        node = self.places.get(shard_of(owner))
         return Named(node, name) if node is not None and node in self._runtime.foreign.linked else None
 
     def _elsewhere(self, shard: int, name: Hashable) -> Named:

@@ -21,51 +21,53 @@ if TYPE_CHECKING:
 __all__ = ["Absent"]
 
 DEVICES_MAX: Final = 2_048
-"""Devices of a shard that are remembered, 150 bytes each."""
-
-
-class _Unseen:
-    """What may yet come for a device before its queue is started."""
-
-    __slots__ = ("count", "size_bytes")
-
-    def __init__(self, device: DeviceId, limits: QueueLimits) -> None:
-        self.count = unseen_max(device, limits.entries_max)
-        self.size_bytes = unseen_max(device, limits.size_bytes_max)
+"""Devices of a shard that are remembered, 120 bytes each."""
+NEVER: Final = 1 << 62
+"""More than is ever left."""
 
 
 class Absent:
     """The devices of one shard whose queues have run in this life of the node.
 
+    How much may yet come for a device is one number, in bytes, in which each entry counts for at least its share of a
+    queue of the most entries: so neither of the two quotas is exceeded, and a member of a group costs one subtraction.
+
     Args:
         limits: Of each queue.
     """
 
-    __slots__ = ("_devices", "_limits")
+    __slots__ = ("_entries_max", "_left", "_share_bytes")
 
     def __init__(self, limits: QueueLimits) -> None:
-        self._limits = limits
-        self._devices: dict[DeviceId, _Unseen] = {}
+        self._entries_max = min(limits.entries_max, limits.size_bytes_max)  # an entry has more than a byte
+        self._share_bytes = limits.size_bytes_max // self._entries_max
+        self._left: dict[bytes, int] = {}
 
-    def keeps(self, device: DeviceId, entry: Entry) -> bool:
-        """Note what came for a device whose queue does not run; False if its queue has to look at it.
+    def weight(self, entry: Entry) -> int:
+        """What an entry takes of what may come for a device without its queue.
 
         Args:
-            device: Which one.
-            entry: On the disk. A notice is for its queue to see: it may be a group's to tell, and whoever sent the
+            entry: On the disk. A notice is for the queue to see: it may be a group's to tell, and whoever sent the
                 message may have been removed since.
         """
-        unseen = self._devices.get(device)
-        if unseen is None or entry.kind != MESSAGE:
+        return max(entry.size_bytes, self._share_bytes) if entry.kind == MESSAGE else NEVER
+
+    def keeps(self, device: bytes, weight: int) -> bool:
+        """Note that an entry of this weight came for a device whose queue does not run.
+
+        Returns:
+            False if its queue has to look at it.
+        """
+        left = self._left.get(device)
+        if left is None:
             return False
-        unseen.count -= 1
-        unseen.size_bytes -= entry.size_bytes
-        return unseen.count >= 0 and unseen.size_bytes >= 0
+        self._left[device] = left = left - weight
+        return left >= 0
 
     def started(self, device: DeviceId) -> None:
         """Its queue starts, and knows what waits; who was started longest ago is forgotten for it."""
-        devices = self._devices
-        devices.pop(device, None)
-        devices[device] = _Unseen(device, self._limits)
-        if len(devices) > DEVICES_MAX:
-            del devices[next(iter(devices))]
+        known = self._left
+        known.pop(device, None)
+        known[device] = unseen_max(device, self._entries_max) * self._share_bytes
+        if len(known) > DEVICES_MAX:
+            del known[next(iter(known))]

@@ -11,7 +11,7 @@ from actors.accounts.api import lists_device
 from actors.directory_keys import account_key, device_key, holder_of
 from actors.notices.api import collecting_group
 from actors.placement.api import PLACEMENT, Unowned
-from actors.router.api import Router, UnreachableError, shard_number
+from actors.router.api import Router, UnreachableError
 from actors.shard.api import (
     Answers,
     ChangeDurable,
@@ -31,7 +31,7 @@ from actors.shard.api import (
 )
 from actors.shard.pulse import Beat, Pulse
 from actors.shard.spreading import AskAgain, OutboxPage, Resync, SendAgain, Spread, Spreading, Step, Taken, parts_of
-from protocol import AccountId, ClientId, Code, DeviceId
+from protocol import AccountId, ClientId, Code, DeviceId, shard_of
 from protocol.messages import Refused, Sent
 from runtime import Pid, Reason
 from storage import Entry, ShardView, StoreCorruptError, StoreVersionError
@@ -253,7 +253,7 @@ class ShardActor(LoadingActor):
     def _commits(self, commits: Commits) -> None:
         spreads: dict[int, list[Job]] = {}
         prompt: set[int] = set()
-        arrivals: dict[DeviceId, Arrived] = {}
+        arrivals: dict[bytes, Arrived] = {}
         answered: Answered = {}
         for commit in commits.committed:
             record = commit.record
@@ -278,7 +278,7 @@ class ShardActor(LoadingActor):
         for connection, frames in answered.items():
             self.process.insist(connection, Answers(frames))
         for device, arrived in arrivals.items():
-            self._enqueue(device, arrived)
+            self._enqueue(DeviceId(device), arrived)
         if spreads:
             self._spreading.send_all(spreads, prompt)
 
@@ -287,21 +287,24 @@ class ShardActor(LoadingActor):
         position: int,
         record: Accepted | Entries | Removed,
         targets: list[Target],
-        arrivals: dict[DeviceId, Arrived],
+        arrivals: dict[bytes, Arrived],
     ) -> None:
         """Note the entries of a record that some queue has to look at: not those that only wait, as most in a group."""
         tails = None if isinstance(record, Removed) else record.tails
-        entry = Entry.of(position, record)
+        own = Entry.of(position, record)
+        weight = self._absent.weight(own)
         queue_here, keeps, gone = self._router.queue_here, self._absent.keeps, self._spreading.latecomers.gone
         for account, devices in targets:
-            for device in map(DeviceId, devices):
-                own = entry if tails is None else Entry.of(position, record, device)
-                known = arrivals.get(device)
+            for device in devices:
+                if tails is not None:
+                    own = Entry.of(position, record, device)
+                    weight = self._absent.weight(own)
+                known = arrivals.get(device) if arrivals else None
                 if known is not None:
                     known.entries.append(own)
                     continue
                 queue = queue_here(device)
-                if queue is not None or device in gone or not keeps(device, own):
+                if queue is not None or device in gone or not keeps(device, weight):
                     arrivals[device] = Arrived(AccountId(account), queue, [own])
 
     def _enqueue(self, device: DeviceId, arrived: Arrived) -> None:
@@ -336,13 +339,13 @@ class ShardActor(LoadingActor):
         record: Accepted | Removed,
         spreads: dict[int, list[Job]],
         prompt: set[int],
-        arrivals: dict[DeviceId, Arrived],
+        arrivals: dict[bytes, Arrived],
     ) -> None:
         """To the queues of this shard at once: the record is its own entry there; to other shards as a job."""
         is_small = len(record.targets) < self._pace.targets_min
         for target, part in parts_of(record).items():
             if target == self._shard:
-                own = [each for each in part.targets if shard_number(each[0]) == target]
+                own = [each for each in part.targets if shard_of(each[0]) == target]
                 self._spreading.latecomers.doubt(part)
                 self._arrive(position, record, own, arrivals)
                 continue

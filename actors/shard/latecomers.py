@@ -15,9 +15,9 @@ import msgspec
 
 from actors.directory_keys import owed_key
 from actors.queue.api import NoticeBody
-from actors.router.api import UnreachableError, shard_number
+from actors.router.api import UnreachableError
 from actors.shard.api import Owed, encode_owed
-from protocol import AccountId, ConversationId, DeviceId
+from protocol import AccountId, ConversationId, DeviceId, shard_of
 from protocol.messages import NOTICE_MISSING
 from storage.records import Accepted, Removed
 
@@ -64,11 +64,11 @@ class Latecomers:
         if not versions:
             if isinstance(record, Removed) and record.reason == NOTICE_MISSING:
                 return None
-            return [target for target in record.targets if shard_number(target[0]) == shard]
+            return [target for target in record.targets if shard_of(target[0]) == shard]
         lists = self._router.lists_of(shard)
         own: list[Target] = []
         for target, version in zip(record.targets, versions, strict=False):
-            if shard_number(target[0]) == shard:
+            if shard_of(target[0]) == shard:
                 view = lists.get(target[0])  # type: ignore[call-overload]  # the name of an account is its id
                 if view is None or view.devices_version > version:
                     return None
@@ -88,7 +88,7 @@ class Latecomers:
             for record in records
             if (record.reason == NOTICE_MISSING if isinstance(record, Removed) else record.versions)
             for account, devices in record.targets
-            if account not in lists and shard_number(account) == shard and not (devices and unheard_only)
+            if account not in lists and shard_of(account) == shard and not (devices and unheard_only)
         }
 
     def look_up(self, accounts: Iterable[AccountId]) -> None:
@@ -103,13 +103,13 @@ class Latecomers:
         """Whom of this shard a record goes to, after what is missing was seen to."""
         shard, lists = self._shard, self._router.lists_of(self._shard)
         if isinstance(record, Removed):
-            own = [target for target in record.targets if shard_number(target[0]) == shard]
+            own = [target for target in record.targets if shard_of(target[0]) == shard]
             return _all_devices(own, lists) if record.reason == NOTICE_MISSING else own
         targets: list[Target] = []
         versions = record.versions
         for index, target in enumerate(record.targets):
             account = AccountId(target[0])
-            if shard_number(account) != shard:
+            if shard_of(account) != shard:
                 continue
             view = lists.get(account) if versions else None
             if view is not None and view.devices_version > versions[index]:
@@ -128,7 +128,7 @@ class Latecomers:
             return
         shard, lists = self._shard, self._router.lists_of(self._shard)
         for (account, devices), version in zip(record.targets, record.versions, strict=False):
-            if shard_number(account) == shard:
+            if shard_of(account) == shard:
                 view = lists.get(AccountId(account))
                 if view is None or view.devices_version > version:
                     self.gone.update(
@@ -187,7 +187,7 @@ class Latecomers:
         sender = AccountId(record.sender)
         self._noted.discard(owed_key(account, device, ConversationId(record.conversation), record.seq))
         targets: list[Target] = [(sender, [record.producer])]
-        if shard_number(sender) == self._shard:
+        if shard_of(sender) == self._shard:
             targets = _all_devices(targets, self._router.lists_of(self._shard))
         body = _encode(NoticeBody(record.conversation, record.seq, account, device, NOTICE_MISSING))
         notices = [(record.sender, record.conversation, record.seq)]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from actors.router.api import Router, UnreachableError, shard_number
+from actors.router.api import Router, UnreachableError
 from actors.shard.api import Disk, PaceLimits, answers, inform
 from actors.shard.latecomers import Latecomers
 from actors.shard.logic import Inbound, Job, Outbound
 from actors.shard.pace import Pace
+from protocol import shard_of
 from runtime import Named
 from storage.records import MESSAGE, NOTICE, Accepted, Entries, Removed, Target
 
@@ -359,10 +360,10 @@ def parts_of(record: Accepted | Removed) -> dict[int, Accepted | Removed]:
     """
     targets = record.targets
     if len(targets) <= WHOLE_TARGETS_MAX:
-        return {shard_number(account): record for account, _ in targets}
+        return {shard_of(account): record for account, _ in targets}
     by_shard: dict[int, list[int]] = {}
     for index, target in enumerate(targets):
-        by_shard.setdefault(shard_number(target[0]), []).append(index)
+        by_shard.setdefault(shard_of(target[0]), []).append(index)
     if isinstance(record, Removed):
         return {
             shard: msgspec.structs.replace(record, targets=[targets[index] for index in own])

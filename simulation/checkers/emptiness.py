@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.notices.api import collecting_group
-from actors.router.api import shard_number
-from protocol import DeviceId
+from protocol import DeviceId, shard_of
 from simulation.witness import Checker
 from storage import Table
 
@@ -82,7 +81,7 @@ class RestartFinds(Checker):
         for device in _residents(self, node):
             pages: list[list[Entry]] = []
             node.store.read_queue(
-                shard_number(device.account), device.id, 0, PAGE_COUNT, PAGE_BYTES, pages.append, lambda error: None
+                shard_of(device.account), device.id, 0, PAGE_COUNT, PAGE_BYTES, pages.append, lambda error: None
             )
             if not pages and node.world.is_cluster:
                 continue  # it purges a copy that is void first, and answers behind that
@@ -96,11 +95,11 @@ class RestartFinds(Checker):
 
 def _residents(checker: Checker, node: SimulatedNode) -> list[SimulatedDevice]:
     devices = checker.witness.devices.values()
-    return [it for it in devices if node in it.nodes and shard_number(it.account) in node.shards]
+    return [it for it in devices if node in it.nodes and shard_of(it.account) in node.shards]
 
 
 def _view(node: SimulatedNode, device: SimulatedDevice, done: Callable[[int], Any], failed: Any) -> None:
-    node.store.load_queue(shard_number(device.account), device.id, lambda view: done(view.count), failed)
+    node.store.load_queue(shard_of(device.account), device.id, lambda view: done(view.count), failed)
 
 
 def _untaken(node: SimulatedNode, shard: int, done: Callable[[int], Any], failed: Any) -> None:

@@ -13,7 +13,7 @@ from actors.conversation.api import ConversationLimits, Sender, Submit
 from actors.directory_keys import account_key, device_key, directory_shard
 from actors.presence.api import PresenceLimits
 from actors.queue.api import Acknowledge, Attach, Attached, Batch, Fault, QueueLimits, Turn
-from actors.router.api import Router, shard_number
+from actors.router.api import Router
 from actors.shard.api import Answers
 from actors.tree import MessengerLimits, messenger_children
 from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, Ulid, decode_message, device_id_of, shard_of
@@ -226,9 +226,7 @@ class Office:
     def waiting(self, name: str, device: str) -> int:
         """How much waits for a device, by the store."""
         found: list[int] = []
-        self.store.load_queue(
-            shard_number(AccountId(name)), device_of(device)[0], lambda view: found.append(view.count)
-        )
+        self.store.load_queue(shard_of(AccountId(name)), device_of(device)[0], lambda view: found.append(view.count))
         self.settle()
         return found[0]
 

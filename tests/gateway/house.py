@@ -19,7 +19,7 @@ from actors.conversation.api import ConversationLimits
 from actors.logbook import configure, hooks
 from actors.presence.api import PresenceLimits
 from actors.queue.api import QueueLimits
-from actors.router.api import Router, shard_number
+from actors.router.api import Router
 from actors.tree import MessengerLimits
 from gateway import Door, DoorLimits, Passage, TcpListener, bound_socket, hatches
 from protocol import ServerWire, StaticKey, Ulid, shard_of
@@ -113,9 +113,7 @@ class Worker:
         )
         self.router = Router(self.runtime)
         self.router.places.update(places)
-        self.passage = Passage(
-            name, all_hatches, lambda account: self.router.node_of(shard_number(account)), PATIENCE_S
-        )
+        self.passage = Passage(name, all_hatches, lambda account: self.router.node_of(shard_of(account)), PATIENCE_S)
         self.door = Door(door_limits)
         self.connections = DynamicSupervisor(children_max=1_000, shutdown_s=1.0)
         self.listening = bound_socket("127.0.0.1", 0)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from actors.queue.api import NoticeBody
-from actors.router.api import shard_number
-from protocol import AccountId, ClientId, DeviceId, MessageId, direct_conversation, encode_message
+from protocol import AccountId, ClientId, DeviceId, MessageId, direct_conversation, encode_message, shard_of
 from protocol.messages import NOTICE_EXPIRED, Deliver, Message, Sent
 from roost.changes import Accepted as Ticked
 from roost.changes import NoticeStored, Queued, Received
@@ -26,7 +25,7 @@ __all__ = ["CHAT", "HOME", "Stage"]
 
 ANN, BOB = AccountId("ann"), AccountId("bob")
 CHAT: Final = direct_conversation(ANN, BOB)
-HOME: Final = shard_number(ANN)
+HOME: Final = shard_of(ANN)
 """As if the chat lived with Ann: so what is for Bob is an entry of its own."""
 
 
@@ -93,7 +92,7 @@ class Stage:
         """Bob's shard has taken its part."""
         body = encode_message(self.message(seq))
         entries = Entries(HOME, seq, [(BOB, [self.bob.id])], MESSAGE, CHAT, seq, ANN, 0, 0, body)
-        self.witness.durable(self.node, position or 100 + seq, shard_number(BOB), entries)
+        self.witness.durable(self.node, position or 100 + seq, shard_of(BOB), entries)
 
     def ticks(self, number: int = 1, seq: int = 1) -> None:
         """Ann is told that it was accepted."""
@@ -111,7 +110,7 @@ class Stage:
 
     def acks(self, seq: int = 1) -> None:
         """The server lets its entry go."""
-        self.witness.durable(self.node, 200 + seq, shard_number(BOB), Acked(self.bob.id, 100 + seq, BOB))
+        self.witness.durable(self.node, 200 + seq, shard_of(BOB), Acked(self.bob.id, 100 + seq, BOB))
 
     def goes_well(self, number: int = 1, seq: int = 1) -> None:
         """All of that, in its order."""
@@ -128,10 +127,10 @@ class Stage:
         body = msgspec.msgpack.encode(NoticeBody(CHAT, seq, BOB, self.bob.id, NOTICE_EXPIRED))
         targets = [(str(ANN), [bytes(self.ann.id)])] if told else []
         removed = Removed(self.bob.id, BOB, [100 + seq], NOTICE_EXPIRED, [(ANN, CHAT, seq)], targets, [body])
-        self.witness.durable(self.node, 300 + seq, shard_number(BOB), removed)
+        self.witness.durable(self.node, 300 + seq, shard_of(BOB), removed)
         if told:
-            notice = Entries(shard_number(BOB), 300 + seq, targets, NOTICE, CHAT, seq, BOB, 0, 0, body)
-            self.witness.durable(self.node, 400 + seq, shard_number(ANN), notice)
+            notice = Entries(shard_of(BOB), 300 + seq, targets, NOTICE, CHAT, seq, BOB, 0, 0, body)
+            self.witness.durable(self.node, 400 + seq, shard_of(ANN), notice)
 
     def hears(self, seq: int = 1) -> None:
         """Ann's device stores the notice."""

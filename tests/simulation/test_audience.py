@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from actors.router.api import shard_number
+from protocol import shard_of
 from simulation.audience import COMMIT_S_MAX
 from simulation.checkers.delivery import NothingIsLost
 from simulation.device import SimulatedDevice
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ANNS_SHARD: Final = shard_number(ANN)
+ANNS_SHARD: Final = shard_of(ANN)
 MOMENT_S: Final = 0.01
 
 
@@ -48,7 +48,7 @@ def send(stage: Stage) -> None:
 
 
 def test_a_chat_of_ann_and_bob_is_at_his_shard_so_it_need_not_know_what_hers_has_forgotten() -> None:
-    assert shard_number(CHAT) == shard_number(BOB) != ANNS_SHARD
+    assert shard_of(CHAT) == shard_of(BOB) != ANNS_SHARD
 
 
 def test_a_device_whose_list_was_on_its_way_when_its_shard_started_anew_is_brought_what_it_missed(stage: Stage) -> None:

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from actors.accounts.logic import Account, DeviceRecord, encode_account
-from actors.router.api import shard_number
 from protocol import (
     AccountId,
     ClientId,
@@ -20,6 +19,7 @@ from protocol import (
     encode_message,
     encode_payload,
     group_conversation,
+    shard_of,
 )
 from protocol.messages import CHANGE, CREATED, NOTICE_POISON, OWNER, Change, Notice, Receipt, TypingBy
 from roost.changes import EpochRenewed, Failed, MarksChanged, Queued
@@ -416,7 +416,7 @@ def test_presence_that_is_not_so_is_missing_until_it_is(stage: Stage) -> None:
 
 def put(stage: Stage, record: object) -> None:
     """Write a record to the disk, past the shard, which hears nothing of it."""
-    shard = shard_number(BOB)
+    shard = shard_of(BOB)
     stage.node.store.subscribe(lambda _: None)
     stage.node.store.append(shard, stage.node.store._journal._owned[shard], record)  # type: ignore[arg-type]
     stage.waits(0.1)

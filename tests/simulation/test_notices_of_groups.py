@@ -11,8 +11,7 @@ import pytest
 from actors.groups.api import NOBODY, Member
 from actors.notices.api import Missed, encode_missed, target_of
 from actors.queue.api import NoticeBody
-from actors.router.api import shard_number
-from protocol import AccountId, ClientId, ConversationId, DeviceId, MessageId, encode_message
+from protocol import AccountId, ClientId, ConversationId, DeviceId, MessageId, encode_message, shard_of
 from protocol.messages import MEMBER, NOTICE_EXPIRED, NOTICE_OVER_QUOTA, Message
 from roost.changes import Accepted, NoticeStored, Queued, Received
 from simulation.checkers.delivery import NothingIsLost
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 ANN, BOB = AccountId("ann"), AccountId("bob")
 GROUP: Final = ConversationId("#7RT7VA50MQTGTCJ52AJ70S6SAH")
-READERS, TELLERS = shard_number(BOB), shard_number(GROUP)
+READERS, TELLERS = shard_of(BOB), shard_of(GROUP)
 NOTICE_POSITION: Final = 130
 
 

@@ -8,8 +8,8 @@ from actors.accounts.api import Rate, RateLimiter
 from actors.connection.api import ConnectionLimits
 from actors.connection.routes import TOGETHER_BYTES_MAX, Session, act
 from actors.conversation.api import Sender, Submit
-from actors.router.api import Router, shard_number
-from protocol import AccountId, ClientId, Code, ConversationId, DeviceId, Epoch
+from actors.router.api import Router
+from protocol import AccountId, ClientId, Code, ConversationId, DeviceId, Epoch, shard_of
 from protocol.messages import Mark, Ping, Refused, Send
 from runtime import Actor, Kind, Message, Pid, Runtime, SeededScheduler, Signal, VirtualClock
 
@@ -54,7 +54,7 @@ class Desk:
         runtime.foreign.attach(self.line)
         router = Router(runtime)
         for chat in (CHAT, OTHER):
-            router.places[shard_number(chat)] = "b"
+            router.places[shard_of(chat)] = "b"
         actor = Actor()
         pid = runtime.start(actor)
         sender = Sender(pid, AccountId("ann"), DeviceId(bytes(16)), Epoch(b"epoch--1"))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 from actors.accounts.api import RateLimiter
 from actors.connection.routes import Session
 from actors.conversation.api import Sender, Submit
-from actors.router.api import Router, shard_number
-from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch
+from actors.router.api import Router
+from protocol import AccountId, ClientId, ConversationId, DeviceId, Epoch, shard_of
 from protocol.messages import Send
 from runtime import Actor, Runtime, SeededScheduler, VirtualClock
 from runtime.signals import Kind, Signal
@@ -41,7 +41,7 @@ def test_a_send_is_insisted_on_so_that_a_full_conversation_elsewhere_does_not_sw
     runtime, line = Runtime(node="a", clock=VirtualClock(), scheduler=SeededScheduler(1)), Line()
     runtime.foreign.attach(line)
     router = Router(runtime)
-    router.places[shard_number(CHAT)] = "b"
+    router.places[shard_of(CHAT)] = "b"
     actor = Actor()
     pid = runtime.start(actor)
     sender = Sender(pid, AccountId("ann"), DeviceId(bytes(16)), Epoch(b"epoch--1"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.accounts.api import Subscribe
-from actors.router.api import shard_number
-from protocol import AccountId
+from protocol import AccountId, shard_of
 from protocol.messages import Sent
 from runtime import KILLED
 from tests.actors.office import Office
@@ -41,8 +40,8 @@ def test_a_member_whose_node_has_no_room_on_its_link_is_asked_again() -> None:
     office.employ("ann", "phone")
     phone = office.attach("ann", "phone")
     office.runtime.foreign.attach(line)
-    office.router.leave(shard_number(AccountId("cyd")))
-    office.router.places[shard_number(AccountId("cyd"))] = "b"
+    office.router.leave(shard_of(AccountId("cyd")))
+    office.router.places[shard_of(AccountId("cyd"))] = "b"
     office.submit(phone, "ann", "phone", "cyd", 1, "hello")
     office.wait(5.0)
     assert not line.told
@@ -56,7 +55,7 @@ def test_a_conversation_waits_for_a_member_who_is_away_without_more_and_more_tim
     office.employ("ann", "phone")
     office.employ("cyd", "desk")
     phone = office.attach("ann", "phone")
-    router, shard = office.router, shard_number(AccountId("cyd"))
+    router, shard = office.router, shard_of(AccountId("cyd"))
     household = router._households[shard]
     office.runtime.exit(router.account(AccountId("cyd")), KILLED)
     router.leave(shard)

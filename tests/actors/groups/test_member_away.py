@@ -12,8 +12,7 @@ from actors.conversation.membership import Members
 from actors.groups.api import GroupAsk, GroupState, Member, Watch
 from actors.queue.api import NoticeBody, decode_notice
 from actors.receipts.api import Inquire
-from actors.router.api import shard_number
-from protocol import AccountId, ClientId, Code, Epoch
+from protocol import AccountId, ClientId, Code, Epoch, shard_of
 from protocol import messages as m
 from runtime import KILLED
 from storage.records import MESSAGE
@@ -38,8 +37,8 @@ class Away:
 
     def __init__(self, club: Club, name: str) -> None:
         office = self._office = club.office
-        self._shard = shard_number(AccountId(name))
-        assert self._shard not in {shard_number(AccountId(ANN)), shard_number(club.id)}, "these stay"
+        self._shard = shard_of(AccountId(name))
+        assert self._shard not in {shard_of(AccountId(ANN)), shard_of(club.id)}, "these stay"
         self._household: Household = office.router._households[self._shard]
         office.runtime.exit(office.router.account(AccountId(name)), KILLED)
         office.router.lists_forgotten(self._shard)
@@ -204,7 +203,7 @@ def test_a_member_of_whom_nothing_was_heard_is_asked_to_wait_and_its_devices_sta
 def test_members_of_the_groups_own_shard_are_always_waited_for(club: Club) -> None:
     """What is accepted is an entry of theirs at once: nobody would look again which devices they have."""
     process, router = club[ANN].visitor.process, club.office.router
-    members = Members(process, router, shard_number(AccountId(BOB)))
+    members = Members(process, router, shard_of(AccountId(BOB)))
     members.state = GroupState(1, members={name: Member(m.MEMBER, 1) for name in (ANN, BOB)})
     members.take(club.office.view(ANN))
     members.wait_no_longer()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from actors.accounts.actor import WATCHED_S
 from actors.accounts.api import Ask
 from actors.groups.api import GroupAsk, Watch
 from protocol import AccountId, Code
@@ -20,11 +19,12 @@ from protocol.messages import (
     Sent,
     SetSettings,
 )
+from runtime import Reason
 from tests.actors.groups.club import TOKEN, Club, Person
 from tests.actors.office import device_of
 
 ANN, BOB, CAT = "ann", "bob", "cat"
-A_WHILE_S = WATCHED_S + 10.0
+A_WHILE_S = 10.0
 
 
 def hides_reads(person: Person) -> None:
@@ -58,6 +58,15 @@ def test_an_account_that_has_left_is_let_go_of_and_one_that_stays_is_not(seed: i
     club.office.wait(A_WHILE_S)
     assert [is_loaded(club, name) for name in (ANN, BOB, CAT)] == [True, False, False]
     assert isinstance(club[ANN].says(club.id, "alone"), Sent)
+
+
+def test_an_account_is_let_go_of_whose_group_has_ended_without_a_word(seed: int) -> None:
+    club = Club(seed, ANN, BOB)
+    club.gather(BOB)
+    club.office.runtime.exit(club.office.router.conversation(club.id), Reason("somebody pulled the plug"))
+    club.office.settle()
+    club.office.wait(A_WHILE_S)
+    assert [is_loaded(club, name) for name in (ANN, BOB)] == [False, False]
 
 
 def test_an_account_that_was_not_let_in_is_let_go_of(seed: int) -> None:

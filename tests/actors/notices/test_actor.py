@@ -9,8 +9,7 @@ import pytest
 from actors.notices.api import target_of
 from actors.notices.logic import Collection
 from actors.queue.api import NoticeBody, QueueLimits, decode_notice
-from actors.router.api import shard_number
-from protocol import DeviceId, is_group
+from protocol import DeviceId, is_group, shard_of
 from protocol.messages import NOTICE_OVER_QUOTA
 from runtime import KILLED
 from storage import NOTICE, MemoryEngine
@@ -51,7 +50,7 @@ def told(club: Club) -> Counter[tuple[int, str]]:
 def waiting_at_group(club: Club) -> int:
     ((account, (device,)),) = [target_of(club.id)]
     found: list[int] = []
-    club.office.store.load_queue(shard_number(account), device, lambda view: found.append(view.count))
+    club.office.store.load_queue(shard_of(account), device, lambda view: found.append(view.count))
     club.office.settle()
     return found[0]
 

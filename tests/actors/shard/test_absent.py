@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from actors.directory_keys import device_key
 from actors.queue.api import Detach, QueueLimits, unseen_max
-from actors.router.api import shard_number
 from actors.shard.absent import DEVICES_MAX, Absent
 from actors.shard.api import Expire
 from actors.shard.spreading import Spread
-from protocol import AccountId, DeviceId, MessageId, encode_message
+from protocol import AccountId, DeviceId, MessageId, encode_message, shard_of
 from protocol import messages as m
 from protocol.messages import NOTICE_REVOKED
 from runtime import KILLED
@@ -113,7 +112,7 @@ def test_a_full_queue_whose_device_is_away_stays_and_turns_away_what_is_too_much
 def test_what_arrives_for_a_device_that_was_removed_leaves_at_once_with_a_notice(seed: int) -> None:
     office = with_a_removed_device(seed)
     ann = office.attach("ann", PHONE)
-    shard = shard_number(BOB)
+    shard = shard_of(BOB)
     for _ in range(5):  # it asks for it again until it knows bob's devices
         office.runtime.cast(office.router.shard(shard), Spread((shard + 1) % 64, 0, [(100, accepted())]))
         office.settle()
@@ -126,7 +125,7 @@ def test_what_arrives_for_a_device_that_was_removed_leaves_at_once_with_a_notice
 def test_what_was_taken_for_a_removed_device_by_a_node_that_died_then_leaves_after_its_start(seed: int) -> None:
     """Found by the simulator (seed 803696): nobody came for it any more, and nobody else looked at it."""
     office = with_a_removed_device(seed)
-    shard, record = shard_number(BOB), accepted()
+    shard, record = shard_of(BOB), accepted()
     office.store.append(
         shard,
         office.store.holdings()[shard],
@@ -151,23 +150,27 @@ def entry(kind: int = MESSAGE, size_bytes: int = 1) -> Entry:
 
 def test_a_device_that_nobody_knows_and_a_notice_and_what_is_large_have_their_queue_started() -> None:
     absent, device = Absent(LIMITS), DeviceId(b"device")
-    assert not absent.keeps(device, entry()), "nobody knows how much waits for it"
+    small = absent.weight(entry())
+    assert not absent.keeps(device, small), "nobody knows how much waits for it"
     absent.started(device)
-    assert not absent.keeps(device, entry(NOTICE))
-    assert not absent.keeps(device, entry(size_bytes=1 << 16))
+    assert not absent.keeps(device, absent.weight(entry(NOTICE)))
+    assert not absent.keeps(device, small), "not before its queue has started"
     absent.started(device)
-    assert [absent.keeps(device, entry()) for _ in range(4)] == [True, True, True, False]
+    assert not absent.keeps(device, absent.weight(entry(size_bytes=1 << 16)))
+    absent.started(device)
+    assert [absent.keeps(device, small) for _ in range(4)] == [True, True, True, False]
 
 
 def test_no_more_than_so_many_devices_are_remembered_and_who_is_forgotten_has_its_queue_started() -> None:
     absent = Absent(LIMITS)
+    small = absent.weight(entry())
     for number in range(DEVICES_MAX):
         absent.started(DeviceId(b"%d" % number))
     absent.started(DeviceId(b"0"))
     absent.started(DeviceId(b"one more"))
-    assert absent.keeps(DeviceId(b"0"), entry()), "it was started again a moment ago"
-    assert not absent.keeps(DeviceId(b"1"), entry())
-    assert absent.keeps(DeviceId(b"2"), entry())
+    assert absent.keeps(b"0", small), "it was started again a moment ago"
+    assert not absent.keeps(b"1", small)
+    assert absent.keeps(b"2", small)
 
 
 def test_a_first_message_after_a_start_of_the_node_has_the_queue_started(seed: int) -> None:
@@ -187,8 +190,8 @@ def test_a_queue_asks_again_whether_its_device_is_there_until_it_is_told(seed: i
             office.runtime.exit(account, KILLED)
         office.step()
     office.store.append(
-        shard_number(BOB),
-        office.store.holdings()[shard_number(BOB)],
+        shard_of(BOB),
+        office.store.holdings()[shard_of(BOB)],
         Entries(1, 100, [("bob", [device_of(REMOVED)[0]])], MESSAGE, "ann:bob", 7, "ann", 0, 0, accepted().body),
     )
     office.settle()

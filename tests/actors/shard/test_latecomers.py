@@ -6,9 +6,8 @@ import pytest
 
 from actors.accounts.api import Ask, Supply
 from actors.queue.api import NoticeBody, decode_notice
-from actors.router.api import shard_number
 from actors.shard.spreading import Spread
-from protocol import AccountId, Code, ConversationId, DeviceId, MessageId, decode_message, encode_message
+from protocol import AccountId, Code, ConversationId, DeviceId, MessageId, decode_message, encode_message, shard_of
 from protocol import messages as m
 from runtime import KILLED
 from storage import Table
@@ -19,7 +18,7 @@ ANN, BOB = AccountId("ann"), AccountId("bob")
 CHAT = ConversationId("ann:bob")
 PHONE, LAPTOP = "ann's phone", "ann's laptop"
 DESK, NEW = "bob's desk", "bob's new one"
-SOURCE = (shard_number(BOB) + 1) % 64
+SOURCE = (shard_of(BOB) + 1) % 64
 """The shard of the conversation, as the shard of bob is told: anywhere else."""
 
 
@@ -44,7 +43,7 @@ def accepted(office: Office, *, is_exact: bool, seq: int = 7) -> Accepted:
 
 def spread(office: Office, record: Accepted, position: int = 100) -> None:
     """The shard of the conversation sends it to that of bob, which asks for it again if it has to."""
-    shard = shard_number(BOB)
+    shard = shard_of(BOB)
     for _ in range(5):
         office.runtime.cast(office.router.shard(shard), Spread(SOURCE, 0, [(position, record)]))
         office.settle()
@@ -105,7 +104,7 @@ def messages_when_the_disk_has_written(seed: int, times: int) -> int:
     for time in range(50):
         if time < times:
             job = 100, accepted(office, is_exact=True)
-            office.runtime.cast(office.router.shard(shard_number(BOB)), Spread(SOURCE, 0, [job]))
+            office.runtime.cast(office.router.shard(shard_of(BOB)), Spread(SOURCE, 0, [job]))
         office.scheduler.run_for(0.025)
     before = office.runtime.statistics().messages
     office.settle()
@@ -168,7 +167,7 @@ def test_a_node_that_dies_at_any_step_of_it_makes_good_for_it(seed: int, steps: 
     """The source sends again what was not taken; the sender supplements when it hears that it must."""
     office = office_with_a_new_device(seed)
     record = accepted(office, is_exact=True)
-    office.runtime.cast(office.router.shard(shard_number(BOB)), Spread(SOURCE, 0, [(100, record)]))
+    office.runtime.cast(office.router.shard(shard_of(BOB)), Spread(SOURCE, 0, [(100, record)]))
     for _ in range(steps):
         office.step()
     office.committer.crash()

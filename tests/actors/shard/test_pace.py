@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from actors.queue.api import QueueLimits
-from actors.router.api import Router, shard_number
+from actors.router.api import Router
 from actors.shard.absent import Absent
 from actors.shard.actor import Commits, ShardActor
 from actors.shard.api import Disk, PaceLimits
 from actors.shard.pace import Pace
 from actors.shard.spreading import Spread
 from actors.tally import Tally
+from protocol import shard_of
 from runtime import InlineTasks, Runtime, SeededScheduler, VirtualClock
 from storage import Removed
 from storage.group import Committed
@@ -28,7 +29,7 @@ SLOW = PaceLimits(targets_min=10, shards_burst=0, step_shards=2, step_s=0.01)
 
 def word(*shards: int) -> Removed:
     """A record that says something to somebody of each of these shards."""
-    names = [next(name for name in map(str, range(100_000)) if shard_number(name) == shard) for shard in shards]
+    names = [next(name for name in map(str, range(100_000)) if shard_of(name) == shard) for shard in shards]
     return Removed(PHONE, "ann", [], 1, [("ann", "ann:bob", 1)], [(name, [PHONE]) for name in names], [b"body"])
 
 

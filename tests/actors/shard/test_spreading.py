@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actors.router.api import Router, shard_number
+from actors.router.api import Router
 from actors.shard.api import Disk, PaceLimits
 from actors.shard.pulse import Pulse
 from actors.shard.spreading import OutboxPage, Resync, SendAgain, Spread, Spreading, Step
 from actors.tally import Tally
+from protocol import shard_of
 from runtime import Actor, InlineTasks, Runtime, SeededScheduler, VirtualClock
 from tests.storage.desk import PHONE, Desk, message
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from runtime.signals import Kind, Signal
 
 SHARD, ACCOUNT = 0, "bob1"
-THERE = shard_number(ACCOUNT)
+THERE = shard_of(ACCOUNT)
 PACE = PaceLimits(shards_burst=70, step_shards=8, step_s=0.004)
 MANY = range(1, 41)
 

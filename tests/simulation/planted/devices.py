@@ -10,10 +10,10 @@ import msgspec
 from actors.accounts.actor import AccountActor
 from actors.accounts.supplements import OwedFound, Supplements
 from actors.conversation.actor import ConversationActor
-from actors.router.api import shard_number
 from actors.shard.actor import ShardActor
 from actors.shard.latecomers import Latecomers
 from actors.tree import Parts
+from protocol import shard_of
 from protocol.messages import DevicePayload, Done, Send
 from roost.changes import Received
 from roost.content import decode_content
@@ -55,7 +55,7 @@ class Unconcerned(Latecomers):
     __slots__ = ()
 
     def plain(self, record: Accepted | Removed) -> list[Target] | None:
-        return [target for target in record.targets if shard_number(target[0]) == self._shard]
+        return [target for target in record.targets if shard_of(target[0]) == self._shard]
 
 
 class LatecomersForgotten(ShardActor):
