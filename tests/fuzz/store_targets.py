@@ -101,6 +101,8 @@ def conversation_snapshot(data: bytes) -> None:
         check_sentence(str(error))
         return
     assert ConversationView.decode(view.encode()).encode() == view.encode()
+    lazy = ConversationView.decode(data, lazily=True)
+    assert ConversationView.decode(lazy.encode()).encode() == view.encode()
     for producer in view.producers.values():
         for sent in producer.ring:
             assert producer.find(sent.number) is sent

@@ -50,6 +50,14 @@ def test_whoever_asks_for_what_cannot_be_read_hears_so_and_the_store_goes_on(beh
     assert desk.told[-1].error is None
 
 
+def test_marks_that_cannot_be_read_are_damage_when_somebody_asks_for_them() -> None:
+    stored = ConversationView().encode()
+    assert stored[4] == 0x80, "no marks"
+    lazy = ConversationView.decode(stored[:4] + b"\x01" + stored[5:], lazily=True)
+    with pytest.raises(StoreCorruptError, match="conversation snapshot"):
+        print(lazy.marks)
+
+
 def test_where_nobody_is_to_hear_of_damage_it_is_raised() -> None:
     desk = Desk(damaged((Table.DIRECTORY, snapshot_key("talk0", shard_of), b"\x01junk")))
     with pytest.raises(StoreCorruptError):

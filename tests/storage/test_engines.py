@@ -62,7 +62,8 @@ def test_both_engines_answer_alike(work: list[tuple[Batch, list[tuple[Table, byt
             commit_now(lmdb, batch)
             commit_now(memory, batch)
             for table, start, stop, limit, reverse in questions:
-                assert lmdb.get(table, start) == memory.get(table, start)
+                both = [lmdb.get(table, start), lmdb.get(table, stop)]
+                assert lmdb.get_many(table, [start, stop]) == memory.get_many(table, [start, stop]) == both
                 assert lmdb.scan(table, start, stop, limit, reverse) == memory.scan(table, start, stop, limit, reverse)
         lmdb.close()
 
@@ -76,6 +77,8 @@ def test_an_engine_is_not_touched_while_a_commit_is_in_flight(engine: Engine) ->
     prepared = engine.prepare(Batch(puts=[(Table.META, b"k", b"v")]))
     with pytest.raises(EngineError, match="in flight"):
         engine.get(Table.META, b"k")
+    with pytest.raises(EngineError, match="in flight"):
+        engine.get_many(Table.META, [b"k"])
     with pytest.raises(EngineError, match="in flight"):
         engine.prepare(Batch())
     prepared.abandon()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
+from typing import TypeAlias
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +29,8 @@ from storage import (
 from storage.conversation_view import EPOCHS_PER_DEVICE_MAX, PRODUCERS_MAX, RING_SIZE
 from storage.records import SCHEMA_VERSION, decode_record, encode_record
 from tests.storage.desk import message
+
+Folded: TypeAlias = Accepted | Marked
 
 texts, blobs, numbers = st.text(max_size=20), st.binary(max_size=20), st.integers(0, 2**63 - 1)
 shards, kinds = st.integers(0, 255), st.sampled_from((MESSAGE, NOTICE))
@@ -96,6 +101,28 @@ def test_applying_a_view_twice_changes_nothing() -> None:
         view.apply(record)
     assert view.encode() == once
     assert ConversationView.decode(once).encode() == once
+
+
+folded = st.lists(
+    st.one_of(
+        st.integers(1, 5).map(message),
+        st.builds(Marked, st.just("talk0"), texts, numbers, numbers, numbers),
+        st.builds(partial(msgspec.structs.replace, message(6)), parted=st.lists(texts, max_size=2)),
+    ),
+    max_size=5,
+)
+
+
+@given(before=folded, after=folded)
+def test_a_snapshot_whose_marks_stay_closed_says_the_same(before: list[Folded], after: list[Folded]) -> None:
+    view = ConversationView()
+    for record in before:
+        view.apply(record)
+    eager, lazy = (ConversationView.decode(view.encode(), lazily=lazily) for lazily in (False, True))
+    for record in after:
+        eager.apply(record)
+        lazy.apply(record)
+    assert lazy.encode() == eager.encode()
 
 
 def test_watermarks_only_grow() -> None:
