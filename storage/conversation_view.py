@@ -77,7 +77,7 @@ _decode_marks = msgspec.msgpack.Decoder(dict[str, tuple[Number, Number, Number]]
 
 
 class ConversationView:
-    """The fold of a conversation's records. Applying a record twice changes nothing.
+    """The fold of a conversation's records.
 
     Attributes:
         next_seq: The seq that the next message gets; the first is 1.
@@ -106,8 +106,10 @@ class ConversationView:
         return self._marks
 
     def apply(self, record: Accepted | Marked) -> None:
-        """Fold one durable record in; one that is folded in already changes nothing."""
+        """Fold one durable record in. To fold all from some record on in once more, in their order, changes nothing."""
         if type(record) is Accepted:
+            for account in record.parted:  # also once more: so do the marks that came before it
+                self.marks.pop(account, None)
             if record.seq >= self.next_seq:
                 self._accept(record)
         elif type(record) is Marked:
@@ -127,8 +129,6 @@ class ConversationView:
         self.next_seq = record.seq + 1
         if record.state:
             self.state = record.state
-        for account in record.parted:
-            self.marks.pop(account, None)
         if not record.producer:
             return
         key = (record.producer, record.epoch)
@@ -193,7 +193,7 @@ class ConversationView:
             view.producers[device, epoch] = Producer(last, ring)
         view._stored_marks = snapshot.marks
         if not lazily:
-            view._marks, view._stored_marks = _opened(snapshot.marks), None
+            _ = view.marks
         return view
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storage import (
@@ -103,14 +103,37 @@ def test_applying_a_view_twice_changes_nothing() -> None:
     assert ConversationView.decode(once).encode() == once
 
 
+members = st.sampled_from(("ann2", "bob1", "eve3"))
 folded = st.lists(
     st.one_of(
         st.integers(1, 5).map(message),
-        st.builds(Marked, st.just("talk0"), texts, numbers, numbers, numbers),
-        st.builds(partial(msgspec.structs.replace, message(6)), parted=st.lists(texts, max_size=2)),
+        st.builds(Marked, st.just("talk0"), members, numbers, numbers, numbers),
+        st.builds(partial(msgspec.structs.replace, message(6)), parted=st.lists(members, max_size=2)),
     ),
     max_size=5,
 )
+
+
+LEFT: Final = [Marked("talk0", "ann2", 3, 2, 1), msgspec.structs.replace(message(1), parted=["ann2"])]
+
+
+@example(history=LEFT, start=0)
+@given(history=folded, start=st.integers(0, 5))
+def test_a_snapshot_over_which_the_last_records_are_folded_once_more_says_the_same(
+    history: list[Folded], start: int
+) -> None:
+    """As after a crash between a snapshot and the trim; who has left stays without marks."""
+    numbered = [
+        msgspec.structs.replace(record, seq=index, number=index) if isinstance(record, Accepted) else record
+        for index, record in enumerate(history, 1)
+    ]
+    view = ConversationView()
+    for record in numbered:
+        view.apply(record)
+    once = view.encode()
+    for record in numbered[start:]:
+        view.apply(record)
+    assert msgspec.msgpack.decode(view.encode()[1:]) == msgspec.msgpack.decode(once[1:])
 
 
 @given(before=folded, after=folded)
