@@ -1,8 +1,9 @@
 """How many entries refer to each body: while a move brings them in memory, and from its end on in the table.
 
 A move brings the devices of a shard in many slices, and a count on the disk would be written again with each. So the
-count of a body says 0 until the move has brought all its devices, and is written once before the move trims. A crash
-before that finds the zeros, and counts what is there: only positions that are still hot can have them. From then on
+count of a body says 0 until the move has brought all its devices, and is written once before the move trims: if all
+fit into one slice, at once. A crash before that finds the zeros, and counts what is there: only positions that are
+still hot can have them. From then on
 nobody is added, and each slice that takes entries away takes their number off the count, in the same commit; the body
 goes with its last entry.
 """
@@ -56,11 +57,6 @@ class BodyCounts:
         self._changes: Counter[bytes] = Counter()
         self.moving: dict[bytes, int] = {}
 
-    @property
-    def pending(self) -> bool:
-        """Whether there is anything to count."""
-        return bool(self.moving or self._changes)
-
     def recover(self, memtable: Memtable, inbox: Inbox, shards: set[int]) -> None:
         """Count what a move that a crash has ended left uncounted.
 
@@ -102,22 +98,22 @@ class BodyCounts:
         changes.update(keys)
         return [reference_of(shard, len(entry.body)) for entry in entries]
 
-    def refer_once(self, shard: int, entry: Entry) -> bytes:
-        """As `refer`, for one entry whose device has a row for it that says the same; return the key of the body."""
-        key, changes = body_key(shard, entry.position), self._changes
-        if key not in changes and key not in self.moving:
+    def keep(self, shard: int, entry: Entry) -> bytes:
+        """Store the body of an entry unless it is there; return its key, for `refer_to`."""
+        key = body_key(shard, entry.position)
+        if key not in self.moving and key not in self._changes:
             self._keep(key, entry)
-        changes[key] += 1
+            self._changes[key] = 0
         return key
 
-    def refer_again(self, key: bytes) -> None:
-        """Another entry like that, in the same slice."""
-        self._changes[key] += 1
+    def refer_to(self, key: bytes, count: int) -> None:
+        """Note that so many entries refer to a body which was kept in this slice."""
+        if count:
+            self._changes[key] += count
 
     def _keep(self, key: bytes, entry: Entry) -> None:
         """Store a body that is not there."""
         self._batch.puts.append((Table.BODIES, key, encode_entry(entry)))
-        self._batch.puts.append((Table.INBOX, count_key(key), encode_count(0)))
 
     def release(self, reference: Reference) -> None:
         """Note that an entry goes that refers to a body."""
@@ -131,8 +127,12 @@ class BodyCounts:
         """
         changes, self._changes = self._changes, Counter()
         for key, change in changes.items():
-            if change < 0 and key not in self.moving:
+            if key in self.moving:
+                continue
+            if change < 0:
                 self._take_off(key, -change)
+            else:
+                self._batch.puts.append((Table.INBOX, count_key(key), encode_count(0)))  # until it is known
         return partial(self._ended, changes)
 
     def _take_off(self, key: bytes, gone: int) -> None:
@@ -159,10 +159,11 @@ class BodyCounts:
                 moving[key] = change
 
     def settle(self, cut: int) -> Iterator[Callable[[], object]]:
-        """Write the counts of all positions up to a cut, of which every device has been brought durably."""
-        for key in sorted(self.moving):
+        """Write the counts of all positions up to a cut, of which this slice or one before has brought every device."""
+        fresh = (key for key, change in self._changes.items() if change > 0)
+        for key in sorted({*self.moving, *fresh}):
             if body_position(key) <= cut:
-                self._write(key, self.moving[key])
+                self._write(key, self.moving.get(key, 0) + self._changes.pop(key, 0))
                 yield partial(self.moving.pop, key, None)
 
     def forget_shard(self, shard: int) -> None:

@@ -174,12 +174,11 @@ class Inbox:
 
     def summary(self, device: bytes) -> Summary | None:
         """Return what waits for a device, or None when nothing does."""
-        (summary,) = self.summaries((device,))
+        (summary,) = self.summaries((summary_key(device),))
         return summary
 
-    def summaries(self, devices: Iterable[bytes]) -> list[Summary | None]:
-        """Return what waits for each of these devices, or None when nothing does."""
-        keys = [summary_key(device) for device in devices]
+    def summaries(self, keys: Sequence[bytes]) -> list[Summary | None]:
+        """Return what waits for the devices of some summaries' keys, or None when nothing does."""
         values = self._engine.get_many(Table.INBOX, keys)
         return [None if value is None else decode_summary(value) for value in values]
 

@@ -2,8 +2,8 @@
 
 A move has a cut, and goes through everything that the records up to the cut left behind: entries to the inbox,
 conversation tails to snapshots, untaken outbox records to their table. Only when all of that is durable the journal's
-head moves to the cut, and only when that is durable the records are deleted. Each slice rides on the next group
-commit; a slice that fails ends the move, and the next one starts from what is there. Whatever a crash leaves behind
+head moves to the cut, and the records are deleted with it or behind it. Each slice rides on the next group commit; a
+slice that fails ends the move, and the next one starts from what is there. Whatever a crash leaves behind
 is a prefix of a move, and replaying the journal over it changes nothing: entries at or below an inbox's tail are
 known there, seqs below a snapshot's next seq are folded, outbox positions at or below the parked one are in the
 table.
@@ -298,7 +298,6 @@ class Mover:
             return
         yield self._end_slice()
         yield self._head(cut)
-        yield self._end_slice()
         yield from self._trim_work(cut)
 
     def _end_slice(self) -> Effect:
@@ -310,12 +309,9 @@ class Mover:
         self._memtable.rechecks = False
         # In the order of the keys: neighbours share pages (a put costs 1.2 us instead of 15).
         yield from self._inbox_writer.move(sorted(self._memtable.devices), cut)
-        counts = self._inbox_writer.counts
-        if counts.pending:
-            yield self._end_slice()  # what is counted next has to be durable
-            for effect in counts.settle(cut):
-                self._budget -= 1
-                yield effect
+        for effect in self._inbox_writer.settle(cut):
+            self._budget -= 1
+            yield effect
 
     def _snapshot_work(self, cut: int) -> Iterator[Effect]:
         for conversation, tail in sorted(self._memtable.tails.items()):
@@ -377,10 +373,23 @@ class Mover:
             del hot[: len(covered)]
 
     def _trim_work(self, cut: int) -> Iterator[Effect]:
-        while pairs := self._engine.scan(Table.JOURNAL, b"", position_key(cut + 1), 1):
-            last = min(key_position(pairs[0][0]) + self._limits.trim_records_max - 1, cut)
+        following = self._first_position(0, cut)
+        while following is not None:
+            first, last = following, min(following + self._limits.trim_records_max - 1, cut)
+            if last - first >= self._budget and self._budget < self._limits.move_operations_max:
+                yield self._end_slice()
             self._batch.delete_ranges.append((Table.JOURNAL, b"", position_key(last + 1)))
-            yield self._end_slice()
+            self._budget -= last + 1 - first
+            following = self._first_position(last + 1, cut)
+            yield _nothing if following is None else self._end_slice()
+        yield partial(self._trimmed, cut)
+
+    def _first_position(self, start: int, cut: int) -> int | None:
+        """Of the records that are in the journal, in this range."""
+        pairs = self._engine.scan(Table.JOURNAL, position_key(start), position_key(cut + 1), 1)
+        return key_position(pairs[0][0]) if pairs else None
+
+    def _trimmed(self, cut: int) -> None:
         self._is_untrimmed = cut < self._memtable.head
 
 
