@@ -234,7 +234,7 @@ class ConversationActor(LoadingActor):
             admitted = members.admit(sender)
             if isinstance(admitted, Refusal):
                 return admitted
-            members.keep(sender.device, admitted)
+            members.keep(sender, admitted)
         return within_limits(frame, self._limits)
 
     def _refused_by_lists(self, sender: Sender, frame: Send) -> Refusal | None:

@@ -247,19 +247,20 @@ class Membership(ABC):
             self._process.cast(self._router.account(account), Show(self._process.pid))
         return True
 
-    def keep(self, device: DeviceId, targets: list[Target]) -> None:
-        """Remember whom the messages of a device go to."""
+    def keep(self, sender: Sender, targets: list[Target]) -> None:
+        """Remember whom the messages of a device go to, as it was admitted."""
         if len(self.targets) >= SENDERS_KEPT_MAX:
             self.forget_targets()
-        self.targets[device] = targets
-        self.versions[device] = self.versions_of(targets)
+        self.targets[sender.device] = targets
+        self.versions[sender.device] = self._versions_for(sender, targets)
+
+    def _versions_for(self, _: Sender, targets: list[Target]) -> list[int]:
+        """Of the list of each account to which the messages of a sender go."""
+        return self.versions_of(targets)
 
     def versions_of(self, targets: list[Target]) -> list[int]:
         """Of the list of each account among these; 0 for one that has not been heard of."""
-        views = self.views
-        return [
-            0 if (view := views.get(AccountId(account))) is None else view.devices_version for account, _ in targets
-        ]
+        return [_version_of(self.views.get(AccountId(account))) for account, _ in targets]
 
 
 class Direct(Membership):
@@ -327,7 +328,7 @@ class Members(Membership):
         durable: The group as it is on the disk.
     """
 
-    __slots__ = ("_all", "_guests", "_has_waited", "_places", "_roll", "_shard", "durable", "state")
+    __slots__ = ("_all", "_all_versions", "_guests", "_has_waited", "_places", "_roll", "_shard", "durable", "state")
 
     def __init__(self, process: Process, router: Router, shard: int) -> None:
         super().__init__(process, router)
@@ -336,6 +337,7 @@ class Members(Membership):
         self.state: GroupState = NOBODY
         self.durable: GroupState = NOBODY
         self._all: list[Target] | None = None
+        self._all_versions: list[int] = []  # as long as all targets, and so are the places
         self._places: dict[str, int] = {}
         self._guests: set[AccountId] = set()  # no members, or not any more, but heard of until that is durable
         self._roll = Roll()
@@ -449,13 +451,27 @@ class Members(Membership):
             del targets[place]
         return targets
 
+    def _versions_for(self, sender: Sender, targets: list[Target]) -> list[int]:
+        versions = list(self._all_versions)  # half of what they took one by one (0.25 ms for 1,024)
+        if len(targets) < len(versions):
+            del versions[self._places[sender.account]]
+        return versions
+
     def all_targets(self) -> list[Target]:
         """Every device of every member, its places by account noted; of whom is not heard of, the account alone."""
         if self._all is None:
-            self._all, self._places = [], {}
+            views, versions = self.views, []
+            targets: list[Target] = []
             for account in self.state.members:
-                view = self.views.get(AccountId(account))
+                view = views.get(AccountId(account))
                 if view is None or view.devices:
-                    self._places[account] = len(self._all)
-                    self._all.append((account, [] if view is None else list(view.devices)))
+                    targets.append((account, [] if view is None else list(view.devices)))
+                    versions.append(_version_of(view))
+            self._all, self._all_versions = targets, versions
+            self._places = {account: place for place, (account, _) in enumerate(targets)}
         return self._all
+
+
+def _version_of(view: AccountView | None) -> int:
+    """Of an account's list; 0 for one that has not been heard of."""
+    return 0 if view is None else view.devices_version

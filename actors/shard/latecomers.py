@@ -65,14 +65,16 @@ class Latecomers:
             if isinstance(record, Removed) and record.reason == NOTICE_MISSING:
                 return None
             return [target for target in record.targets if shard_of(target[0]) == shard]
-        lists = self._router.lists_of(shard)
+        lists = self._router.lists_of(shard)  # of no account of another shard
         own: list[Target] = []
         for target, version in zip(record.targets, versions, strict=False):
-            if shard_of(target[0]) == shard:
-                view = lists.get(target[0])  # type: ignore[call-overload]  # the name of an account is its id
-                if view is None or view.devices_version > version:
+            view = lists.get(target[0])  # type: ignore[call-overload]  # the name of an account is its id
+            if view is not None:
+                if view.devices_version > version:
                     return None
                 own.append(target)
+            elif shard_of(target[0]) == shard:
+                return None
         return own
 
     def unknown(self, records: Iterable[Accepted | Removed], *, unheard_only: bool = False) -> set[AccountId]:
