@@ -133,7 +133,7 @@ def test_a_snapshot_over_which_the_last_records_are_folded_once_more_says_the_sa
     once = view.encode()
     for record in numbered[start:]:
         view.apply(record)
-    assert msgspec.msgpack.decode(view.encode()[1:]) == msgspec.msgpack.decode(once[1:])
+    assert view.encode() == once
 
 
 @given(before=folded, after=folded)
