@@ -298,19 +298,14 @@ class MovingModel(RuleBasedStateMachine):
         side, key = self.home(shard), b"shard%d/" % shard + name
         if side is None or shard not in side.store.holdings():
             return
-        told: list[bool] = []
-        if value is None:
-            side.store.directory.delete(key, told.append)
-        else:
-            side.store.directory.put(key, value, told.append)
-        while not told:
-            side.step()
-        if told == [False]:
-            assert not side.store._journal.owns(shard), "refused because the shard goes meanwhile"
+        store, directory = side.store, self.plain.directory
+        request = partial(store.directory.delete, key) if value is None else partial(store.directory.put, key, value)
+        if not self.ask(side, request):
+            assert not store._journal.owns(shard), "refused because the shard goes meanwhile"
         elif value is None:
-            self.plain.directory.pop(key, None)
+            directory.pop(key, None)
         else:
-            self.plain.directory[key] = value
+            directory[key] = value
 
     # What nodes do.
 
