@@ -339,12 +339,13 @@ async def _run(config: ClusterConfig, log: Any, premises: Premises, place: Workp
     gc.disable()  # a replay makes a million objects and no garbage
     node = Node(config, log, premises, place)
     await node.begin()
-    # What is there now stays; a young collection each 5,000 objects instead of 700. At 50,000 (22.5 to 18.7 us a
-    # message) one took 12 to 20 ms beside a hot group, at 10,000 it took 1 to 3, and a message costs no more.
+    # What is there now stays; a young collection each 20,000 objects instead of 700. A hot group has so many more under
+    # way from one second to the next that of every 5,000 there were two a second of 3 ms (to 8), now one in 10 s: a
+    # chat beside it takes 1.5 to 2.0 times as long (99 of 100); with 5,000, by turns, 2.1 to 2.6 (`--only hot`).
     gc.freeze()
     gc.enable()
     node.runtime.schedule(STATISTICS_INTERVAL_S, node.report)
-    gc.set_threshold(5_000, 40, 50)
+    gc.set_threshold(20_000, 10, 50)
     # The commit thread waits for the interpreter no longer than this: beside a busy loop 99 of 100 commits take 1.1 ms
     # instead of 5.1, and a chat beside a hot group half as long (`--only hot`).
     sys.setswitchinterval(SWITCH_INTERVAL_S)
