@@ -107,7 +107,7 @@ class BodyCounts:
 
     def refer_to(self, key: bytes, count: int) -> None:
         """Note that so many entries refer to a body which was kept in this slice."""
-        if count:
+        if count:  # or else a count that is settled already would be begun anew
             self._changes[key] += count
 
     def _keep(self, key: bytes, entry: Entry) -> None:
