@@ -38,7 +38,7 @@ def run(folder: Path, profile: Path | None = None) -> dict[str, float]:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     took_s = time.monotonic() - began_s
     lines = done.stdout.splitlines() or [""]
-    print(lines[-1], file=sys.stderr, flush=True)
+    print(done.stdout if done.returncode else lines[-1], file=sys.stderr, flush=True)  # all of it names the seeds
     return {
         "weather: groups in flux, broken seeds of 1,000": broken(lines[-1]),
         "weather: groups in flux, 1,000 seeds": took_s / 60,

@@ -1,10 +1,10 @@
 """How many entries refer to each body: while a move brings them in memory, and from its end on in the table.
 
 A move brings the devices of a shard in many slices, and a count on the disk would be written again with each. So the
-count of a body says 0 until the move has brought all its devices, and is written once, with the last of them, before
-the move trims. A crash before that finds the zeros, and counts what is there: only positions that are still hot can
-have them. From then on nobody is added, and each slice that takes entries away takes their number off the count, in
-the same commit; the body goes with its last entry.
+count of a body says 0 until the move has brought all its devices, and is written once, with the last of them or
+behind it, before the move trims. A crash before that finds the zeros, and counts what is there: only positions that are
+still hot can have them. From then on nobody is added, and each slice that takes entries away takes their number off the
+count, in the same commit; the body goes with its last entry.
 """
 
 from __future__ import annotations

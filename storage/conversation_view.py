@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -157,12 +156,11 @@ class ConversationView:
         return ring[-1].seq if ring else 0
 
     def encode(self) -> bytes:
-        """Return the snapshot: one byte of version, then MessagePack. The same marks are the same bytes."""
+        """Return the snapshot: one byte of version, then MessagePack."""
         producers = [(device, epoch, it.last, it.ring) for (device, epoch), it in self.producers.items()]
         marks = self._stored_marks
         if marks is None:
-            named = sorted(self._marks.items(), key=itemgetter(0))
-            watermarks = {account: (it.delivered, it.read, it.read_shown) for account, it in named}
+            watermarks = {account: (it.delivered, it.read, it.read_shown) for account, it in self._marks.items()}
             marks = msgspec.Raw(_encode(watermarks))
         return bytes((VIEW_VERSION,)) + _encode(_Snapshot(self.next_seq, producers, marks, self.state))
 

@@ -283,8 +283,8 @@ class Memtable:
                 record.parted,
             )
         )
-        remaining = here = 0
-        entry: Entry | None = None
+        remaining = 0
+        here: list[bytes] = []
         for account, devices in record.targets:
             target = self.shard_of(account)
             if target != shard:
@@ -293,12 +293,9 @@ class Memtable:
             if record.tails is not None:
                 self._enqueue_each(shard, devices, position, record)
                 continue
-            if entry is None:
-                entry = Entry.of(position, record)
-            here += len(devices)
-            self._enqueue(shard, devices, entry)
-        if here > 1 and (here - 1) * len(record.body) >= self._shared_bytes_min:
-            self.shared.add(position)
+            here += devices
+        if here:
+            self._enqueue_shared(shard, here, position, record)
         if remaining and position > self.parked:
             self.outbox[position] = OutboxJob(shard, record, remaining)
 
@@ -311,8 +308,10 @@ class Memtable:
             for _, devices in record.targets:
                 self._enqueue_each(shard, devices, position, record)
             return
+        self._enqueue_shared(shard, [device for _, own in record.targets for device in own], position, record)
+
+    def _enqueue_shared(self, shard: int, devices: list[bytes], position: int, record: Accepted | Entries) -> None:
         # One entry for all devices of the record: they differ in nothing. All in one call (2.2 -> 1.9 us for 16).
-        devices = [device for _, own in record.targets for device in own]
         self._enqueue(shard, devices, Entry.of(position, record))
         if len(devices) > 1 and (len(devices) - 1) * len(record.body) >= self._shared_bytes_min:
             self.shared.add(position)

@@ -375,8 +375,6 @@ class Mover:
         following = self._first_position(0, cut)
         while following is not None:
             first, last = following, min(following + self._limits.trim_records_max - 1, cut)
-            if last - first >= self._budget and self._budget < self._limits.move_operations_max:
-                yield self._end_slice()
             self._batch.delete_ranges.append((Table.JOURNAL, b"", position_key(last + 1)))
             self._budget -= last + 1 - first
             following = self._first_position(last + 1, cut)

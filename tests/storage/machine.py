@@ -23,7 +23,7 @@ from storage import (
     ShardView,
 )
 from tests.storage.audit import audit
-from tests.storage.plain import SHARDS, shard_of
+from tests.storage.plain import SHARDS, contents, shard_of
 from tests.storage.twin import ACCOUNTS, CONVERSATIONS, DEVICES, KEYS, LIMITS, Twin, devices_of
 
 accounts = st.lists(st.sampled_from(ACCOUNTS), min_size=1, max_size=3, unique=True)
@@ -155,7 +155,7 @@ class StoreModel(Twin):
 
         def completed(view: ConversationView) -> None:
             self.completes(token)
-            assert view.encode() == self.plain.conversation(conversation).encode()
+            assert contents(view) == contents(self.plain.conversation(conversation))
             assert view.next_seq == self.plain.next_seq(conversation), "seqs have no gap and no double"
             if conversation in self.lost:
                 self.lost.discard(conversation)

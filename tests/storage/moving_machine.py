@@ -37,7 +37,7 @@ from storage import (
 from storage.memory_engine import MemoryPrepared
 from storage.records import decode_record, key_position
 from tests.storage.audit import audit
-from tests.storage.plain import SHARDS, Plain, directory_shard, shard_of
+from tests.storage.plain import SHARDS, Plain, contents, directory_shard, shard_of
 from tests.storage.twin import ACCOUNTS, CONVERSATIONS, DEVICES, NOUNS, WatchedCommitter, devices_of
 
 if TYPE_CHECKING:
@@ -456,7 +456,7 @@ class MovingModel(RuleBasedStateMachine):
             assert waiting == plain.waiting(device)
         for conversation in [name for name in CONVERSATIONS if shard_of(name) == shard]:
             loaded: ConversationView = self.ask(side, partial(store.load_conversation, shard, conversation))
-            assert loaded.encode() == plain.conversation(conversation).encode()
+            assert contents(loaded) == contents(plain.conversation(conversation))
         expired = self.ask(side, partial(store.expired, shard, 1_500, 100))
         assert set(expired) == plain.expired(shard, DEVICES, 1_500)
         prefix = b"shard%d/" % shard

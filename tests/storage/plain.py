@@ -33,6 +33,13 @@ def directory_shard(key: bytes, value: bytes) -> int | None:
     return key[5] - ord("0") if key.startswith(b"shard") and key[5:6].isdigit() else None
 
 
+def contents(view: ConversationView) -> tuple[object, ...]:
+    """What a view says, of whatever lies where in its snapshot."""
+    producers = {key: (it.last, it.ring) for key, it in view.producers.items()}
+    marks = {account: (it.delivered, it.read, it.read_shown) for account, it in view.marks.items()}
+    return view.next_seq, producers, marks, view.state
+
+
 @dataclass(slots=True)
 class Plain:
     """What a store has to look like."""

@@ -301,25 +301,37 @@ def test_a_device_of_which_nothing_has_to_be_moved_counts_as_work() -> None:
 @pytest.mark.parametrize("differs", ["acked", "removed", "more"])
 @pytest.mark.parametrize("late", [False, True])
 def test_devices_that_have_one_queue_in_memory_part_when_one_of_them_differs(differs: str, late: bool) -> None:
-    """Before a move, or while its slice is on its way to the disk."""
+    """Before a move, or while its slice is on its way to the disk: in one commit with it, and said before it is."""
     desk = Desk()
     desk.append(1, group_entry(1, *MEMBERS))
     desk.run()
     (entry,) = desk.read(MEMBERS[0])
-    if late:
-        desk.store.move()
-        desk.tick()
     if differs == "acked":
         desk.append(1, Acked(MEMBERS[0], entry.position, "bob1"))
     elif differs == "removed":
         desk.append(1, Removed(MEMBERS[0], "bob1", [entry.position], 1, [], [], []))
     else:
         desk.append(1, group_entry(2, MEMBERS[0]))
+    if late:
+        desk.store.move()
     for _ in range(2):
         desk.run()
         assert [it.seq for it in desk.read(MEMBERS[0])] == ([1, 2] if differs == "more" else [])
         assert all([it.seq for it in desk.read(member)] == [1] for member in MEMBERS[1:])
         move(desk)
+
+
+def test_a_move_leaves_devices_together_whose_message_is_younger() -> None:
+    desk = Desk(limits=StoreLimits(hot_window_s_max=30))
+    desk.append(1, entry_for(b"other", 1))
+    desk.run()
+    desk.now_ms += 31_000
+    desk.append(1, group_entry(1, *MEMBERS))
+    desk.run()
+    desk.store.maintain()
+    desk.run()
+    assert rows_of(desk)[SUMMARY_PREFIX] == 1
+    assert len(set(map(id, desk.store._memtable.devices.values()))) == 1
 
 
 @pytest.mark.parametrize("how", ["acked", "removed"])
