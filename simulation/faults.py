@@ -14,6 +14,7 @@ from simulation.agenda import chance_of
 from simulation.ambush import ACTORS, ACTORS_OF_CLUSTERS, CALL, CALLED_IN_CLUSTERS, RARELY_CALLED, Mine
 from simulation.disk import COMMIT_FATES
 from simulation.partitions import BETWEEN_NODES, shard_of_node, ways_of
+from storage import ShardAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -354,9 +355,11 @@ def _shard_is_taken_over(world: World, chance: random.Random) -> bool:
     node = _node(world, chance)
     if node is None or not node.shards:
         return False
-    node.store.take_ownership([shard_of_node(world, node, chance)])
+    try:
+        node.store.take_ownership([shard_of_node(world, node, chance)])
+    except ShardAwayError:  # it is just on its way to another node, so the disk gives it to nobody
+        return False
     node.store.flush()
-
     life = node.life
 
     def restart() -> None:

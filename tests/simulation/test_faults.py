@@ -110,3 +110,13 @@ def test_a_client_that_was_to_die_of_messages_that_never_came_does_not_count(sta
     stage.bob.calm_down()
     assert stage.bob.messages_too_many == []
     assert not coverage.faults
+
+
+def test_a_shard_that_is_on_its_way_to_another_node_is_taken_over_by_nobody(stage: Stage) -> None:
+    """The disk refuses that in any weather; here the storm itself broke (groups in flux, seed 601)."""
+    refused: list[object] = []
+    for shard in stage.node.store.holdings():
+        stage.node.store.release(shard, "elsewhere", b"transfer", refused.append)
+    strike(stage.world, Fault(0.0, "shard is taken over", 1))
+    assert not stage.world.coverage.faults
+    assert not refused
