@@ -55,6 +55,8 @@ class Outcome(Enum):
     """It will be transmitted again by itself."""
     FAILED = auto()
     """The server will never take it."""
+    DOUBTFUL = auto()
+    """It would not take this copy, but another one is on its way: only a new connection tells."""
     EPOCH_LOST = auto()
     """The server's numbers are not ours: this database was restored or the server's was."""
 
@@ -190,6 +192,8 @@ class Outbox:
         if answer.retry_after_ms < 0 and not entry.copies:
             entry.uncertain = False
         if outcome is Outcome.FAILED:
+            if entry.copies:
+                return Outcome.DOUBTFUL, entry
             self._remove_and_renumber(entry)
         return outcome, entry
 

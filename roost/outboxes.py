@@ -43,6 +43,7 @@ class Outboxes:
 
     __slots__ = (
         "_active",
+        "_doubts",
         "_idle_numbers",
         "_pending",
         "_randomness",
@@ -60,6 +61,7 @@ class Outboxes:
     ) -> None:
         self.epoch = snapshot.epoch
         self.renewing = False
+        self._doubts = False
         self.audiences = Audiences(snapshot, knows_devices=sealing is not None)
         self.supplements = Supplements(requests, sealing)
         for missed in snapshot.missed:
@@ -195,6 +197,8 @@ class Outboxes:
                 self._fail(answer, entry, outbox, step)
             case Outcome.EPOCH_LOST:
                 self.renewing = True
+            case Outcome.DOUBTFUL:
+                self._doubts = True
             case Outcome.RETRY:
                 self._delay(answer, entry, step)
             case Outcome.STALE:
@@ -214,17 +218,15 @@ class Outboxes:
             entry.delayed_by = answer.code
             step.events.append(MessageDelayed(answer.conversation, entry.client_id.hex(), answer.code, answer.sentence))
 
-    def renew_or_ask_anew(self, step: Step) -> bool:
-        """Begin the new epoch if one is needed and nothing is uncertain.
+    @property
+    def asks_anew(self) -> bool:
+        """Whether something hangs on a message of which this connection cannot tell any more if the server has it."""
+        return (self.renewing or self._doubts) and any(outbox.is_ambiguous for outbox in self._active.values())
 
-        Returns:
-            Whether a new login has to follow: under the new epoch, or because what is uncertain cannot be told on this
-            connection.
-        """
-        if not self.renewing:
+    def renew_if_settled(self, step: Step) -> bool:
+        """Begin the new epoch if one is needed and nothing is uncertain; if so, return True: a login has to follow."""
+        if not self.renewing or not all(outbox.settled for outbox in self._active.values()):
             return False
-        if not all(outbox.settled for outbox in self._active.values()):
-            return any(outbox.is_ambiguous for outbox in self._active.values())
         self.renew(step)
         return True
 
@@ -240,6 +242,7 @@ class Outboxes:
 
     def disconnected(self) -> None:
         """Expect no more answers on the old connection."""
+        self._doubts = False
         for outbox in self._active.values():
             outbox.disconnected()
         self.supplements.disconnected()

@@ -81,6 +81,7 @@ _CLIENT_ID_SIZE_BYTES: Final = 16
 _LOGIN_WAIT_S: Final = 20.0
 _PAYLOAD_SIZE_BYTES_MAX_DEFAULT: Final = 65_536
 
+_ASKING_ANEW: Final = "Answers were lost or late, so the server is asked on a new connection which messages it has."
 _NEW_EPOCH: Final = "Numbering the unsent messages anew, because this database was restored from a copy."
 
 
@@ -247,11 +248,7 @@ class Session:
 
     def next_deadline_s(self) -> float | None:
         """Return when `advance` and `take_step` are to be called although nothing happened."""
-        deadlines = [
-            self._chats.next_deadline_s(),
-            self._requests.next_deadline_s(),
-            self._devices.next_deadline_s(),
-        ]
+        deadlines = [it.next_deadline_s() for it in (self._chats, self._requests, self._devices)]
         if self.phase is Phase.LOGGING_IN:
             deadlines.append(self._login_until_s)
         elif self.phase is Phase.READY:
@@ -263,9 +260,10 @@ class Session:
         if self.phase is Phase.READY:
             now_s = self._clock.now_s()
             self.groups.ask(now_s, self._step)
-            if self._outboxes.renew_or_ask_anew(self._step):
-                if not self._outboxes.renewing:
-                    self.groups.doubt()
+            if self._outboxes.asks_anew:
+                self._break_off(_ASKING_ANEW)
+            elif self._outboxes.renew_if_settled(self._step):
+                self.groups.doubt()
                 self._break_off(_NEW_EPOCH)  # a connection logs in once, under one epoch
             else:
                 self._outboxes.transmit(now_s, self._step)

@@ -11,6 +11,7 @@ from protocol import messages as m
 from roost import events
 from roost.events import ConnectionState
 from roost.heartbeat import Beat, Heartbeat
+from roost.outbox import ANSWER_WAIT_S
 from roost.session import Phase
 from tests.roost.phone import Phone, refusal
 from tests.roost.two_phones import TwoPhones
@@ -348,6 +349,40 @@ def test_a_failed_message_does_not_hold_up_the_next(world: World) -> None:
     world.settle()
     assert len(world.alice.failed) == 1
     assert len(world.bob.shown) == 1
+
+
+@pytest.mark.parametrize("heard", [1, 1_000])
+def test_a_refusal_of_one_of_two_copies_does_not_say_that_the_other_was_not_accepted(world: World, heard: int) -> None:
+    """On a slow line a copy follows; meanwhile one may be a member again (simulator, groups in flux, seed 644)."""
+    world.online()
+    answers = [refusal(Code.NOT_MEMBER, -1)]
+    world.server.refuse = lambda _: answers.pop() if answers else None
+    world.alice.send(world.bob, "yes")
+    for wait_s in (ANSWER_WAIT_S, 0.0):
+        assert sent(world.alice, m.Send)
+        world.alice.flush_to_server()
+        world.clock.s += wait_s
+        world.alice.session.advance()
+    assert not answers
+    world.alice.receive(heard)
+    world.settle()
+    assert world.alice.failed == set()
+    assert world.alice.session.pending == 0
+    assert len(world.bob.shown) == 1
+
+
+def test_a_refusal_of_every_copy_counts(world: World) -> None:
+    world.online()
+    world.server.refuse = lambda _: refusal(Code.NOT_MEMBER, -1)
+    world.alice.send(world.bob, "no")
+    for _ in range(2):
+        assert sent(world.alice, m.Send)
+        world.alice.flush_to_server()
+        world.clock.s += ANSWER_WAIT_S
+        world.alice.session.advance()
+    world.settle()
+    assert len(world.alice.failed) == 1
+    assert not world.bob.shown
 
 
 def test_a_reader_who_is_full_delays_that_chat_with_a_reason_and_no_other(world: World) -> None:
