@@ -15,6 +15,10 @@ FUZZ_TARGETS ?=
 
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check --quiet
+# A lock names all that is installed, so nothing is left to resolve. pip 23, which comes with Debian 12, refuses a hashed
+# lock as soon as there is a newer release of something that a package in it asks for with an extra: coverage[toml].
+INSTALL_LOCK := $(PIP) install --require-hashes --no-deps --requirement
+INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 # The stamps lie inside the environment, so they vanish with it; the first names the Python that was asked for.
 VENV_MADE := $(VENV)/.made-$(notdir $(PYTHON))
 RUN_READY := $(VENV)/.run-ready
@@ -98,7 +102,8 @@ lock: $(TEST_READY) ## resolve the dependencies of setup.cfg again
 # Beside the tests' packages, not instead of them: the targets stand on tests/.
 $(FUZZ_READY): requirements-fuzz.lock $(TEST_READY)
 	@echo "Installing what the fuzz targets need ..."
-	@$(PIP) install --require-hashes --requirement requirements-fuzz.lock
+	@$(INSTALL_LOCK) requirements-fuzz.lock
+	@$(PIP) check
 	@touch $@
 
 clean: ## remove the environment and every cache; data/ stays
@@ -136,12 +141,14 @@ $(VENV_MADE):
 # Each lock is installed once; the project itself lies beside it as an editable install, so it needs no second run.
 $(RUN_READY): requirements.lock setup.cfg pyproject.toml $(VENV_MADE)
 	@echo "Installing what Roost needs ..."
-	@$(PIP) install --require-hashes --requirement requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(INSTALL_LOCK) requirements.lock
+	@$(INSTALL_SELF)
+	@$(PIP) check
 	@touch $@
 
 $(TEST_READY): requirements-dev.lock setup.cfg pyproject.toml $(VENV_MADE)
 	@echo "Installing what Roost and its tests need ..."
-	@$(PIP) install --require-hashes --requirement requirements-dev.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(INSTALL_LOCK) requirements-dev.lock
+	@$(INSTALL_SELF)
+	@$(PIP) check
 	@touch $@
